@@ -1,0 +1,1 @@
+"""What data is: data set specifications, converters and TFRecord files. Imports nothing of slim_train."""

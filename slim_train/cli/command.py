@@ -1,0 +1,157 @@
+"""What all commands share: flags made from an options dataclass, --config, --help, errors and exit codes.
+
+Exit codes: 0 done, 1 failed, 2 bad usage, 130 stopped by Ctrl-C. A user's mistake is one line on stderr; anything else
+keeps its traceback, since that is a fault of ours.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from absl import flags
+
+import slim_train
+from datasets.errors import DataError
+from slim_train import config
+from slim_train.errors import RunError, UsageError
+
+OptionsT = TypeVar("OptionsT")
+
+_LOG_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+@dataclasses.dataclass(frozen=True)
+class Command(Generic[OptionsT]):
+    """A console command.
+
+    Attributes:
+      name: what the user types.
+      summary: what it does, for the head of ``--help``.
+      defaults: an options instance; its fields are the flags, their values the defaults.
+      run: the verb. It may import TensorFlow; nothing does before the flags are known to be good.
+      required: flags that must be given, on the command line or in the ``--config`` file.
+    """
+
+    name: str
+    summary: str
+    defaults: OptionsT
+    run: Callable[[OptionsT], None]
+    required: tuple[str, ...] = ()
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Run with ``argv`` (default: the process's arguments) and return the exit code."""
+        try:
+            flag_values = self._parse(sys.argv if argv is None else [self.name, *argv])
+            if flag_values.help:
+                print(self._help())
+                return 0
+            if flag_values.version:
+                print(f"{self.name} {slim_train.__version__}")
+                return 0
+            _start_logging(flag_values.verbosity)
+            self.run(self._options(flag_values))
+        except (UsageError, DataError) as error:
+            return self._fail(error, 2)
+        except RunError as error:
+            return self._fail(error, 1)
+        except KeyboardInterrupt:
+            return self._fail("stopped by Ctrl-C", 130)
+        return 0
+
+    def _fail(self, error: object, code: int) -> int:
+        logging.getLogger(__name__).debug("Where it happened:", exc_info=True)
+        print(f"{self.name}: error: {error}", file=sys.stderr)
+        return code
+
+    def _parse(self, argv: Sequence[str]) -> flags.FlagValues:
+        values = flags.FlagValues()
+        for spec in config.flag_specs(self.defaults):
+            _define(values, spec)
+        flags.DEFINE_string("config", None, "YAML file of flags; the command line wins.", flag_values=values)
+        flags.DEFINE_enum("verbosity", "info", list(_LOG_LEVELS), "How much to log.", flag_values=values)
+        flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
+        flags.DEFINE_boolean("version", False, "Show the version.", flag_values=values)
+        try:
+            positional = values(list(argv))[1:]
+        except flags.Error as error:
+            raise UsageError(f"{error} (--help lists the flags)") from error
+        if positional:
+            raise UsageError(f"Unexpected argument {positional[0]!r}: flags are written --name=value.")
+        return values
+
+    def _options(self, flag_values: flags.FlagValues) -> OptionsT:
+        given = config.read_yaml(flag_values.config, self.defaults) if flag_values.config else {}
+        for spec in config.flag_specs(self.defaults):
+            if any(flag_values[name].present for name in (spec.name, *spec.info.aliases)):
+                value = flag_values[spec.name].value
+                # --checkpoint_path= on an old command line means: none.
+                given[spec.name] = None if spec.optional and value == "" else value
+        for name in self.required:
+            if given.get(name) in (None, ""):
+                raise UsageError(f"--{name} is missing: it must be given (--help lists the flags).")
+        return config.with_values(self.defaults, given)
+
+    def _help(self) -> str:
+        lines = [textwrap.fill(self.summary, 100), "", f"usage: {self.name} [--flag=value ...]"]
+        group = None
+        for spec in config.flag_specs(self.defaults):
+            if spec.group != group:
+                group = spec.group
+                lines += ["", group]
+            lines += _help_entry(spec, required=spec.name in self.required)
+        lines += [
+            "",
+            "Common to all commands.",
+            "  --config=FILE.yaml        YAML file whose keys are flag names; the command line wins.",
+            "  --verbosity=info          debug, info, warning or error.",
+            "  --help, --version",
+        ]
+        return "\n".join(lines)
+
+
+def _help_entry(spec: config.FlagSpec, required: bool) -> list[str]:
+    if spec.type is bool:
+        usage = f"--[no]{spec.name}"
+    elif spec.default is None:
+        usage = f"--{spec.name}={spec.type.__name__.upper()}"
+    else:
+        usage = f"--{spec.name}={spec.default}"
+    text = ("Required. " if required else "") + spec.info.help
+    if spec.info.choices:
+        text += f" One of {', '.join(map(str, spec.info.choices))}."
+    if spec.info.aliases:
+        text += f" Also --{', --'.join(spec.info.aliases)}."
+    body = textwrap.wrap(text, 72)
+    indent = " " * 28
+    head = f"  {usage:<25} "
+    if len(head) > len(indent):
+        return [head, *(indent + line for line in body)]
+    return [head + body[0], *(indent + line for line in body[1:])]
+
+
+def _define(values: flags.FlagValues, spec: config.FlagSpec) -> None:
+    define = {
+        str: flags.DEFINE_string,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        bool: flags.DEFINE_boolean,
+    }[spec.type]
+    define(spec.name, spec.default, spec.info.help, flag_values=values)
+    for alias in spec.info.aliases:
+        flags.DEFINE_alias(alias, spec.name, flag_values=values)
+
+
+def _start_logging(verbosity: str) -> None:
+    # TensorFlow's C++ reads this when it is first imported; its start-up chatter hides what users look for.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity == "debug" else "2")
+    logging.basicConfig(
+        level=_LOG_LEVELS[verbosity], format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S", force=True
+    )
+    for noisy in ("tensorflow", "absl", "h5py", "PIL", "matplotlib"):
+        logging.getLogger(noisy).setLevel(logging.DEBUG if verbosity == "debug" else logging.ERROR)

@@ -1,0 +1,240 @@
+"""The options of training and evaluation: one frozen dataclass per concern, named and defaulted as in research/slim."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from slim_train.config import Options, option
+
+OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamw", "ftrl", "momentum", "rmsprop", "sgd")
+DECAY_TYPES = ("fixed", "exponential", "polynomial", "cosine")
+
+
+@dataclass(frozen=True)
+class DataOptions(Options):
+    """Data."""
+
+    dataset_dir: str | None = option(
+        None, "Folder with the TFRecord files, info.json and labels.txt.", aliases=("data_dir",)
+    )
+    dataset_name: str | None = option(
+        None, "Name of the data set: the start of its file names. Default: what info.json says."
+    )
+    dataset_split_name: str = option("train", "Which split to read.")
+    labels_offset: int = option(
+        0,
+        "Subtracted from every label and from the number of classes: 1 drops a background class.",
+        at_least=0,
+    )
+    num_classes: int | None = option(
+        None,
+        "Number of classes of the net, where it differs from the data set's (more, never fewer).",
+        at_least=1,
+    )
+    batch_size: int = option(32, "Images per clone and step.", at_least=1)
+    num_readers: int = option(4, "Files read at the same time.", at_least=1)
+    num_preprocessing_threads: int | None = option(
+        None, "Threads that decode and distort images. Default: TensorFlow chooses.", at_least=1
+    )
+
+
+@dataclass(frozen=True)
+class ModelOptions(Options):
+    """Model."""
+
+    model_name: str = option("inception_v3", "Name of the net; slim_train.nets.factory lists them.")
+    preprocessing_name: str | None = option(
+        None, "Preprocessing recipe, or a net whose recipe to use. Default: the net's own."
+    )
+    train_image_size: int | None = option(None, "Height and width in pixels. Default: the net's own.", at_least=1)
+    train_image_channels: int | None = option(
+        None,
+        "Colour channels the net sees, 1 or 3; grey pictures become 3 equal ones. Default: the net's own.",
+        choices=(1, 3),
+    )
+    weight_decay: float = option(0.00004, "L2 penalty on weights (adamw: decoupled decay rate).", at_least=0)
+    batch_norm_decay: float | None = option(
+        None,
+        "Decay of batch-norm moving statistics. Default: the net's own, 0.9997 for most.",
+        at_least=0,
+        at_most=1,
+    )
+    freeze_batch_norm: str = option(
+        "auto",
+        "true: batch norm runs on its moving statistics; auto: so when --trainable_scopes leaves every batch norm "
+        "untrained.",
+        choices=("auto", "true", "false"),
+    )
+
+
+@dataclass(frozen=True)
+class OptimizerOptions(Options):
+    """Optimizer and learning rate."""
+
+    optimizer: str = option("rmsprop", "How gradients become updates.", choices=OPTIMIZERS)
+    learning_rate: float = option(0.01, "Initial learning rate.", at_least=0)
+    learning_rate_decay_type: str = option(
+        "exponential", "How the rate falls; exponential falls in steps.", choices=DECAY_TYPES
+    )
+    end_learning_rate: float = option(0.0001, "Last rate of polynomial and cosine decay.", at_least=0)
+    learning_rate_decay_factor: float = option(0.94, "Factor of each exponential decay.", above=0)
+    num_epochs_per_decay: float = option(2.0, "Epochs between exponential decays; length of polynomial decay.", above=0)
+    warmup_steps: int = option(0, "Steps over which the rate first climbs from 0, in a line.", at_least=0)
+    adadelta_rho: float = option(0.95, "adadelta: decay of the squared gradients.")
+    adagrad_initial_accumulator_value: float = option(0.1, "adagrad: starting value of the accumulators.", above=0)
+    adam_beta1: float = option(0.9, "adam, adamw: decay of the first moment.")
+    adam_beta2: float = option(0.999, "adam, adamw: decay of the second moment.")
+    opt_epsilon: float = option(
+        1.0,
+        "adadelta, adam, adamw, rmsprop: epsilon. 1.0 is research/slim's; adam's paper has 1e-8.",
+        above=0,
+    )
+    ftrl_learning_rate_power: float = option(-0.5, "ftrl: power of the learning rate.", at_most=0)
+    ftrl_initial_accumulator_value: float = option(0.1, "ftrl: starting value of the accumulators.", above=0)
+    ftrl_l1: float = option(0.0, "ftrl: L1 strength.", at_least=0)
+    ftrl_l2: float = option(0.0, "ftrl: L2 strength.", at_least=0)
+    momentum: float = option(0.9, "momentum: share of the last update kept.")
+    rmsprop_momentum: float = option(0.9, "rmsprop: share of the last update kept.")
+    rmsprop_decay: float = option(0.9, "rmsprop: decay of the squared gradients.")
+    gradient_clip_norm: float = option(0.0, "Scale gradients down to this global norm; 0 never.", at_least=0)
+    label_smoothing: float = option(0.0, "Share of the target spread evenly over all classes.", at_least=0, at_most=1)
+    class_weights: str = option(
+        "none",
+        "balanced: classes weigh in the loss by the inverse of their number of images.",
+        choices=("none", "balanced"),
+    )
+    moving_average_decay: float | None = option(
+        None,
+        "Keep moving averages of the variables with this decay, for evaluation. Default: none.",
+        above=0,
+        at_most=1,
+    )
+
+
+@dataclass(frozen=True)
+class RestoreOptions(Options):
+    """Fine-tuning."""
+
+    checkpoint_path: str | None = option(
+        None,
+        "Checkpoint to start from: a file prefix, or a folder whose latest is taken. A checkpoint in --train_dir wins.",
+    )
+    checkpoint_exclude_scopes: str | None = option(
+        None, "Scopes, separated by commas, that are not restored from --checkpoint_path."
+    )
+    trainable_scopes: str | None = option(
+        None, "Scopes, separated by commas, that are trained. Default: all variables."
+    )
+    ignore_missing_vars: bool = option(
+        False, "Start variables that --checkpoint_path lacks from their initial values instead of stopping."
+    )
+
+
+@dataclass(frozen=True)
+class LoopOptions(Options):
+    """Run."""
+
+    train_dir: str = option("/tmp/tfmodel/", "Folder for checkpoints, logs and config.yaml.", aliases=("output_dir",))
+    max_number_of_steps: int | None = option(
+        None, "Stop at this global step. Default: --num_epochs, or never.", at_least=0
+    )
+    num_epochs: float | None = option(None, "Stop after so many passes over the data.", above=0)
+    restart: bool = option(
+        False,
+        "Start fresh although --train_dir holds a checkpoint; its old checkpoints are removed.",
+        saved=False,
+    )
+    seed: int | None = option(None, "Seed of initial values, order and distortions. Default: different each run.")
+    log_every_n_steps: int = option(10, "Steps between log lines.", at_least=1)
+    save_interval_secs: int = option(600, "Seconds between checkpoints; the last step is always saved.", at_least=1)
+    save_summaries_secs: int = option(600, "Seconds between TensorBoard summaries; 0 writes none.", at_least=0)
+    histogram_summaries: bool = option(False, "Also write histograms of variables, activations and gradients.")
+    max_checkpoints_to_keep: int = option(5, "How many checkpoints stay in --train_dir; 0 keeps all.", at_least=0)
+    profile_steps: str | None = option(None, "FIRST,LAST: write a TensorBoard profile of these steps.", saved=False)
+    dry_run: bool = option(False, "Build everything, print the plan, run nothing.", saved=False)
+    log_dir: str | None = option(None, "Folder for event files. Default: --train_dir.", saved=False)
+    work_dir: str | None = option(None, "Accepted for old command lines; not used.", saved=False)
+
+
+@dataclass(frozen=True)
+class ValidationOptions(Options):
+    """Evaluation while training."""
+
+    eval_split_name: str | None = option(
+        None, "Split to evaluate while training; the best checkpoint is kept in best/."
+    )
+    eval_every_n_steps: int | None = option(
+        None,
+        "Steps between evaluations. Default: once an epoch, where --eval_split_name is given.",
+        at_least=1,
+    )
+    eval_batch_size: int = option(100, "Images per evaluation step.", at_least=1)
+    early_stopping_patience: int = option(
+        0, "Stop after so many evaluations in a row without a better accuracy; 0 never.", at_least=0
+    )
+
+
+@dataclass(frozen=True)
+class ClusterOptions(Options):
+    """Devices and cluster."""
+
+    num_clones: int = option(1, "Copies of the net, one per GPU.", aliases=("num_gpus",), at_least=0)
+    clone_on_cpu: bool = option(False, "Put the clones on the CPU.")
+    sync_replicas: bool = option(False, "Parameter servers wait for all workers' gradients and average them.")
+    replicas_to_aggregate: int = option(1, "Gradients per synchronous update.", at_least=1)
+    master: str = option("", "Address of a TensorFlow server started by hand.", saved=False)
+    task: int = option(0, "Number of this worker, for servers started by hand.", at_least=0, saved=False)
+    worker_replicas: int = option(1, "Number of workers, for servers started by hand.", at_least=1, saved=False)
+    num_ps_tasks: int = option(0, "Number of parameter servers, for servers started by hand.", at_least=0, saved=False)
+
+
+@dataclass(frozen=True)
+class TrainOptions(Options):
+    """Everything that train_image_classifier can be told."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
+    restore: RestoreOptions = field(default_factory=RestoreOptions)
+    loop: LoopOptions = field(default_factory=LoopOptions)
+    validation: ValidationOptions = field(default_factory=ValidationOptions)
+    cluster: ClusterOptions = field(default_factory=ClusterOptions)
+
+
+@dataclass(frozen=True)
+class EvalOptions(Options):
+    """Evaluation."""
+
+    checkpoint_path: str = option(
+        "/tmp/tfmodel/",
+        "Training folder, whose latest checkpoint is evaluated, or one checkpoint.",
+        aliases=("train_dir",),
+    )
+    eval_dir: str | None = option(None, "Folder for the results. Default: eval_<split> in the checkpoint's folder.")
+    dataset_dir: str | None = option(
+        None, "Folder with the TFRecord files. Default: the one trained on.", aliases=("data_dir",)
+    )
+    dataset_name: str | None = option(None, "Name of the data set. Default: what info.json says.")
+    dataset_split_name: str = option("test", "Which split to evaluate.")
+    labels_offset: int | None = option(None, "As in training. Default: the training folder's.", at_least=0)
+    num_classes: int | None = option(None, "As in training. Default: the training folder's.", at_least=1)
+    model_name: str | None = option(None, "Name of the net. Default: the training folder's, else inception_v3.")
+    preprocessing_name: str | None = option(None, "Preprocessing recipe. Default: the training folder's.")
+    eval_image_size: int | None = option(None, "Height and width in pixels. Default: as trained.", at_least=1)
+    eval_image_channels: int | None = option(None, "1 or 3. Default: as trained.", choices=(1, 3))
+    batch_size: int = option(100, "Images per step.", at_least=1)
+    max_num_batches: int | None = option(None, "Evaluate only so many batches. Default: all images.", at_least=1)
+    num_preprocessing_threads: int | None = option(None, "Threads that decode images.", at_least=1)
+    moving_average_decay: float | None = option(
+        None,
+        "Evaluate the moving averages kept with --moving_average_decay instead of the variables.",
+        above=0,
+        at_most=1,
+    )
+    eval_interval_secs: int = option(
+        0,
+        "Follow a running training: evaluate each new checkpoint, looking this often; 0 evaluates once.",
+        at_least=0,
+    )
+    mistakes: int = option(36, "How many of the worst mistakes to draw; 0 draws none.", at_least=0)
+    master: str = option("", "Address of a TensorFlow server started by hand.", saved=False)

@@ -1,0 +1,1 @@
+"""Preprocessing recipes: one file each, and the factory that names them."""

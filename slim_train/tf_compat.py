@@ -1,0 +1,81 @@
+"""Every workaround for TensorFlow, tf-slim and legacy-Keras versions: nowhere else.
+
+Import ``slim`` and ``tf`` from here::
+
+    from slim_train.tf_compat import slim, tf
+
+``tf`` is ``tensorflow.compat.v1``. Nothing in TensorFlow's global behaviour changes: eager execution, resource variables
+and Keras stay as they were. What is mended lives in tf-slim, or is a module name that TensorFlow itself looks for and no
+longer finds.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+_LEGACY_LAYERS = "tf_keras.legacy_tf_layers"
+_LEGACY_LAYERS_HOME = "tf_keras.src.legacy_tf_layers"
+_LEGACY_MODULES = ("base", "convolutional", "core", "normalization", "pooling")
+
+
+def _alias_legacy_layers() -> None:
+    """Let TensorFlow's lazy loader find the layers that tf-keras moved.
+
+    ``tensorflow.python.layers`` loads ``tf_keras.legacy_tf_layers`` on first use; tf-keras 2.16 and later keep that code
+    under ``tf_keras.src``. Without the alias ``slim.batch_norm`` fails with ModuleNotFoundError.
+    """
+    try:
+        importlib.import_module(_LEGACY_LAYERS)
+        return
+    except ModuleNotFoundError:
+        pass
+    sys.modules[_LEGACY_LAYERS] = importlib.import_module(_LEGACY_LAYERS_HOME)
+    for name in _LEGACY_MODULES:
+        sys.modules[f"{_LEGACY_LAYERS}.{name}"] = importlib.import_module(f"{_LEGACY_LAYERS_HOME}.{name}")
+
+
+def _constant_value(value_or_tensor_or_var: Any, dtype: Any = None) -> Any:
+    """tf_slim.utils.constant_value without ``ops.Tensor``, which is gone since TensorFlow 2.17."""
+    if value_or_tensor_or_var is None:
+        raise ValueError("value_or_tensor_or_var cannot be None")
+    if isinstance(value_or_tensor_or_var, tf.Variable):
+        return None
+    if isinstance(value_or_tensor_or_var, tf.Tensor):
+        if dtype and value_or_tensor_or_var.dtype != dtype:
+            raise ValueError(f"The tensor has type {value_or_tensor_or_var.dtype}, not {dtype}")
+        return tf.get_static_value(value_or_tensor_or_var)
+    return value_or_tensor_or_var
+
+
+def _smart_cond(pred: Any, fn1: Any, fn2: Any, name: str | None = None) -> Any:
+    """tf_slim.utils.smart_cond without ``control_flow_ops.cond``, which is gone since TensorFlow 2.17."""
+    known = _constant_value(pred)
+    if known is None:
+        return tf.cond(pred, fn1, fn2, name=name)
+    return fn1() if known else fn2()
+
+
+def _import_slim() -> Any:
+    _alias_legacy_layers()
+    slim_module = importlib.import_module("tf_slim")
+    # The layers call these through the module, so replacing the attributes mends slim.batch_norm and slim.utils alike.
+    slim_utils = importlib.import_module("tf_slim.layers.utils")
+    slim_utils.constant_value = _constant_value
+    slim_utils.smart_cond = _smart_cond
+    return slim_module
+
+
+def silence_deprecation_noise() -> None:
+    """Drop the deprecation warnings that graph-mode layers print at every call. For commands, not on import."""
+    warnings.filterwarnings("ignore", message=r".*`(layer\.apply|tf\.layers\.\w+|layer\.updates)` .*")
+    tf.logging.set_verbosity(tf.logging.ERROR)
+
+
+slim = _import_slim()
+
+__all__ = ["slim", "silence_deprecation_noise", "tf"]
