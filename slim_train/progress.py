@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console
@@ -64,6 +65,17 @@ class ProgressBar:
             self._last_line = time.monotonic()
             of_total = f" of {self._total:,}" if self._total else ""
             log.info("%s: %s%s %s, %.0f/s %s", self._what, f"{done:,}", of_total, self._unit, self.rate(), note)
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether a bar is on the screen."""
+        return self._bar is not None
+
+    def time_left(self) -> str:
+        """The time left at the rate so far, such as ``1:02:03``; "" where it cannot be known."""
+        if not self._total or self._done <= self._start:
+            return ""
+        return str(timedelta(seconds=round((self._total - self._done) / self.rate())))
 
     def rate(self) -> float:
         """Units per second since the start."""

@@ -4,9 +4,9 @@ Import ``slim`` and ``tf`` from here::
 
     from slim_train.tf_compat import slim, tf
 
-``tf`` is ``tensorflow.compat.v1``. Nothing in TensorFlow's global behaviour changes: eager execution, resource variables
-and Keras stay as they were. What is mended lives in tf-slim, or is a module name that TensorFlow itself looks for and no
-longer finds.
+``tf`` is ``tensorflow.compat.v1``. Nothing in TensorFlow's global behaviour changes: eager execution, resource
+variables and Keras stay as they were. What is mended lives in tf-slim, or is a module name that TensorFlow itself looks
+for and no longer finds.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _LEGACY_MODULES = ("base", "convolutional", "core", "normalization", "pooling")
 def _alias_legacy_layers() -> None:
     """Let TensorFlow's lazy loader find the layers that tf-keras moved.
 
-    ``tensorflow.python.layers`` loads ``tf_keras.legacy_tf_layers`` on first use; tf-keras 2.16 and later keep that code
-    under ``tf_keras.src``. Without the alias ``slim.batch_norm`` fails with ModuleNotFoundError.
+    ``tensorflow.python.layers`` loads ``tf_keras.legacy_tf_layers`` on first use; tf-keras 2.16 and later keep that
+    code under ``tf_keras.src``. Without the alias ``slim.batch_norm`` fails with ModuleNotFoundError.
     """
     try:
         importlib.import_module(_LEGACY_LAYERS)
@@ -64,7 +64,7 @@ def _import_slim() -> Any:
     _alias_legacy_layers()
     slim_module = importlib.import_module("tf_slim")
     # The layers call these through the module, so replacing the attributes mends slim.batch_norm and slim.utils alike.
-    slim_utils = importlib.import_module("tf_slim.layers.utils")
+    slim_utils: Any = importlib.import_module("tf_slim.layers.utils")
     slim_utils.constant_value = _constant_value
     slim_utils.smart_cond = _smart_cond
     return slim_module
@@ -78,4 +78,4 @@ def silence_deprecation_noise() -> None:
 
 slim = _import_slim()
 
-__all__ = ["slim", "silence_deprecation_noise", "tf"]
+__all__ = ["silence_deprecation_noise", "slim", "tf"]

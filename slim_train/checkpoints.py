@@ -1,0 +1,271 @@
+"""Checkpoints: finding them, planning what is restored from them, and keeping the best one.
+
+Variable names are TF-Slim's, so a released TF-Slim checkpoint restores into our nets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from slim_train import scopes
+from slim_train.errors import RunError, UsageError
+from slim_train.tf_compat import tf
+
+log = logging.getLogger(__name__)
+
+PREFIX = "model.ckpt"
+_SHARD = re.compile(r"\.data-\d{5}-of-(\d{5})$")
+
+
+def is_complete(prefix: str) -> bool:
+    """Whether ``prefix`` names a checkpoint whose files are all there and readable: the test of an interrupted save."""
+    index = Path(f"{prefix}.index")
+    if not index.is_file():
+        # The single-file format of TF-Slim's oldest released checkpoints.
+        return Path(prefix).is_file() and _opens(prefix)
+    shards = [match for file in index.parent.glob(f"{index.stem}.data-*") if (match := _SHARD.search(file.name))]
+    return bool(shards) and len(shards) == int(shards[0].group(1)) and _opens(prefix)
+
+
+def latest_checkpoint(folder: str | Path) -> str | None:
+    """The prefix of the newest complete checkpoint in ``folder``, or None.
+
+    Works in a folder that was moved or copied (the ``checkpoint`` file may hold the old absolute path), and passes over
+    a checkpoint whose writing was cut short.
+    """
+    state = _state(folder)
+    listed = [] if state is None else [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]
+    for path in listed:
+        prefix = str(Path(folder) / Path(path).name)
+        if is_complete(prefix):
+            return prefix
+        log.warning("Passing over %s: its writing was cut short or its files are gone.", prefix)
+    return None
+
+
+def repair_state(folder: str | Path) -> str | None:
+    """Make the ``checkpoint`` file of ``folder`` name the newest complete checkpoint, and return that or None.
+
+    TensorFlow's sessions restore what that file names, be it whole or not.
+    """
+    newest = latest_checkpoint(folder)
+    state = _state(folder)
+    if newest is None:
+        if state is not None:
+            (Path(folder) / "checkpoint").unlink()
+        return None
+    assert state is not None
+    kept = [Path(path).name for path in state.all_model_checkpoint_paths]
+    complete = [name for name in kept if is_complete(str(Path(folder) / name))]
+    if complete != kept or Path(state.model_checkpoint_path).name != Path(newest).name:
+        tf.train.update_checkpoint_state(str(folder), Path(newest).name, complete)
+    return newest
+
+
+def resolve_checkpoint(path: str) -> str:
+    """The checkpoint prefix that a user's ``--checkpoint_path`` means.
+
+    Takes a prefix, any file of a checkpoint, or a folder with a ``checkpoint`` file or a single checkpoint in it.
+
+    Raises:
+      UsageError: there is nothing at ``path``, or nothing that is a checkpoint.
+    """
+    given = Path(path)
+    if given.is_dir():
+        found = latest_checkpoint(given) or _only_checkpoint(given)
+        if found is None:
+            raise UsageError(f"--checkpoint_path: the folder {path} holds no checkpoint (no .index file).")
+        return found
+    prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
+    if is_complete(prefix):
+        return prefix
+    if given.exists() or Path(f"{prefix}.index").exists():
+        raise UsageError(f"--checkpoint_path: {path} is not a complete TensorFlow checkpoint.")
+    raise UsageError(f"--checkpoint_path: {path} does not exist{_neighbours(given)}.")
+
+
+def step_of(prefix: str) -> int:
+    """The global step stored in a checkpoint; 0 where it stores none (released checkpoints often do not)."""
+    reader = tf.train.load_checkpoint(prefix)
+    return int(reader.get_tensor("global_step")) if reader.has_tensor("global_step") else 0
+
+
+@dataclasses.dataclass(frozen=True)
+class RestorePlan:
+    """Which variables come from a checkpoint.
+
+    Attributes:
+      checkpoint: its prefix.
+      restored: names in the checkpoint, and the variables they go to.
+      excluded: names left out by ``--checkpoint_exclude_scopes``.
+      missing: names that the checkpoint lacks.
+    """
+
+    checkpoint: str
+    restored: dict[str, Any]
+    excluded: tuple[str, ...]
+    missing: tuple[str, ...]
+
+    def init_fn(self) -> Callable[[Any, Any], None]:
+        """A function (scaffold, session) that restores; make it while the graph can still grow."""
+        saver = tf.train.Saver(self.restored, name="fine_tune_saver")
+        return lambda _scaffold, session: saver.restore(session, self.checkpoint)
+
+    def describe(self) -> str:
+        """One line for the log."""
+        parts = [f"{len(self.restored)} variables restored from {self.checkpoint}"]
+        if self.excluded:
+            parts.append(f"{len(self.excluded)} left out by --checkpoint_exclude_scopes")
+        if self.missing:
+            parts.append(f"{len(self.missing)} not in it")
+        return ", ".join(parts)
+
+
+def plan_restore(
+    checkpoint: str,
+    variables: Iterable[Any],
+    exclude_scopes: Sequence[str] = (),
+    ignore_missing: bool = False,
+    head_scopes: Sequence[str] = (),
+) -> RestorePlan:
+    """Match the variables of a net with those of a checkpoint.
+
+    Args:
+      checkpoint: a prefix.
+      variables: the model variables of the graph.
+      exclude_scopes: scopes that keep their initial values.
+      ignore_missing: whether variables that the checkpoint lacks keep theirs, too.
+      head_scopes: the net's classification heads, for the advice in errors.
+
+    Raises:
+      UsageError: a scope matches nothing, variables are missing, shapes differ or nothing is left to restore. The
+        message names the variables and the flag that would cure it.
+    """
+    by_name = {variable.op.name: variable for variable in variables}
+    excluded = scopes.select(by_name, exclude_scopes, "checkpoint_exclude_scopes")
+    wanted = {name: by_name[name] for name in by_name if name not in set(excluded)}
+    stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    missing = [name for name in wanted if name not in stored]
+    if missing and not ignore_missing:
+        raise UsageError(
+            f"{checkpoint} lacks {len(missing)} of the net's {len(by_name)} variables, first {missing[0]}. "
+            f"{_advice(missing, head_scopes, exclude_scopes)} or --ignore_missing_vars would start them afresh; or a net "
+            f"of another name may be meant: scopes in the checkpoint: {', '.join(scopes.top_scopes(stored, depth=1)[:8])}."
+        )
+    restored = {name: variable for name, variable in wanted.items() if name in stored}
+    _check_shapes(checkpoint, restored, stored, head_scopes, exclude_scopes)
+    if not restored:
+        raise UsageError(f"Nothing is left to restore from {checkpoint}: every variable is excluded or missing.")
+    return RestorePlan(checkpoint, restored, tuple(excluded), tuple(missing))
+
+
+class BestCheckpoint:
+    """Keeps a copy of the best checkpoint in ``<train_dir>/best``, its value beside it in ``best.json``.
+
+    The value is read back when training resumes, so a worse checkpoint never replaces a better one.
+    """
+
+    def __init__(self, train_dir: str | Path) -> None:
+        self.folder = Path(train_dir) / "best"
+        self._record = self.folder / "best.json"
+        self.value, self.step = float("-inf"), -1
+        if self._record.is_file():
+            stored = json.loads(self._record.read_text(encoding="utf-8"))
+            self.value, self.step = float(stored["value"]), int(stored["step"])
+
+    def offer(self, checkpoint: str, value: float, step: int, metric: str = "accuracy") -> bool:
+        """Keep ``checkpoint`` if ``value`` is higher than the best so far; says whether it was."""
+        if value <= self.value:
+            return False
+        self.folder.mkdir(parents=True, exist_ok=True)
+        name = Path(checkpoint).name
+        for file in Path(checkpoint).parent.glob(f"{name}.*"):
+            temporary = self.folder / f"{file.name}.tmp"
+            shutil.copyfile(file, temporary)
+            temporary.replace(self.folder / file.name)
+        tf.train.update_checkpoint_state(str(self.folder), name, [name])
+        temporary = self.folder / "best.json.tmp"
+        temporary.write_text(json.dumps({"metric": metric, "value": value, "step": step}) + "\n", encoding="utf-8")
+        temporary.replace(self._record)
+        for file in self.folder.glob(f"{PREFIX}-*"):
+            if not file.name.startswith(f"{name}."):
+                file.unlink()
+        self.value, self.step = value, step
+        return True
+
+
+def set_aside(train_dir: str | Path) -> Path | None:
+    """Move the checkpoints and logs of a training folder into a new ``previous-<n>`` below it, for a fresh start."""
+    folder = Path(train_dir)
+    patterns = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", "metrics.jsonl", "best", "graph.pbtxt")
+    old = [path for pattern in patterns for path in folder.glob(pattern)]
+    if not old:
+        return None
+    number = 1 + sum(1 for _ in folder.glob("previous-*"))
+    aside = folder / f"previous-{number}"
+    aside.mkdir()
+    for path in old:
+        path.rename(aside / path.name)
+    return aside
+
+
+def _opens(prefix: str) -> bool:
+    try:
+        tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    except (tf.errors.OpError, RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _state(folder: str | Path) -> Any:
+    try:
+        return tf.train.get_checkpoint_state(str(folder))
+    except tf.errors.OpError as error:
+        raise RunError(f"Cannot read {folder}/checkpoint: {error.message}") from error
+
+
+def _only_checkpoint(folder: Path) -> str | None:
+    prefixes = [str(file.with_suffix("")) for file in folder.glob("*.index")]
+    prefixes += [str(file) for file in folder.glob("*.ckpt") if file.is_file()]
+    return prefixes[0] if len(prefixes) == 1 and is_complete(prefixes[0]) else None
+
+
+def _neighbours(path: Path) -> str:
+    """What lies beside a checkpoint that is not there, for the error."""
+    if not path.parent.is_dir():
+        return f": there is no folder {path.parent}"
+    prefixes = sorted(file.name.removesuffix(".index") for file in path.parent.glob("*.index"))
+    return f"; beside it: {', '.join(prefixes[:5])}" if prefixes else ""
+
+
+def _check_shapes(
+    checkpoint: str,
+    restored: dict[str, Any],
+    stored: dict[str, list[int]],
+    head_scopes: Sequence[str],
+    exclude_scopes: Sequence[str],
+) -> None:
+    wrong = [name for name, variable in restored.items() if variable.shape.as_list() != list(stored[name])]
+    if wrong:
+        first = wrong[0]
+        others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise UsageError(
+            f"{first}{others} has shape {restored[first].shape.as_list()} in the net and {list(stored[first])} in "
+            f"{checkpoint}. {_advice(wrong, head_scopes, exclude_scopes)} would start it afresh."
+        )
+
+
+def _advice(names: Sequence[str], head_scopes: Sequence[str], already: Sequence[str]) -> str:
+    """The ``--checkpoint_exclude_scopes`` value that leaves ``names`` out: whole heads where they lie in one."""
+    cure = dict.fromkeys(already)
+    for name in names:
+        head = next((scope for scope in head_scopes if scopes.in_scope(name, scope)), name.rpartition("/")[0] or name)
+        cure[head] = None
+    return f"--checkpoint_exclude_scopes={','.join(cure)}"

@@ -1,0 +1,243 @@
+"""Session hooks of the training loop: stopping, metrics, evaluation while training, profiles."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+import tensorflow
+
+from slim_train.checkpoints import PREFIX, BestCheckpoint
+from slim_train.errors import RunError
+from slim_train.progress import ProgressBar
+from slim_train.tf_compat import tf
+
+log = logging.getLogger(__name__)
+
+
+class StopOnSignal(tf.train.SessionRunHook):
+    """Turns SIGTERM and the first Ctrl-C into a stop after the current step, so that the last checkpoint is written.
+
+    A second Ctrl-C interrupts at once. Use it as a context manager around the session: the previous handlers come back.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopOnSignal:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
+        log.warning("%s: stopping after this step and saving a checkpoint.", self.received.name)
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        if self.received is not None:
+            run_context.request_stop()
+
+
+class StepMetrics(tf.train.SessionRunHook):
+    """Watches every step: stops at a loss that is not finite, shows progress and records metrics.
+
+    Every ``every_n_steps`` steps one line goes to ``metrics.jsonl`` (step, loss, learning_rate, images_per_second), the
+    same values to TensorBoard, and to the log where no progress bar is drawn.
+
+    Args:
+      global_step, loss, learning_rate: tensors.
+      images_per_step: images that one global step of this process consumes.
+      steps_per_epoch: global steps of one pass over the data, for the epoch in the log.
+      last_step: where training ends, or None.
+      train_dir: folder of metrics.jsonl; None writes nothing (workers that are not the chief).
+      summary_writer: where scalars go, or None.
+    """
+
+    def __init__(
+        self,
+        global_step: Any,
+        loss: Any,
+        learning_rate: Any,
+        images_per_step: int,
+        steps_per_epoch: float,
+        every_n_steps: int,
+        last_step: int | None,
+        train_dir: Path | None,
+        summary_writer: Any = None,
+    ) -> None:
+        self._fetches = tf.train.SessionRunArgs([global_step, loss])
+        self._log_fetches = tf.train.SessionRunArgs([global_step, loss, learning_rate])
+        self._images_per_step, self._steps_per_epoch = images_per_step, steps_per_epoch
+        self._every, self._last_step = every_n_steps, last_step
+        self._train_dir, self._writer = train_dir, summary_writer
+        self._bar: ProgressBar | None = None
+        self._file: TextIO | None = None
+        self._since_log = 0
+        self._measured_since = 0.0
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        step = int(session.run(self._fetches.fetches[0]))
+        if self._bar is None:
+            self._bar = ProgressBar("training", self._last_step, "steps", start=step, lines=False)
+            self._bar.__enter__()
+            if self._train_dir:
+                self._file = (self._train_dir / "metrics.jsonl").open("a", encoding="utf-8")
+        self._since_log, self._measured_since = 0, time.monotonic()
+
+    def before_run(self, run_context: Any) -> Any:
+        self._since_log += 1
+        return self._log_fetches if self._since_log == self._every else self._fetches
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        step, loss = int(run_values.results[0]), float(run_values.results[1])
+        if not math.isfinite(loss):
+            raise RunError(
+                f"The loss is {loss} at step {step}: training has diverged and was stopped; the checkpoints are from "
+                "before. A lower --learning_rate, --warmup_steps or --gradient_clip_norm may help."
+            )
+        if len(run_values.results) == 3:
+            self._record(step, loss, float(run_values.results[2]))
+
+    def _record(self, step: int, loss: float, learning_rate: float) -> None:
+        now = time.monotonic()
+        images_per_second = self._since_log * self._images_per_step / max(now - self._measured_since, 1e-9)
+        self._since_log, self._measured_since = 0, now
+        values = {"step": step, "loss": loss, "learning_rate": learning_rate, "images_per_second": images_per_second}
+        if self._file:
+            self._file.write(json.dumps(values) + "\n")
+            self._file.flush()
+        add_scalars(self._writer, step, {f"train/{name}": value for name, value in values.items() if name != "step"})
+        assert self._bar is not None
+        epoch = step / self._steps_per_epoch
+        self._bar.update(step, f"epoch {epoch:.1f} loss {loss:.4f} {images_per_second:,.0f} images/s")
+        if not self._bar.is_drawn:
+            of_last = f"/{self._last_step}" if self._last_step else ""
+            time_left = self._bar.time_left()
+            log.info(
+                "step %d%s epoch %.2f loss %.4f lr %.3g %.1f images/s%s",
+                step, of_last, epoch, loss, learning_rate, images_per_second, time_left and f" {time_left} left",
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Take the bar off the screen and close metrics.jsonl; training calls it however it ends."""
+        if self._bar:
+            self._bar.__exit__(None, None, None)
+        if self._file:
+            self._file.close()
+
+
+class ValidationHook(tf.train.SessionRunHook):
+    """Evaluates every ``every_n_steps`` steps and at the end, keeps the best checkpoint, stops when nothing improves.
+
+    Args:
+      evaluate: checkpoint prefix -> metrics by name, with ``accuracy`` among them.
+      every_n_steps: global steps between evaluations.
+      patience: evaluations without a better accuracy before stopping; 0 never stops.
+      train_dir: the training folder.
+      summary_writer: where the metrics go as scalars, or None.
+    """
+
+    def __init__(
+        self,
+        global_step: Any,
+        saver: Callable[[], Any],
+        evaluate: Callable[[str], dict[str, float]],
+        every_n_steps: int,
+        patience: int,
+        train_dir: Path,
+        summary_writer: Any = None,
+    ) -> None:
+        self._fetches = tf.train.SessionRunArgs(global_step)
+        self._saver, self._evaluate = saver, evaluate
+        self._every, self._patience = every_n_steps, patience
+        self._train_dir, self._writer = train_dir, summary_writer
+        self.best = BestCheckpoint(train_dir)
+        self._without_better = 0
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        self._last_evaluated = int(session.run(self._fetches.fetches))
+        self._next = self._multiple_after(self._last_evaluated)
+
+    def before_run(self, run_context: Any) -> Any:
+        return self._fetches
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        step = int(run_values.results)
+        if step < self._next:
+            return
+        self._next = self._multiple_after(step)
+        self._validate(run_context.session, step)
+        if self._patience and self._without_better >= self._patience:
+            log.warning(
+                "Stopping at step %d: %d evaluations without a better accuracy than %.4f of step %d.",
+                step, self._without_better, self.best.value, self.best.step,
+            )  # fmt: skip
+            run_context.request_stop()
+
+    def end(self, session: Any) -> None:
+        step = int(session.run(self._fetches.fetches))
+        if step > self._last_evaluated:
+            self._validate(session, step)
+
+    def _multiple_after(self, step: int) -> int:
+        return (step // self._every + 1) * self._every
+
+    def _validate(self, session: Any, step: int) -> None:
+        self._last_evaluated = step
+        checkpoint = self._saver().save(session, str(self._train_dir / PREFIX), global_step=step)
+        metrics = self._evaluate(checkpoint)
+        accuracy = metrics["accuracy"]
+        is_better = self.best.offer(checkpoint, accuracy, step)
+        self._without_better = 0 if is_better else self._without_better + 1
+        log.info(
+            "step %d evaluation: %s%s",
+            step,
+            " ".join(f"{name} {value:.4f}" for name, value in metrics.items()),
+            " (best so far)" if is_better else f" (best {self.best.value:.4f} at step {self.best.step})",
+        )
+        add_scalars(self._writer, step, {f"eval/{name}": value for name, value in metrics.items()})
+        with (self._train_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step} | {f"eval_{name}": value for name, value in metrics.items()}) + "\n")
+
+
+class Profile(tf.train.SessionRunHook):
+    """Writes a TensorBoard profile of the steps ``first`` to ``last`` of this run, counted from 1."""
+
+    def __init__(self, first: int, last: int, log_dir: str) -> None:
+        self._first, self._last, self._log_dir = first, last, log_dir
+        self._step = 0
+
+    def before_run(self, run_context: Any) -> None:
+        self._step += 1
+        if self._step == self._first:
+            tensorflow.profiler.experimental.start(self._log_dir)
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        if self._step == self._last:
+            tensorflow.profiler.experimental.stop()
+            log.info("Profile of steps %d to %d written to %s.", self._first, self._last, self._log_dir)
+
+    def end(self, session: Any) -> None:
+        if self._first <= self._step < self._last:
+            tensorflow.profiler.experimental.stop()
+
+
+def add_scalars(writer: Any, step: int, values: dict[str, float]) -> None:
+    """Write scalars for TensorBoard; nothing where there is no writer."""
+    if writer is not None:
+        summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        writer.add_summary(summary, step)
