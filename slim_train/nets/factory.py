@@ -1,0 +1,96 @@
+"""The zoo: net names, their records, and graph builders by name.
+
+``get_network_fn`` is the function of research/slim's ``nets_factory`` with the same name and result.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+from slim_train.errors import UsageError, unknown
+from slim_train.nets import (
+    alexnet,
+    cifarnet,
+    inception,
+    lenet,
+    mobilenet_v1,
+    overfeat,
+    resnet,
+    vgg,
+)
+from slim_train.nets.record import NetRecord
+from slim_train.tf_compat import slim
+
+_FAMILIES = (alexnet, cifarnet, inception, lenet, mobilenet_v1, overfeat, resnet, vgg)
+_RECORDS = types.MappingProxyType({record.name: record for family in _FAMILIES for record in family.RECORDS})
+
+
+def net_names() -> tuple[str, ...]:
+    """The names that ``get_record`` and ``get_network_fn`` take, sorted."""
+    return tuple(sorted(_RECORDS))
+
+
+def get_record(name: str) -> NetRecord:
+    """What is known of the net ``name``.
+
+    Raises:
+      UsageError: there is no such net; the message lists those there are, the nearest first.
+    """
+    if name not in _RECORDS:
+        raise unknown("net", name, _RECORDS)
+    return _RECORDS[name]
+
+
+def get_network_fn(
+    name: str,
+    num_classes: int | None,
+    weight_decay: float = 0.0,
+    is_training: bool = False,
+    batch_norm_decay: float | None = None,
+    freeze_batch_norm: bool = False,
+) -> Callable[..., tuple[Any, dict[str, Any]]]:
+    """A function that builds the net ``name`` on images.
+
+    Args:
+      name: one of ``net_names()``.
+      num_classes: width of the logits. With 0 or None there are no logits and no auxiliary head, and the features take
+        their place: [batch, width] or [batch, 1, 1, width].
+      weight_decay: factor of the L2 regularization losses; 0 makes none.
+      is_training: dropout drops, and batch norm normalizes by the batch and has update ops.
+      batch_norm_decay: decay of the moving averages of batch norm; None takes that of the net's authors.
+      freeze_batch_norm: batch norm uses its moving averages and leaves them alone, whatever ``is_training`` says.
+
+    Returns:
+      A function of ``images``, float32 [batch, height, width, channels], and of the keyword arguments of the net's
+      builder. It returns the logits, [batch, num_classes], and a dict of end points by name. Its attribute
+      ``default_image_size`` is the image size of the released weights. It raises UsageError for images that are too
+      small.
+
+    Raises:
+      UsageError: there is no such net.
+    """
+    record = get_record(name)
+
+    def network_fn(images: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        _check_image_size(record, images)
+        with (
+            slim.arg_scope(record.arg_scope(weight_decay, batch_norm_decay)),
+            slim.arg_scope([slim.batch_norm], is_training=is_training and not freeze_batch_norm),
+            slim.arg_scope([slim.dropout], is_training=is_training),
+        ):
+            return record.builder(images, num_classes or 0, **kwargs)
+
+    network_fn.default_image_size = record.default_image_size  # type: ignore[attr-defined]
+    return network_fn
+
+
+def _check_image_size(record: NetRecord, images: Any) -> None:
+    height, width = images.shape.as_list()[1:3]
+    smallest = min((side for side in (height, width) if side is not None), default=record.min_image_size)
+    if smallest < record.min_image_size:
+        raise UsageError(
+            f"{record.name} cannot take images of {height}x{width} pixels: the smallest that work are "
+            f"{record.min_image_size}x{record.min_image_size}."
+        )

@@ -1,0 +1,131 @@
+"""Inception v1, v2 and v3: the trunks of tf_slim.nets under heads that take any image size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tf_slim.nets import inception
+
+from slim_train.nets.heads import (
+    fitting_avg_pool2d,
+    fully_connected_conv2d,
+    global_average_pool,
+    pointwise_logits,
+)
+from slim_train.nets.record import NetRecord
+from slim_train.tf_compat import slim, tf
+
+
+def inception_v1(images: Any, num_classes: int, dropout_keep_prob: float = 0.8) -> tuple[Any, dict[str, Any]]:
+    """GoogLeNet with batch norm and without its auxiliary heads."""
+    with tf.variable_scope("InceptionV1", values=[images]) as scope:
+        net, end_points = inception.inception_v1_base(images, scope=scope)
+        with tf.variable_scope("Logits"):
+            net = end_points["AvgPool_0a_7x7"] = global_average_pool(net, "AvgPool_0a_7x7")
+            if not num_classes:
+                return net, end_points
+            net = slim.dropout(net, dropout_keep_prob, scope="Dropout_0b")
+            logits = pointwise_logits(net, num_classes, scope="Conv2d_0c_1x1")
+        end_points["Logits"] = logits
+        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
+    return logits, end_points
+
+
+def inception_v2(images: Any, num_classes: int, dropout_keep_prob: float = 0.8) -> tuple[Any, dict[str, Any]]:
+    """The net of the batch norm paper."""
+    with tf.variable_scope("InceptionV2", values=[images]) as scope:
+        net, end_points = inception.inception_v2_base(images, scope=scope)
+        with tf.variable_scope("Logits"):
+            net = end_points["AvgPool_1a"] = global_average_pool(net, "AvgPool_1a")
+            if not num_classes:
+                return net, end_points
+            net = slim.dropout(net, dropout_keep_prob, scope="Dropout_1b")
+            logits = pointwise_logits(net, num_classes, scope="Conv2d_1c_1x1")
+        end_points["Logits"] = logits
+        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
+    return logits, end_points
+
+
+def inception_v3(images: Any, num_classes: int, dropout_keep_prob: float = 0.8) -> tuple[Any, dict[str, Any]]:
+    """Factorized convolutions, and one auxiliary head whose logits are the end point ``AuxLogits``."""
+    with tf.variable_scope("InceptionV3", values=[images]) as scope:
+        net, end_points = inception.inception_v3_base(images, scope=scope)
+        if num_classes:
+            end_points["AuxLogits"] = _inception_v3_auxiliary_logits(end_points["Mixed_6e"], num_classes)
+        with tf.variable_scope("Logits"):
+            net = end_points["AvgPool_1a"] = global_average_pool(net, "AvgPool_1a")
+            if not num_classes:
+                return net, end_points
+            net = end_points["PreLogits"] = slim.dropout(net, dropout_keep_prob, scope="Dropout_1b")
+            logits = pointwise_logits(net, num_classes, scope="Conv2d_1c_1x1")
+        end_points["Logits"] = logits
+        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
+    return logits, end_points
+
+
+def inception_arg_scope(weight_decay: float, batch_norm_decay: float | None = None) -> dict[Any, Any]:
+    """Shared by every Inception net: batch norm without gamma after each convolution, long moving averages."""
+    decay = 0.9997 if batch_norm_decay is None else batch_norm_decay
+    with slim.arg_scope(
+        [slim.conv2d],
+        weights_regularizer=slim.l2_regularizer(weight_decay),
+        weights_initializer=slim.variance_scaling_initializer(),
+        activation_fn=tf.nn.relu,
+        normalizer_fn=slim.batch_norm,
+        normalizer_params={"decay": decay, "epsilon": 0.001},
+    ) as scope:
+        return scope
+
+
+def _inception_v3_auxiliary_logits(net: Any, num_classes: int) -> Any:
+    with tf.variable_scope("AuxLogits"):
+        net = fitting_avg_pool2d(net, 5, stride=3, scope="AvgPool_1a_5x5")
+        net = slim.conv2d(net, 128, [1, 1], scope="Conv2d_1b_1x1")
+        net = fully_connected_conv2d(
+            net, 768, 5, scope="Conv2d_2a_5x5", weights_initializer=tf.truncated_normal_initializer(stddev=0.01)
+        )
+        net = global_average_pool(net, "GlobalPool")
+        return pointwise_logits(
+            net,
+            num_classes,
+            scope="Conv2d_2b_1x1",
+            weights_initializer=tf.truncated_normal_initializer(stddev=0.001),
+        )
+
+
+RECORDS = (
+    NetRecord(
+        name="inception_v1",
+        builder=inception_v1,
+        arg_scope=inception_arg_scope,
+        default_image_size=224,
+        preprocessing="inception",
+        head_scopes=("InceptionV1/Logits",),
+        feature_end_point="AvgPool_0a_7x7",
+        feature_width=1024,
+        paper="https://arxiv.org/abs/1409.4842",
+    ),
+    NetRecord(
+        name="inception_v2",
+        builder=inception_v2,
+        arg_scope=inception_arg_scope,
+        default_image_size=224,
+        preprocessing="inception",
+        head_scopes=("InceptionV2/Logits",),
+        feature_end_point="AvgPool_1a",
+        feature_width=1024,
+        paper="https://arxiv.org/abs/1502.03167",
+    ),
+    NetRecord(
+        name="inception_v3",
+        builder=inception_v3,
+        arg_scope=inception_arg_scope,
+        default_image_size=299,
+        min_image_size=75,
+        preprocessing="inception",
+        head_scopes=("InceptionV3/Logits", "InceptionV3/AuxLogits/Conv2d_2b_1x1"),
+        feature_end_point="AvgPool_1a",
+        feature_width=2048,
+        paper="https://arxiv.org/abs/1512.00567",
+    ),
+)

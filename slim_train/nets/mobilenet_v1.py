@@ -1,0 +1,96 @@
+"""MobileNet v1: depthwise-separable convolutions (Howard et al. 2017, arXiv:1704.04861)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from slim_train.nets.heads import global_average_pool, pointwise_logits
+from slim_train.nets.record import NetRecord
+from slim_train.tf_compat import slim, tf
+
+_STEM_WIDTH = 32
+# Table 1 of the paper: stride of the depthwise layer, output width of the pointwise one.
+_SEPARABLE_LAYERS = (
+    (1, 64),
+    (2, 128),
+    (1, 128),
+    (2, 256),
+    (1, 256),
+    (2, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (1, 512),
+    (2, 1024),
+    (1, 1024),
+)
+_SMALLEST_WIDTH = 8
+
+
+def mobilenet_v1(
+    images: Any, num_classes: int, width_multiplier: float = 1.0, dropout_keep_prob: float = 0.999
+) -> tuple[Any, dict[str, Any]]:
+    """Every layer ``width_multiplier`` times as wide as in the paper's table."""
+    end_points = {}
+    with tf.variable_scope("MobilenetV1", values=[images]):
+        net = slim.conv2d(images, _width(_STEM_WIDTH, width_multiplier), [3, 3], stride=2, scope="Conv2d_0")
+        end_points["Conv2d_0"] = net
+        for number, (stride, width) in enumerate(_SEPARABLE_LAYERS, start=1):
+            depthwise, pointwise = f"Conv2d_{number}_depthwise", f"Conv2d_{number}_pointwise"
+            net = slim.separable_conv2d(net, None, [3, 3], depth_multiplier=1, stride=stride, scope=depthwise)
+            end_points[depthwise] = net
+            net = slim.conv2d(net, _width(width, width_multiplier), [1, 1], scope=pointwise)
+            end_points[pointwise] = net
+        with tf.variable_scope("Logits"):
+            net = end_points["AvgPool_1a"] = global_average_pool(net, "AvgPool_1a")
+            if not num_classes:
+                return net, end_points
+            net = slim.dropout(net, dropout_keep_prob, scope="Dropout_1b")
+            logits = pointwise_logits(net, num_classes, scope="Conv2d_1c_1x1")
+        end_points["Logits"] = logits
+        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
+    return logits, end_points
+
+
+def mobilenet_v1_arg_scope(weight_decay: float, batch_norm_decay: float | None = None) -> dict[Any, Any]:
+    """Depthwise weights are not regularized: they are few, and decay costs accuracy (section 3.3 of the paper)."""
+    decay = 0.9997 if batch_norm_decay is None else batch_norm_decay
+    with (
+        slim.arg_scope(
+            [slim.conv2d, slim.separable_conv2d],
+            weights_initializer=tf.truncated_normal_initializer(stddev=0.09),
+            activation_fn=tf.nn.relu6,
+            normalizer_fn=slim.batch_norm,
+            normalizer_params={"decay": decay, "epsilon": 0.001, "center": True, "scale": True},
+        ),
+        slim.arg_scope([slim.conv2d], weights_regularizer=slim.l2_regularizer(weight_decay)) as scope,
+    ):
+        return scope
+
+
+def _width(width: int, multiplier: float) -> int:
+    return max(int(width * multiplier), _SMALLEST_WIDTH)
+
+
+def _record(name: str, width_multiplier: float) -> NetRecord:
+    return NetRecord(
+        name=name,
+        builder=functools.partial(mobilenet_v1, width_multiplier=width_multiplier),
+        arg_scope=mobilenet_v1_arg_scope,
+        default_image_size=224,
+        preprocessing="inception",
+        head_scopes=("MobilenetV1/Logits",),
+        feature_end_point="AvgPool_1a",
+        feature_width=_width(_SEPARABLE_LAYERS[-1][1], width_multiplier),
+        paper="https://arxiv.org/abs/1704.04861",
+    )
+
+
+RECORDS = (
+    _record("mobilenet_v1", 1.0),
+    _record("mobilenet_v1_075", 0.75),
+    _record("mobilenet_v1_050", 0.5),
+    _record("mobilenet_v1_025", 0.25),
+)

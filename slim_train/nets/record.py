@@ -1,0 +1,44 @@
+"""What the rest of slim-train knows about a net."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+# (images, num_classes, **kwargs) -> (logits, end_points), or (features, end_points) when num_classes is 0.
+Builder = Callable[..., tuple[Any, dict[str, Any]]]
+# (weight_decay, batch_norm_decay) -> the slim arg scope of the net; None means the decay of the net's authors.
+ArgScope = Callable[[float, float | None], dict[Any, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class NetRecord:
+    """One net of the zoo.
+
+    Attributes:
+      name: what ``--model_name`` takes.
+      builder: makes the graph. It says nothing of training or inference: whether dropout drops and which statistics
+        batch norm uses is set around it, through slim's arg scopes, by ``factory.get_network_fn``.
+      arg_scope: regularizers, initializers, normalization and activations of the layers.
+      default_image_size: height and width in pixels that the released weights were trained at.
+      preprocessing: the name of the recipe in ``slim_train.preprocessing`` that goes with the net.
+      head_scopes: the scopes, auxiliary heads included, of exactly the variables whose shapes depend on the number of
+        classes.
+      feature_end_point: the end point that is classified; one vector of ``feature_width`` numbers per image.
+      paper: where the net was published.
+      channels: image channels that the default preprocessing gives.
+      min_image_size: the smallest height and width in pixels that leaves something to classify.
+    """
+
+    name: str
+    builder: Builder
+    arg_scope: ArgScope
+    default_image_size: int
+    preprocessing: str
+    head_scopes: tuple[str, ...]
+    feature_end_point: str
+    feature_width: int
+    paper: str
+    channels: int = 3
+    min_image_size: int = 1
