@@ -156,8 +156,8 @@ def plan_restore(
     if missing and not ignore_missing:
         raise UsageError(
             f"{checkpoint} lacks {len(missing)} of the net's {len(by_name)} variables, first {missing[0]}. "
-            f"{_advice(missing, head_scopes, exclude_scopes)} or --ignore_missing_vars would start them afresh; or a net "
-            f"of another name may be meant: scopes in the checkpoint: {', '.join(scopes.top_scopes(stored, depth=1)[:8])}."
+            f"{_advice(missing, head_scopes, exclude_scopes)} or --ignore_missing_vars would start them afresh. "
+            f"Is it another net's? It holds {', '.join(scopes.top_scopes(stored, depth=1)[:8])}."
         )
     restored = {name: variable for name, variable in wanted.items() if name in stored}
     _check_shapes(checkpoint, restored, stored, head_scopes, exclude_scopes)
@@ -179,6 +179,11 @@ class BestCheckpoint:
         if self._record.is_file():
             stored = json.loads(self._record.read_text(encoding="utf-8"))
             self.value, self.step = float(stored["value"]), int(stored["step"])
+
+    @property
+    def path(self) -> str | None:
+        """The prefix of the best checkpoint, or None while there is none."""
+        return latest_checkpoint(self.folder) if self.step >= 0 else None
 
     def offer(self, checkpoint: str, value: float, step: int, metric: str = "accuracy") -> bool:
         """Keep ``checkpoint`` if ``value`` is higher than the best so far; says whether it was."""

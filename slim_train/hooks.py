@@ -87,13 +87,16 @@ class StepMetrics(tf.train.SessionRunHook):
         self._bar: ProgressBar | None = None
         self._file: TextIO | None = None
         self._since_log = 0
-        self._measured_since = 0.0
+        self._measured_since = self._began = 0.0
+        self._first_step = self.step = 0
+        self.loss = math.nan
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         step = int(session.run(self._fetches.fetches[0]))
         if self._bar is None:
             self._bar = ProgressBar("training", self._last_step, "steps", start=step, lines=False)
             self._bar.__enter__()
+            self._began, self._first_step, self.step = time.monotonic(), step, step
             if self._train_dir:
                 self._file = (self._train_dir / "metrics.jsonl").open("a", encoding="utf-8")
         self._since_log, self._measured_since = 0, time.monotonic()
@@ -109,6 +112,7 @@ class StepMetrics(tf.train.SessionRunHook):
                 f"The loss is {loss} at step {step}: training has diverged and was stopped; the checkpoints are from "
                 "before. A lower --learning_rate, --warmup_steps or --gradient_clip_norm may help."
             )
+        self.step, self.loss = step, loss
         if len(run_values.results) == 3:
             self._record(step, loss, float(run_values.results[2]))
 
@@ -131,6 +135,10 @@ class StepMetrics(tf.train.SessionRunHook):
                 "step %d%s epoch %.2f loss %.4f lr %.3g %.1f images/s%s",
                 step, of_last, epoch, loss, learning_rate, images_per_second, time_left and f" {time_left} left",
             )  # fmt: skip
+
+    def images_per_second(self) -> float:
+        """Images a second of this process over the whole run so far, evaluations and saves included."""
+        return (self.step - self._first_step) * self._images_per_step / max(time.monotonic() - self._began, 1e-9)
 
     def close(self) -> None:
         """Take the bar off the screen and close metrics.jsonl; training calls it however it ends."""

@@ -1,0 +1,239 @@
+"""Evaluation: the metrics of a checkpoint over a split, every image counted exactly once."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets.factory import get_dataset
+from datasets.spec import DatasetSpec
+from slim_train import checkpoints, inputs, reports, training_folder
+from slim_train.errors import RunError
+from slim_train.metrics import ClassificationMetrics
+from slim_train.model import ModelSpec, resolve_model
+from slim_train.nets import factory as nets
+from slim_train.options import EvalOptions
+from slim_train.progress import ProgressBar
+from slim_train.tf_compat import silence_deprecation_noise, slim, tf
+
+log = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """The evaluation graph and session of one net over one split, built once for any number of checkpoints.
+
+    Args:
+      dataset: the split.
+      model: the net.
+      batch_size: images per step.
+      moving_average_decay: evaluate the moving averages instead of the variables where it is not None; its value
+        only has to be given, as in research/slim.
+      max_batches: stop after so many batches; None evaluates all images.
+      num_preprocessing_threads: threads that decode; None lets TensorFlow choose.
+      master: address of a TensorFlow server, or "" for this process.
+    """
+
+    def __init__(
+        self,
+        dataset: DatasetSpec,
+        model: ModelSpec,
+        batch_size: int,
+        moving_average_decay: float | None = None,
+        max_batches: int | None = None,
+        num_preprocessing_threads: int | None = None,
+        master: str = "",
+    ) -> None:
+        self.dataset, self.model = dataset, model
+        self._batch_size, self._max_batches = batch_size, max_batches
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            with tf.device("/device:CPU:0"):
+                batches = inputs.evaluation_batches(
+                    dataset,
+                    batch_size=batch_size,
+                    image_size=model.image_size,
+                    channels=model.channels,
+                    preprocessing=model.preprocessing,
+                    num_classes=model.num_classes,
+                    labels_offset=model.labels_offset,
+                    num_preprocessing_threads=num_preprocessing_threads,
+                )
+                self._iterator = tf.data.make_initializable_iterator(batches)
+                self._batch = dict(self._iterator.get_next())
+            network_fn = nets.get_network_fn(model.name, num_classes=model.num_classes, is_training=False)
+            self._logits, _ = network_fn(self._batch["image"])
+            self._restored = _variables_to_restore(moving_average_decay)
+            self._saver = tf.train.Saver(self._restored)
+        self._session = tf.Session(master, graph=self._graph, config=tf.ConfigProto(allow_soft_placement=True))
+
+    def evaluate(self, checkpoint: str, visit: Any = None) -> ClassificationMetrics:
+        """Restore ``checkpoint`` and count every image of the split once.
+
+        Args:
+          checkpoint: a prefix.
+          visit: called with (batch of numpy arrays by name, logits [B, C]) for each batch, padding removed; the
+            batch's ``encoded`` images come with it only when it is given.
+
+        Raises:
+          RunError: the checkpoint does not fit the net, or a record is broken.
+        """
+        self._restore(checkpoint)
+        metrics = ClassificationMetrics(self.model.num_classes)
+        for batch, logits in self._batches(with_images=visit is not None):
+            metrics.update(batch["label"], logits)
+            if visit is not None:
+                visit(batch, logits)
+        return metrics
+
+    def close(self) -> None:
+        """Release the session."""
+        self._session.close()
+
+    def _restore(self, checkpoint: str) -> None:
+        stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+        for name, variable in self._restored.items():
+            if list(stored.get(name, ())) != variable.shape.as_list():
+                held = f"has shape {list(stored[name])} there" if name in stored else "is not in it"
+                raise RunError(
+                    f"{checkpoint} does not fit {self.model.name} with {self.model.num_classes} classes: {name} "
+                    f"{held}. Check --model_name, --num_classes, --labels_offset and --moving_average_decay."
+                )
+        self._saver.restore(self._session, checkpoint)
+
+    def _batches(self, with_images: bool) -> Iterator[tuple[dict[str, Any], Any]]:
+        names = ["label", "filename", "mask"] + (["encoded"] if with_images else [])
+        fetches = ({name: self._batch[name] for name in names}, self._logits)
+        self._session.run(self._iterator.initializer)
+        total = self.dataset.num_samples
+        if self._max_batches:
+            total = min(total, self._max_batches * self._batch_size)
+        done = count = 0
+        with ProgressBar(f"evaluating {self.dataset.split_name}", total, "images") as bar:
+            while self._max_batches is None or count < self._max_batches:
+                try:
+                    batch, logits = self._session.run(fetches)
+                except tf.errors.OutOfRangeError:
+                    break
+                except tf.errors.OpError as error:
+                    explained = inputs.explain_input_error(error, self.dataset)
+                    raise (explained or error) from (None if explained else error.__cause__)
+                real = batch.pop("mask").astype(bool)
+                count, done = count + 1, done + int(real.sum())
+                bar.update(done)
+                yield {name: values[real] for name, values in batch.items()}, logits[real]
+
+
+def run(options: EvalOptions) -> None:
+    """Evaluate once, or follow a training run, and write the results.
+
+    Raises:
+      RunError: there is no checkpoint to evaluate.
+      UsageError: the data set or the net does not fit.
+    """
+    silence_deprecation_noise()
+    folder, options = _with_training_options(options)
+    dataset = get_dataset(options.dataset_name, options.dataset_split_name, options.dataset_dir)
+    model = resolve_model(
+        options.model_name or "inception_v3",
+        dataset,
+        num_classes=options.num_classes,
+        labels_offset=options.labels_offset or 0,
+        image_size=options.eval_image_size,
+        channels=options.eval_image_channels,
+        preprocessing_name=options.preprocessing_name,
+    )
+    eval_dir = Path(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
+    first = _checkpoint(options)
+    if first is None and not options.eval_interval_secs:
+        raise RunError(f"There is no checkpoint in {options.checkpoint_path}.")
+    evaluator = Evaluator(
+        dataset,
+        model,
+        options.batch_size,
+        options.moving_average_decay,
+        options.max_num_batches,
+        options.num_preprocessing_threads,
+        options.master,
+    )
+    for checkpoint in _checkpoints_to_evaluate(options, first):
+        evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
+
+
+def evaluate_to_folder(evaluator: Evaluator, checkpoint: str, eval_dir: Path, num_mistakes: int = 36) -> None:
+    """Evaluate one checkpoint and write metrics, predictions and pictures to ``eval_dir``."""
+    dataset = evaluator.dataset
+    labels = class_names(dataset, evaluator.model)
+    eval_dir.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with reports.EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
+        metrics = evaluator.evaluate(checkpoint, writer.visit)
+        writer.finish(metrics, checkpoint, checkpoints.step_of(checkpoint), time.monotonic() - began)
+
+
+def class_names(dataset: DatasetSpec, model: ModelSpec) -> list[str]:
+    """One name for each logit: the data set's labels from the offset on, numbers for classes beyond them."""
+    names = list(dataset.labels[model.labels_offset :])
+    return names + [str(index) for index in range(len(names), model.num_classes)]
+
+
+def _with_training_options(options: EvalOptions) -> tuple[Path, EvalOptions]:
+    """The training folder, and the options with what was not given taken from its config.yaml."""
+    path = Path(options.checkpoint_path)
+    folder = path if path.is_dir() else path.parent
+    # best/ lies below the training folder.
+    trained = training_folder.read_options(folder) or training_folder.read_options(folder.parent)
+    if trained is None:
+        return folder, options
+    defaults = {
+        "dataset_dir": trained.data.dataset_dir,
+        "labels_offset": trained.data.labels_offset,
+        "num_classes": trained.data.num_classes,
+        "model_name": trained.model.model_name,
+        "preprocessing_name": trained.model.preprocessing_name,
+        "eval_image_size": trained.model.train_image_size,
+        "eval_image_channels": trained.model.train_image_channels,
+    }
+    given = {name: getattr(options, name) for name in defaults if getattr(options, name) is not None}
+    return folder, dataclasses.replace(options, **(defaults | given))
+
+
+def _checkpoint(options: EvalOptions) -> str | None:
+    if Path(options.checkpoint_path).is_dir():
+        return checkpoints.latest_checkpoint(options.checkpoint_path)
+    if not Path(options.checkpoint_path).parent.is_dir() and not options.eval_interval_secs:
+        raise RunError(f"There is no checkpoint at {options.checkpoint_path}: no such folder.")
+    return checkpoints.resolve_checkpoint(options.checkpoint_path)
+
+
+def _checkpoints_to_evaluate(options: EvalOptions, first: str | None) -> Iterator[str]:
+    """``first``; with --eval_interval_secs each newer checkpoint, until the training that writes them has ended."""
+    if not options.eval_interval_secs:
+        assert first is not None
+        yield first
+        return
+    folder = Path(options.checkpoint_path)
+    evaluated = None
+    while True:
+        # Asked before looking for a checkpoint: one written just before the end is not missed.
+        ended = training_folder.has_ended(folder)
+        newest = checkpoints.latest_checkpoint(folder)
+        if newest and newest != evaluated:
+            yield newest
+            evaluated = newest
+        elif ended:
+            log.info("The training in %s has ended and its last checkpoint is evaluated.", folder)
+            return
+        else:
+            time.sleep(options.eval_interval_secs)
+
+
+def _variables_to_restore(moving_average_decay: float | None) -> dict[str, Any]:
+    """Names in the checkpoint of the net's variables; those of their moving averages where they are wanted."""
+    variables = slim.get_model_variables()
+    if moving_average_decay is None:
+        return {variable.op.name: variable for variable in variables}
+    return tf.train.ExponentialMovingAverage(moving_average_decay).variables_to_restore(variables)

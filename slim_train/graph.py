@@ -1,0 +1,147 @@
+"""The training graph, assembled from its parts: clones, losses, optimizer, update ops, averages, summaries."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from deployment import model_deploy
+from slim_train import losses, optimizers, scopes
+from slim_train.model import ModelSpec
+from slim_train.nets import factory as nets
+from slim_train.options import ModelOptions, OptimizerOptions
+from slim_train.steps import Schedule
+from slim_train.tf_compat import slim, tf
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingGraph:
+    """The tensors and variables that the loop, the restore and the plan need.
+
+    Attributes:
+      global_step: the global step.
+      loss: scalar, the total loss of all clones, regularization included.
+      learning_rate: scalar.
+      train_op: runs one step and evaluates to the loss.
+      trained: variables that the optimizer changes.
+      model_variables: all variables of the net, batch-norm statistics included.
+    """
+
+    global_step: Any
+    loss: Any
+    learning_rate: Any
+    train_op: Any
+    trained: tuple[Any, ...]
+    model_variables: tuple[Any, ...]
+
+
+def build_training_graph(
+    model: ModelSpec,
+    model_options: ModelOptions,
+    optimizer_options: OptimizerOptions,
+    schedule: Schedule,
+    deployment: model_deploy.DeploymentConfig,
+    next_batch: Callable[[], dict[str, Any]],
+    trainable_scopes: Sequence[str] = (),
+    class_weights: Sequence[float] | None = None,
+    histogram_summaries: bool = False,
+) -> TrainingGraph:
+    """Build the graph of one training step in the default graph.
+
+    Args:
+      next_batch: called once for each clone, gives ``image`` [B, H, W, C] float32 and ``label`` [B] int64.
+      trainable_scopes: scopes to train; none trains everything.
+      class_weights: weight of each class in the loss, or None.
+
+    Raises:
+      UsageError: the net's name is unknown, its input is too small, or a scope matches nothing.
+    """
+    adamw = optimizer_options.optimizer == "adamw"
+    network_fn = nets.get_network_fn(
+        model.name,
+        num_classes=model.num_classes,
+        # adamw decays weights by itself, outside the loss.
+        weight_decay=0.0 if adamw else model_options.weight_decay,
+        is_training=True,
+        batch_norm_decay=model_options.batch_norm_decay,
+        freeze_batch_norm=_freezes_batch_norm(model_options.freeze_batch_norm, model.name, trainable_scopes),
+    )
+    with tf.device(deployment.variables_device()):
+        global_step = tf.train.get_or_create_global_step()
+
+    def clone_fn() -> dict[str, Any]:
+        with tf.device(deployment.inputs_device()):
+            batch = next_batch()
+        logits, end_points = network_fn(batch["image"])
+        losses.add_classification_loss(
+            logits,
+            batch["label"],
+            end_points=end_points,
+            label_smoothing=optimizer_options.label_smoothing,
+            class_weights=class_weights,
+        )
+        return end_points
+
+    clones = model_deploy.create_clones(deployment, clone_fn)
+    first_clone_scope = deployment.clone_scope(0)
+    trained = _variables_to_train(trainable_scopes)
+
+    with tf.device(deployment.optimizer_device()):
+        learning_rate = optimizers.build_learning_rate(optimizer_options, schedule, global_step)
+        optimizer = optimizers.build_optimizer(
+            optimizer_options, learning_rate, weight_decay=model_options.weight_decay if adamw else 0.0
+        )
+    total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=trained)
+    if optimizer_options.gradient_clip_norm:
+        gradients = optimizers.clip_by_global_norm(gradients, optimizer_options.gradient_clip_norm)
+
+    model_variables = tuple(slim.get_model_variables())
+    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, first_clone_scope)
+    update_ops.append(optimizer.apply_gradients(gradients, global_step=global_step))
+    with tf.control_dependencies(update_ops):
+        if optimizer_options.moving_average_decay:
+            averages = tf.train.ExponentialMovingAverage(optimizer_options.moving_average_decay, global_step)
+            averaged = {variable.op.name: variable for variable in (*trained, *model_variables)}
+            finish = averages.apply(list(averaged.values()))
+        else:
+            finish = tf.no_op()
+    with tf.control_dependencies([finish]):
+        train_op = tf.identity(total_loss, name="train_op")
+
+    _add_summaries(clones[0].outputs, gradients, histogram_summaries)
+    return TrainingGraph(global_step, total_loss, learning_rate, train_op, tuple(trained), model_variables)
+
+
+def _variables_to_train(trainable_scopes: Sequence[str]) -> list[Any]:
+    variables = {variable.op.name: variable for variable in tf.trainable_variables()}
+    if not trainable_scopes:
+        return list(variables.values())
+    return [variables[name] for name in scopes.select(variables, trainable_scopes, "trainable_scopes")]
+
+
+def _freezes_batch_norm(choice: str, net: str, trainable_scopes: Sequence[str]) -> bool:
+    """auto: when only the classification head is trained, its trunk must not drift with the batches' statistics."""
+    if choice != "auto":
+        return choice == "true"
+    heads = nets.get_record(net).head_scopes
+    return bool(trainable_scopes) and all(
+        any(scopes.in_scope(scope, head) for head in heads) for scope in trainable_scopes
+    )
+
+
+def _add_summaries(end_points: dict[str, Any], gradients: list[tuple[Any, Any]], histograms: bool) -> None:
+    for loss in tf.get_collection(tf.GraphKeys.LOSSES):
+        tf.summary.scalar(f"losses/{loss.op.name}", loss)
+    if not histograms:
+        return
+    for name, activation in end_points.items():
+        tf.summary.histogram(f"activations/{name}", activation)
+        tf.summary.scalar(f"sparsity/{name}", tf.nn.zero_fraction(activation))
+    for variable in slim.get_model_variables():
+        tf.summary.histogram(variable.op.name, variable)
+    for gradient, variable in gradients:
+        tf.summary.histogram(f"gradients/{variable.op.name}", gradient)

@@ -1,0 +1,57 @@
+"""The training folder: what a run leaves behind, and all that evaluation and export need of it. No TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from slim_train import config
+from slim_train.errors import UsageError
+from slim_train.options import TrainOptions
+
+CONFIG = "config.yaml"
+RESULT = "result.json"
+METRICS = "metrics.jsonl"
+_OF_THE_DATA_SET = ("labels.txt", "info.json")
+
+
+def start(folder: Path, options: TrainOptions, dataset_dir: str | Path) -> None:
+    """Make the folder and write what it needs before the first step: config.yaml, labels.txt, info.json.
+
+    Raises:
+      UsageError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RESULT).unlink(missing_ok=True)
+        config.write_yaml(folder / CONFIG, options)
+        for name in _OF_THE_DATA_SET:
+            source = Path(dataset_dir) / name
+            if source.is_file():
+                temporary = folder / f"{name}.tmp"
+                shutil.copyfile(source, temporary)
+                temporary.replace(folder / name)
+    except OSError as error:
+        raise UsageError(f"--train_dir: cannot write to {folder}: {error.strerror}.") from error
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the training in ``folder`` has written its result."""
+    return (folder / RESULT).is_file()
+
+
+def read_options(folder: Path) -> TrainOptions | None:
+    """The options a folder was trained with, or None where it holds no config.yaml (a released checkpoint's, say)."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return None
+    return config.with_values(TrainOptions(), config.read_yaml(path, TrainOptions()))
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write ``values`` as JSON, atomically."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,110 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from datasets.errors import DataError
+from slim_train.cli.command import Command
+from slim_train.config import Options, option
+from slim_train.errors import RunError, UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class _Paint(Options):
+    """Painting."""
+
+    colour: str = option("red", "What colour.", choices=("red", "green"))
+    layers: int = option(1, "How many layers.", aliases=("coats",), at_least=1)
+    wall: str | None = option(None, "Which wall.")
+    dry: bool = option(True, "Wait between layers.")
+
+
+def _paint(run=lambda options: None, **kwargs):
+    return Command("paint", "Paint a wall.", _Paint(), run, **kwargs)
+
+
+def _options(*argv):
+    seen = []
+    assert _paint(seen.append).main(list(argv)) == 0
+    return seen[0]
+
+
+def test_flags_become_options():
+    assert _options("--colour=green", "--layers=3", "--nodry") == _Paint("green", 3, None, False)
+
+
+def test_one_dash_is_as_good_as_two():
+    assert _options("-colour=green").colour == "green"
+
+
+def test_an_alias_sets_the_option():
+    assert _options("--coats=2").layers == 2
+
+
+def test_the_command_line_wins_over_the_configuration_file(tmp_path):
+    (tmp_path / "c.yaml").write_text("coats: 5\ncolour: green\n")
+    assert _options(f"--config={tmp_path / 'c.yaml'}", "--layers=2") == _Paint("green", 2)
+
+
+def test_an_empty_value_of_an_optional_flag_means_none():
+    assert _options("--wall=").wall is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["--layer=2"], "Did you mean: layers"),
+        (["--layers=two"], "--layers=two"),
+        (["--layers=0"], "--layers=0 must be at least 1"),
+        (["--colour=gren"], "did you mean green?"),
+        (["green"], "Unexpected argument 'green'"),
+        (["--config=/no/such.yaml"], "/no/such.yaml"),
+    ],
+)
+def test_bad_usage_is_one_line_on_stderr_and_exit_code_2(argv, words, capsys):
+    assert _paint().main(argv) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_a_required_flag_must_be_given(capsys):
+    assert _paint(required=("wall",)).main([]) == 2
+    assert "--wall is missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(UsageError("no"), 2), (DataError("no"), 2), (RunError("no"), 1), (KeyboardInterrupt(), 130)]
+)
+def test_errors_of_users_become_exit_codes(error, code, capsys):
+    def fail(_options):
+        raise error
+
+    assert _paint(fail).main([]) == code
+    assert capsys.readouterr().err.startswith("paint: error: ")
+
+
+def test_a_fault_of_ours_keeps_its_traceback():
+    def fail(_options):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        _paint(fail).main([])
+
+
+def test_help_names_every_flag_its_default_and_its_choices(capsys):
+    assert _paint(required=("wall",)).main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for words in ("--colour=red", "One of red, green.", "--layers=1", "Also --coats.", "--[no]dry", "Required."):
+        assert words in text
+
+
+@pytest.mark.parametrize("module", ["train_image_classifier", "eval_image_classifier"])
+def test_help_answers_without_tensorflow(module):
+    code = (
+        f"import sys; from slim_train.cli import {module} as m; code = m.COMMAND.main(['--help']); "
+        "assert 'tensorflow' not in sys.modules; sys.exit(code)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0

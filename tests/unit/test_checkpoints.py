@@ -1,0 +1,199 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from slim_train.checkpoints import (
+    BestCheckpoint,
+    is_complete,
+    latest_checkpoint,
+    plan_restore,
+    repair_state,
+    resolve_checkpoint,
+    set_aside,
+    step_of,
+)
+from slim_train.errors import UsageError
+from slim_train.tf_compat import tf
+
+SHAPES = {"net/conv/weights": [3, 3], "net/conv/biases": [3], "net/logits/weights": [3, 5], "net/logits/biases": [5]}
+
+
+def _variables(shapes):
+    return [
+        tf.get_variable(name, initializer=np.full(shape, index, np.float32))
+        for index, (name, shape) in enumerate(shapes.items())
+    ]
+
+
+def _save(folder, shapes=SHAPES, steps=(7,)):
+    """Checkpoints model.ckpt-<step> in ``folder``; the prefix of the last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tf.Graph().as_default(), tf.Session() as session:
+        _variables(shapes)
+        step = tf.train.get_or_create_global_step()
+        session.run(tf.global_variables_initializer())
+        saver = tf.train.Saver(max_to_keep=None)
+        for number in steps:
+            session.run(step.assign(number))
+            prefix = saver.save(session, str(folder / "model.ckpt"), global_step=number)
+    return prefix
+
+
+def _cut_short(prefix):
+    path = next(iter(prefix.parent.glob(f"{prefix.name}.data-*")))
+    path.unlink()
+
+
+def test_the_latest_checkpoint_is_found_after_the_folder_was_moved(tmp_path):
+    _save(tmp_path / "old", steps=(1, 2))
+    (tmp_path / "old").rename(tmp_path / "new")
+    assert latest_checkpoint(tmp_path / "new") == str(tmp_path / "new" / "model.ckpt-2")
+
+
+def test_a_folder_without_checkpoints_has_no_latest(tmp_path):
+    assert latest_checkpoint(tmp_path) is None
+    assert latest_checkpoint(tmp_path / "nowhere") is None
+
+
+def test_a_checkpoint_cut_short_is_passed_over(tmp_path):
+    _save(tmp_path, steps=(1, 2))
+    _cut_short(tmp_path / "model.ckpt-2")
+    assert not is_complete(str(tmp_path / "model.ckpt-2"))
+    assert latest_checkpoint(tmp_path) == str(tmp_path / "model.ckpt-1")
+
+
+def test_repair_makes_tensorflow_itself_see_the_last_good_checkpoint(tmp_path):
+    _save(tmp_path, steps=(1, 2))
+    _cut_short(tmp_path / "model.ckpt-2")
+    assert repair_state(tmp_path) == str(tmp_path / "model.ckpt-1")
+    assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-1")
+
+
+def test_repair_forgets_a_folder_whose_checkpoints_are_all_broken(tmp_path):
+    _save(tmp_path)
+    _cut_short(tmp_path / "model.ckpt-7")
+    assert repair_state(tmp_path) is None
+    assert tf.train.get_checkpoint_state(str(tmp_path)) is None
+
+
+def test_an_index_file_with_other_bytes_is_not_a_checkpoint(tmp_path):
+    prefix = _save(tmp_path)
+    (tmp_path / "model.ckpt-7.index").write_bytes(b"not a table")
+    assert not is_complete(prefix)
+
+
+@pytest.mark.parametrize("suffix", ["", ".index", ".meta", ".data-00000-of-00001"])
+def test_any_file_of_a_checkpoint_stands_for_it(tmp_path, suffix):
+    prefix = _save(tmp_path)
+    assert resolve_checkpoint(prefix + suffix) == prefix
+
+
+def test_a_folder_stands_for_its_only_checkpoint_without_a_state_file(tmp_path):
+    prefix = _save(tmp_path)
+    (tmp_path / "checkpoint").unlink()
+    assert resolve_checkpoint(str(tmp_path)) == prefix
+
+
+def test_a_path_that_does_not_exist_is_named_with_what_lies_beside_it(tmp_path):
+    _save(tmp_path)
+    with pytest.raises(UsageError, match=r"model.ckpt-8 does not exist; beside it: model.ckpt-7"):
+        resolve_checkpoint(str(tmp_path / "model.ckpt-8"))
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+    (tmp_path / "cat.jpg").write_bytes(b"\xff\xd8")
+    with pytest.raises(UsageError, match="cat.jpg is not a complete TensorFlow checkpoint"):
+        resolve_checkpoint(str(tmp_path / "cat.jpg"))
+
+
+def test_the_step_is_read_from_the_checkpoint(tmp_path):
+    assert step_of(_save(tmp_path, steps=(7,))) == 7
+
+
+def test_a_plan_restores_all_but_the_excluded_scopes(tmp_path):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default(), tf.Session() as session:
+        variables = _variables({**SHAPES, "net/logits/weights": [3, 7], "net/logits/biases": [7]})
+        for variable in variables:
+            session.run(variable.assign(tf.zeros_like(variable)))
+        plan = plan_restore(prefix, variables, exclude_scopes=["net/logits"])
+        session.run([variable.initializer for variable in variables])
+        session.run(variables[1].assign([9.0, 9.0, 9.0]))
+        plan.init_fn()(None, session)
+        assert set(plan.restored) == {"net/conv/weights", "net/conv/biases"}
+        assert plan.excluded == ("net/logits/weights", "net/logits/biases")
+        np.testing.assert_array_equal(session.run(variables[1]), [1.0, 1.0, 1.0])
+
+
+def test_a_shape_mismatch_names_both_shapes_and_the_flag_that_cures_it(tmp_path):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default():
+        variables = _variables({**SHAPES, "net/logits/weights": [3, 7], "net/logits/biases": [7]})
+        with pytest.raises(UsageError) as caught:
+            plan_restore(prefix, variables, head_scopes=["net/logits"])
+    for words in ("net/logits/weights", "[3, 7]", "[3, 5]", "--checkpoint_exclude_scopes=net/logits "):
+        assert words in str(caught.value)
+
+
+def test_variables_missing_from_the_checkpoint_stop_unless_they_may_be_missing(tmp_path):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default():
+        variables = _variables({**SHAPES, "net/aux/weights": [2]})
+        with pytest.raises(UsageError, match=r"lacks 1 of the net's 5 variables, first net/aux/weights"):
+            plan_restore(prefix, variables)
+        plan = plan_restore(prefix, variables, ignore_missing=True)
+    assert plan.missing == ("net/aux/weights",)
+    assert len(plan.restored) == 4
+
+
+def test_a_checkpoint_of_another_net_is_said_to_be_one(tmp_path):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default(), pytest.raises(UsageError, match="It holds net"):
+        plan_restore(prefix, _variables({"other/weights": [2]}))
+
+
+def test_nothing_left_to_restore_is_an_error(tmp_path):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default(), pytest.raises(UsageError, match="Nothing is left to restore"):
+        plan_restore(prefix, _variables(SHAPES), exclude_scopes=["net"])
+
+
+def test_the_best_checkpoint_is_kept_and_a_worse_one_does_not_replace_it(tmp_path):
+    _save(tmp_path, steps=(1, 2))
+    best = BestCheckpoint(tmp_path)
+    assert best.path is None
+    assert best.offer(str(tmp_path / "model.ckpt-1"), 0.6, 1)
+    assert not best.offer(str(tmp_path / "model.ckpt-2"), 0.5, 2)
+    assert step_of(best.path) == 1
+
+
+def test_a_resumed_run_knows_the_best_value_of_the_run_before(tmp_path):
+    _save(tmp_path, steps=(1, 2))
+    BestCheckpoint(tmp_path).offer(str(tmp_path / "model.ckpt-1"), 0.6, 1)
+    resumed = BestCheckpoint(tmp_path)
+    assert (resumed.value, resumed.step) == (0.6, 1)
+    assert not resumed.offer(str(tmp_path / "model.ckpt-2"), 0.55, 2)
+
+
+def test_a_better_checkpoint_replaces_the_best_and_its_files(tmp_path):
+    _save(tmp_path, steps=(1, 2))
+    best = BestCheckpoint(tmp_path)
+    best.offer(str(tmp_path / "model.ckpt-1"), 0.6, 1)
+    best.offer(str(tmp_path / "model.ckpt-2"), 0.7, 2)
+    assert not list(best.folder.glob("model.ckpt-1.*"))
+    assert json.loads((best.folder / "best.json").read_text()) == {"metric": "accuracy", "value": 0.7, "step": 2}
+    shutil.rmtree(best.folder)
+
+
+def test_setting_aside_moves_everything_old_and_loses_nothing(tmp_path):
+    _save(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    (tmp_path / "notes.txt").write_text("mine\n")
+    aside = set_aside(tmp_path)
+    assert latest_checkpoint(tmp_path) is None
+    assert latest_checkpoint(aside) == str(aside / "model.ckpt-7")
+    assert (aside / "metrics.jsonl").exists()
+    assert (tmp_path / "notes.txt").exists()
+    assert set_aside(tmp_path) is None
