@@ -16,6 +16,7 @@ from slim_train.nets import (
     inception,
     lenet,
     mobilenet_v1,
+    mobilenet_v2,
     overfeat,
     resnet,
     vgg,
@@ -23,7 +24,7 @@ from slim_train.nets import (
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim
 
-_FAMILIES = (alexnet, cifarnet, inception, lenet, mobilenet_v1, overfeat, resnet, vgg)
+_FAMILIES = (alexnet, cifarnet, inception, lenet, mobilenet_v1, mobilenet_v2, overfeat, resnet, vgg)
 _RECORDS = types.MappingProxyType({record.name: record for family in _FAMILIES for record in family.RECORDS})
 
 

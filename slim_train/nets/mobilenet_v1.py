@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from slim_train.nets.heads import global_average_pool, pointwise_logits
+from slim_train.nets.mobilenet import mobilenet_arg_scope
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 
@@ -54,22 +55,6 @@ def mobilenet_v1(
     return logits, end_points
 
 
-def mobilenet_v1_arg_scope(weight_decay: float, batch_norm_decay: float | None = None) -> dict[Any, Any]:
-    """Depthwise weights are not regularized: they are few, and decay costs accuracy (section 3.3 of the paper)."""
-    decay = 0.9997 if batch_norm_decay is None else batch_norm_decay
-    with (
-        slim.arg_scope(
-            [slim.conv2d, slim.separable_conv2d],
-            weights_initializer=tf.truncated_normal_initializer(stddev=0.09),
-            activation_fn=tf.nn.relu6,
-            normalizer_fn=slim.batch_norm,
-            normalizer_params={"decay": decay, "epsilon": 0.001, "center": True, "scale": True},
-        ),
-        slim.arg_scope([slim.conv2d], weights_regularizer=slim.l2_regularizer(weight_decay)) as scope,
-    ):
-        return scope
-
-
 def _width(width: int, multiplier: float) -> int:
     return max(int(width * multiplier), _SMALLEST_WIDTH)
 
@@ -78,7 +63,7 @@ def _record(name: str, width_multiplier: float) -> NetRecord:
     return NetRecord(
         name=name,
         builder=functools.partial(mobilenet_v1, width_multiplier=width_multiplier),
-        arg_scope=mobilenet_v1_arg_scope,
+        arg_scope=functools.partial(mobilenet_arg_scope, 0.9997),
         default_image_size=224,
         preprocessing="inception",
         head_scopes=("MobilenetV1/Logits",),

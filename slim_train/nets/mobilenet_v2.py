@@ -1,0 +1,82 @@
+"""MobileNet v2: inverted residuals and linear bottlenecks (Sandler et al. 2018, arXiv:1801.04381)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from slim_train.nets.heads import global_average_pool, pointwise_logits
+from slim_train.nets.inverted_residual import Unit, inverted_residual
+from slim_train.nets.mobilenet import mobilenet_arg_scope, round_width
+from slim_train.nets.record import NetRecord
+from slim_train.tf_compat import slim, tf
+
+_STEM_WIDTH = 32
+_FEATURE_WIDTH = 1280
+# Table 2 of the paper, one unit a row.
+_UNITS = (
+    Unit(16, expansion=1),
+    Unit(24, expansion=6, stride=2),
+    Unit(24, expansion=6),
+    Unit(32, expansion=6, stride=2),
+    *[Unit(32, expansion=6)] * 2,
+    Unit(64, expansion=6, stride=2),
+    *[Unit(64, expansion=6)] * 3,
+    *[Unit(96, expansion=6)] * 3,
+    Unit(160, expansion=6, stride=2),
+    *[Unit(160, expansion=6)] * 2,
+    Unit(320, expansion=6),
+)
+
+
+def mobilenet_v2(
+    images: Any, num_classes: int, width_multiplier: float = 1.0, dropout_keep_prob: float = 0.8
+) -> tuple[Any, dict[str, Any]]:
+    """Layers ``width_multiplier`` times as wide as in the paper's table; the features narrow only down to 1280."""
+    layers, inner_tensors = {}, {}
+    with tf.variable_scope("MobilenetV2", values=[images]):
+        stem_width = round_width(_STEM_WIDTH * width_multiplier)
+        net = layers["layer_1"] = slim.conv2d(images, stem_width, [3, 3], stride=2, scope="Conv")
+        for index, unit in enumerate(_UNITS):
+            scope = f"expanded_conv_{index}" if index else "expanded_conv"
+            tensors = inverted_residual(net, unit, round_width(unit.width * width_multiplier), scope)
+            net = layers[f"layer_{index + 2}"] = tensors["output"]
+            inner_tensors.update({f"layer_{index + 2}/{name}": tensor for name, tensor in tensors.items()})
+        net = slim.conv2d(net, _feature_width(width_multiplier), [1, 1], scope="Conv_1")
+        layers[f"layer_{len(_UNITS) + 2}"] = net
+        end_points = {**layers, **inner_tensors}
+        with tf.variable_scope("Logits"):
+            net = end_points["global_pool"] = global_average_pool(net, "global_pool")
+            if not num_classes:
+                return net, end_points
+            net = slim.dropout(net, dropout_keep_prob, scope="Dropout")
+            logits = pointwise_logits(net, num_classes, scope="Conv2d_1c_1x1")
+        end_points["Logits"] = logits
+        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
+    return logits, end_points
+
+
+def _feature_width(width_multiplier: float) -> int:
+    return round_width(_FEATURE_WIDTH * max(1.0, width_multiplier))
+
+
+def _record(name: str, width_multiplier: float) -> NetRecord:
+    return NetRecord(
+        name=name,
+        builder=functools.partial(mobilenet_v2, width_multiplier=width_multiplier),
+        arg_scope=functools.partial(mobilenet_arg_scope, 0.997),
+        default_image_size=224,
+        preprocessing="inception",
+        head_scopes=("MobilenetV2/Logits",),
+        feature_end_point="global_pool",
+        feature_width=_feature_width(width_multiplier),
+        paper="https://arxiv.org/abs/1801.04381",
+    )
+
+
+RECORDS = (
+    _record("mobilenet_v2", 1.0),
+    _record("mobilenet_v2_140", 1.4),
+    _record("mobilenet_v2_050", 0.5),
+    _record("mobilenet_v2_035", 0.35),
+)
