@@ -1,0 +1,70 @@
+"""Losses of classification. They go to ``tf.GraphKeys.LOSSES``, where :mod:`deployment.model_deploy` finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from slim_train.tf_compat import tf
+
+# The share of an auxiliary head in the loss, as in research/slim; Szegedy et al. 2014 have 0.3.
+_AUX_WEIGHT = 0.4
+
+
+def add_classification_loss(
+    logits: Any,
+    labels: Any,
+    end_points: Mapping[str, Any] | None = None,
+    label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | None = None,
+) -> Any:
+    """Add the softmax cross entropy of a batch to the graph's losses, and 0.4 times that of an auxiliary head.
+
+    Args:
+      logits: [B, C] of any floating type; the loss is computed in float32.
+      labels: [B] integers in [0, C).
+      end_points: the net's; ``AuxLogits``, [B, C], is used where there is one.
+      label_smoothing: share of the target spread evenly over all classes, in [0, 1] (Szegedy et al. 2015).
+      class_weights: factor of each class in the loss, C numbers; None weighs all alike. The batch is averaged over its
+        number of images, not the sum of their weights, so that the loss of two batches together is the mean of both.
+
+    Returns:
+      The loss of the main head, scalar float32, without regularization.
+    """
+    aux_logits = (end_points or {}).get("AuxLogits")
+    if aux_logits is not None:
+        with tf.name_scope("aux_loss"):
+            aux_loss = tf.reduce_mean(_cross_entropy(aux_logits, labels, label_smoothing, class_weights))
+            tf.losses.add_loss(_AUX_WEIGHT * aux_loss)
+    with tf.name_scope("softmax_cross_entropy_loss"):
+        loss = tf.reduce_mean(_cross_entropy(logits, labels, label_smoothing, class_weights))
+        tf.losses.add_loss(loss)
+    return loss
+
+
+def balanced_class_weights(counts: Sequence[int]) -> list[float]:
+    """Weights that give every class the same part in the loss: ``N / (C * count)``, as scikit-learn's "balanced".
+
+    Args:
+      counts: images of each class. A class without images gets weight 0 and does not count among the C.
+    """
+    per_class = np.asarray(counts, np.float64)
+    present = per_class > 0
+    weights = np.zeros_like(per_class)
+    weights[present] = per_class.sum() / (present.sum() * per_class[present])
+    return weights.tolist()
+
+
+def _cross_entropy(logits: Any, labels: Any, label_smoothing: float, class_weights: Sequence[float] | None) -> Any:
+    """Cross entropy of each image, [B] float32."""
+    logits = tf.cast(logits, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+    if label_smoothing:
+        # The cross entropy with a target of 1/C everywhere is the mean of -log softmax: no one-hot labels are needed.
+        uniform = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
+        losses = (1.0 - label_smoothing) * losses + label_smoothing * uniform
+    if class_weights is not None:
+        losses *= tf.gather(tf.constant(class_weights, tf.float32), labels)
+    return losses

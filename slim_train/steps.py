@@ -1,0 +1,120 @@
+"""How long training lasts: batches, clones and replicas turned into steps, and seconds into words. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from fractions import Fraction
+
+
+def batches_per_epoch(num_samples: int, batch_size: int) -> int:
+    """Batches in which every sample occurs, the last one perhaps short: what one pass of evaluation takes."""
+    return -(-num_samples // batch_size)
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds in the two largest units that matter: ``8 s``, ``3 min 05 s``, ``2 h 14 min``, ``3 d 4 h``."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 1:
+        return f"{rest} s"
+    hours, minutes_rest = divmod(minutes, 60)
+    if hours < 1:
+        return f"{minutes} min {rest:02} s"
+    days, hours_rest = divmod(hours, 24)
+    if days < 1:
+        return f"{hours} h {minutes_rest:02} min"
+    return f"{days} d {hours_rest} h"
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Everything in a training run that is counted in steps.
+
+    A step is one of the global step: the variables change once. Asynchronous replicas each make steps of their own,
+    from ``batch_size * num_clones`` images; synchronous ones make one together, from ``replicas_to_aggregate`` times as
+    many.
+
+    Attributes:
+      num_samples: images of the data set.
+      batch_size: images per clone and step.
+      num_clones: clones per replica.
+      num_replicas: processes that train.
+      replicas_to_aggregate: gradients per synchronous step; ``num_replicas`` for all-reduce, fewer with backup workers.
+      sync: whether replicas make their steps together.
+      num_epochs: passes over the data after which training ends; None sets no such end.
+      max_number_of_steps: global step at which training ends; None sets no such end. The earlier end counts.
+      num_epochs_per_decay: epochs between decays of the learning rate; None where it does not fall by epochs.
+      warmup_steps: steps over which the learning rate first climbs.
+
+    Raises:
+      ValueError: a number is out of range; the message names it.
+    """
+
+    num_samples: int
+    batch_size: int
+    num_clones: int = 1
+    num_replicas: int = 1
+    replicas_to_aggregate: int = 1
+    sync: bool = False
+    num_epochs: float | None = None
+    max_number_of_steps: int | None = None
+    num_epochs_per_decay: float | None = None
+    warmup_steps: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("num_samples", "batch_size", "num_clones", "num_replicas", "replicas_to_aggregate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("num_epochs", "num_epochs_per_decay"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+        for name in ("max_number_of_steps", "warmup_steps"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+
+    @property
+    def images_per_step(self) -> int:
+        """Images whose gradients enter one global step."""
+        return self.batch_size * self.num_clones * (self.replicas_to_aggregate if self.sync else 1)
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Global steps in which as many images are seen as the data set has; not always a whole number."""
+        return self.num_samples / self.images_per_step
+
+    @property
+    def decay_steps(self) -> int | None:
+        """Global steps between decays of the learning rate, rounded down as in research/slim; None without decays."""
+        if self.num_epochs_per_decay is None:
+            return None
+        return max(1, math.floor(self._steps(self.num_epochs_per_decay)))
+
+    @property
+    def last_step(self) -> int | None:
+        """Global step at which training ends, every epoch being complete; None where it does not end by itself."""
+        ends = [] if self.max_number_of_steps is None else [self.max_number_of_steps]
+        if self.num_epochs is not None:
+            ends.append(math.ceil(self._steps(self.num_epochs)))
+        return min(ends, default=None)
+
+    def describe(self) -> str:
+        """One line for the log: ``72.25 steps per epoch (2,312 images / 32), decays every 144 steps, stops at 362``."""
+        factors = f"{self.batch_size:,}"
+        if self.num_clones > 1:
+            factors += f" x {self.num_clones} clones"
+        if self.sync:
+            factors += f" x {self.replicas_to_aggregate} replicas"
+        parts = [f"{self.steps_per_epoch:,.2f}".removesuffix(".00")]
+        parts[0] += f" steps per epoch ({self.num_samples:,} images / {factors})"
+        if self.warmup_steps:
+            parts.append(f"warms up over {self.warmup_steps:,} steps")
+        if self.decay_steps is not None:
+            parts.append(f"decays every {self.decay_steps:,} steps")
+        parts.append("does not stop by itself" if self.last_step is None else f"stops at {self.last_step:,}")
+        return ", ".join(parts)
+
+    def _steps(self, num_epochs: float) -> Fraction:
+        """Exact, from the decimal digits that the user wrote: 0.7 epochs of 100 images are 70, not 69.999...."""
+        return Fraction(str(num_epochs)) * self.num_samples / self.images_per_step
