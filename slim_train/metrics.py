@@ -1,0 +1,179 @@
+"""Metrics of a classifier, summed up batch by batch with numpy. No TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from slim_train.errors import RunError, UsageError
+
+
+class Predictions(NamedTuple):
+    """The most probable class of each image, int64 [B], and its probability, float64 [B]."""
+
+    classes: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
+class Average(NamedTuple):
+    """Precision, recall and F1 averaged over classes."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class ClassificationReport:
+    """What a classifier got right over a set of images.
+
+    The figures are those of scikit-learn's ``classification_report`` with ``zero_division=0``, 0/0 counting as 0.
+
+    Attributes:
+      images: how many were counted.
+      loss: mean softmax cross entropy, in nats.
+      accuracy: share of the images whose most probable class is the true one.
+      top_5_accuracy: share of the images with the true class among the min(5, C) most probable: 1 where C is at most 5.
+      confusion_matrix: int64 [C, C]; row: true class, column: predicted class.
+      precision, recall, f1: float64 [C], for each class.
+      support: int64 [C], images of each true class.
+      balanced_accuracy: mean recall of the classes that have images.
+      macro: mean over the classes that occur as a true or a predicted class.
+      weighted: mean over the classes, weighted by their support.
+    """
+
+    images: int
+    loss: float
+    accuracy: float
+    top_5_accuracy: float
+    confusion_matrix: NDArray[np.int64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    support: NDArray[np.int64]
+    balanced_accuracy: float
+    macro: Average
+    weighted: Average
+
+
+class ClassificationMetrics:
+    """Counts the images of a split, each exactly once, in batches of any size.
+
+    The class with the highest logit is the predicted one. Among equal logits the lower index comes first, as in
+    ``tf.math.top_k``, so that results never depend on the batch size.
+
+    Args:
+      num_classes: C, the number of logits.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        assert num_classes >= 1
+        self.num_classes = num_classes
+        self.images = 0
+        self._loss_sum = 0.0
+        self._in_top_5 = 0
+        self._confusion_matrix = np.zeros((num_classes, num_classes), np.int64)
+
+    def update(self, labels: ArrayLike, logits: ArrayLike, mask: ArrayLike | None = None) -> None:
+        """Count one batch.
+
+        Args:
+          labels: true classes, int [B].
+          logits: float [B, C]. The logarithm of probabilities is as good, since softmax gives the probabilities back.
+          mask: bool [B], False for padding, which may hold anything; None counts every row.
+
+        Raises:
+          RunError: a logit is not finite.
+          UsageError: a label lies outside 0..C-1.
+        """
+        true, scores = np.asarray(labels), np.asarray(logits)
+        if mask is not None:
+            is_real = np.asarray(mask, bool)
+            true, scores = true[is_real], scores[is_real]
+        assert scores.shape == (len(true), self.num_classes), (true.shape, scores.shape, self.num_classes)
+        wrong = true[(true < 0) | (true >= self.num_classes)]
+        if wrong.size:
+            raise UsageError(
+                f"An image has label {wrong[0]}, but the net has the {self.num_classes} classes 0 to "
+                f"{self.num_classes - 1}. Check --num_classes and --labels_offset."
+            )
+        self.images += len(true)
+        self._loss_sum -= float(np.take_along_axis(log_softmax(scores), true[:, np.newaxis], axis=1).sum())
+        self._in_top_5 += int((_rank(scores, true) < 5).sum())
+        np.add.at(self._confusion_matrix, (true, scores.argmax(axis=1)), 1)
+
+    def headline(self) -> dict[str, float]:
+        """The few figures that a log line or a training curve shows: loss, accuracy, top_5_accuracy.
+
+        Raises:
+          RunError: no image was counted.
+        """
+        self._check_not_empty()
+        return {
+            "loss": self._loss_sum / self.images,
+            "accuracy": int(self._confusion_matrix.trace()) / self.images,
+            "top_5_accuracy": self._in_top_5 / self.images,
+        }
+
+    def report(self) -> ClassificationReport:
+        """All figures over the batches so far.
+
+        Raises:
+          RunError: no image was counted.
+        """
+        self._check_not_empty()
+        matrix = self._confusion_matrix.copy()
+        correct, support, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+        precision, recall = _ratio(correct, predicted), _ratio(correct, support)
+        f1 = _ratio(2 * correct, support + predicted)
+        occurs = support + predicted > 0
+        return ClassificationReport(
+            images=self.images,
+            loss=self._loss_sum / self.images,
+            accuracy=int(correct.sum()) / self.images,
+            top_5_accuracy=self._in_top_5 / self.images,
+            confusion_matrix=matrix,
+            precision=precision,
+            recall=recall,
+            f1=f1,
+            support=support,
+            balanced_accuracy=float(recall[support > 0].mean()),
+            macro=Average(*(float(values[occurs].mean()) for values in (precision, recall, f1))),
+            weighted=Average(*(float(np.average(values, weights=support)) for values in (precision, recall, f1))),
+        )
+
+    def _check_not_empty(self) -> None:
+        if not self.images:
+            raise RunError("No image was evaluated: the split is empty.")
+
+
+def predict(logits: ArrayLike) -> Predictions:
+    """The predicted class of each row of ``logits``, float [B, C], and its probability by softmax."""
+    return Predictions(np.asarray(logits).argmax(axis=1), np.exp(log_softmax(logits).max(axis=1)))
+
+
+def log_softmax(logits: ArrayLike) -> NDArray[np.float64]:
+    """Logarithm of the softmax of each row of ``logits``, float [B, C], exact for large values too.
+
+    Raises:
+      RunError: a logit is not finite.
+    """
+    values = np.asarray(logits, np.float64)
+    if not np.isfinite(values).all():
+        raise RunError("The net gives logits that are NaN or infinite: the checkpoint is from a run that diverged.")
+    shifted = values - values.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
+def _rank(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+    """How many classes come before the true one, int [B]: those with a higher logit, and equal ones of lower index."""
+    of_true = np.take_along_axis(logits, labels[:, np.newaxis], axis=1)
+    has_lower_index = np.arange(logits.shape[1]) < labels[:, np.newaxis]
+    return ((logits > of_true) | ((logits == of_true) & has_lower_index)).sum(axis=1)
+
+
+def _ratio(numerator: NDArray[np.int64], denominator: NDArray[np.int64]) -> NDArray[np.float64]:
+    return numerator / np.maximum(denominator, 1)
