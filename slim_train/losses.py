@@ -44,16 +44,20 @@ def add_classification_loss(
     return loss
 
 
-def balanced_class_weights(counts: Sequence[int]) -> list[float]:
+def balanced_class_weights(
+    class_counts: Sequence[int], num_classes: int | None = None, labels_offset: int = 0
+) -> list[float]:
     """Weights that give every class the same part in the loss: ``N / (C * count)``, as scikit-learn's "balanced".
 
     Args:
-      counts: images of each class. A class without images gets weight 0 and does not count among the C.
+      class_counts: images of each class of the data set. A class without images gets weight 0 and is not among the C.
+      num_classes: length of the result, where the net has more classes than the data; None takes the data's.
+      labels_offset: classes that the net leaves out at the start, as it is subtracted from labels.
     """
-    per_class = np.asarray(counts, np.float64)
-    present = per_class > 0
-    weights = np.zeros_like(per_class)
-    weights[present] = per_class.sum() / (present.sum() * per_class[present])
+    counts = np.asarray(class_counts[labels_offset:], np.float64)
+    weights = np.zeros(num_classes or len(counts))
+    present = np.flatnonzero(counts)
+    weights[present] = counts.sum() / (len(present) * counts[present])
     return weights.tolist()
 
 

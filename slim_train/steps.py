@@ -40,7 +40,7 @@ class Schedule:
       num_clones: clones per replica.
       num_replicas: processes that train.
       replicas_to_aggregate: gradients per synchronous step; ``num_replicas`` for all-reduce, fewer with backup workers.
-      sync: whether replicas make their steps together.
+      sync_replicas: whether replicas make their steps together.
       num_epochs: passes over the data after which training ends; None sets no such end.
       max_number_of_steps: global step at which training ends; None sets no such end. The earlier end counts.
       num_epochs_per_decay: epochs between decays of the learning rate; None where it does not fall by epochs.
@@ -55,7 +55,7 @@ class Schedule:
     num_clones: int = 1
     num_replicas: int = 1
     replicas_to_aggregate: int = 1
-    sync: bool = False
+    sync_replicas: bool = False
     num_epochs: float | None = None
     max_number_of_steps: int | None = None
     num_epochs_per_decay: float | None = None
@@ -77,7 +77,7 @@ class Schedule:
     @property
     def images_per_step(self) -> int:
         """Images whose gradients enter one global step."""
-        return self.batch_size * self.num_clones * (self.replicas_to_aggregate if self.sync else 1)
+        return self.batch_size * self.num_clones * (self.replicas_to_aggregate if self.sync_replicas else 1)
 
     @property
     def steps_per_epoch(self) -> float:
@@ -104,7 +104,7 @@ class Schedule:
         factors = f"{self.batch_size:,}"
         if self.num_clones > 1:
             factors += f" x {self.num_clones} clones"
-        if self.sync:
+        if self.sync_replicas:
             factors += f" x {self.replicas_to_aggregate} replicas"
         parts = [f"{self.steps_per_epoch:,.2f}".removesuffix(".00")]
         parts[0] += f" steps per epoch ({self.num_samples:,} images / {factors})"
@@ -116,5 +116,5 @@ class Schedule:
         return ", ".join(parts)
 
     def _steps(self, num_epochs: float) -> Fraction:
-        """Exact, from the decimal digits that the user wrote: 0.7 epochs of 100 images are 70, not 69.999...."""
+        """Exact, from the decimal digits that the user wrote: 1.1 epochs of 100 images are 110, not 110.00000000000001."""
         return Fraction(str(num_epochs)) * self.num_samples / self.images_per_step
