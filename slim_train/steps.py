@@ -116,5 +116,5 @@ class Schedule:
         return ", ".join(parts)
 
     def _steps(self, num_epochs: float) -> Fraction:
-        """Exact, from the decimal digits that the user wrote: 1.1 epochs of 100 images are 110, not 110.00000000000001."""
+        """Exact, from the digits that the user wrote: 1.1 epochs of 100 images are 110, not 110.00000000000001."""
         return Fraction(str(num_epochs)) * self.num_samples / self.images_per_step
