@@ -41,9 +41,10 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     a checkpoint whose writing was cut short.
     """
     state = _state(folder)
-    listed = [] if state is None else [state.model_checkpoint_path, *reversed(state.all_model_checkpoint_paths)]
-    for path in listed:
-        prefix = str(Path(folder) / Path(path).name)
+    if state is None:
+        return None
+    for name in dict.fromkeys([Path(state.model_checkpoint_path).name, *_saved_names(folder)]):
+        prefix = str(Path(folder) / name)
         if is_complete(prefix):
             return prefix
         log.warning("Passing over %s: its writing was cut short or its files are gone.", prefix)
@@ -61,11 +62,9 @@ def repair_state(folder: str | Path) -> str | None:
         if state is not None:
             (Path(folder) / "checkpoint").unlink()
         return None
-    assert state is not None
-    kept = [Path(path).name for path in state.all_model_checkpoint_paths]
-    complete = [name for name in kept if is_complete(str(Path(folder) / name))]
-    if complete != kept or Path(state.model_checkpoint_path).name != Path(newest).name:
-        tf.train.update_checkpoint_state(str(folder), Path(newest).name, complete)
+    if Path(state.model_checkpoint_path).name != Path(newest).name:
+        complete = [name for name in _saved_names(folder) if is_complete(str(Path(folder) / name))]
+        tf.train.update_checkpoint_state(str(folder), Path(newest).name, list(reversed(complete)))
     return newest
 
 
@@ -227,6 +226,12 @@ def _opens(prefix: str) -> bool:
     except (tf.errors.OpError, RuntimeError, ValueError):
         return False
     return True
+
+
+def _saved_names(folder: str | Path) -> list[str]:
+    """Names of the numbered checkpoints in a training folder, newest first, complete or not."""
+    steps = (file.stem.rpartition("-")[2] for file in Path(folder).glob(f"{PREFIX}-*.index"))
+    return [f"{PREFIX}-{step}" for step in sorted(map(int, filter(str.isdigit, steps)), reverse=True)]
 
 
 def _state(folder: str | Path) -> Any:

@@ -23,7 +23,8 @@ class TrainingGraph:
     """The tensors and variables that the loop, the restore and the plan need.
 
     Attributes:
-      global_step: the global step.
+      global_step: the variable.
+      step: the global step after the current training step, for hooks to fetch beside the training op.
       loss: scalar, the total loss of all clones, regularization included.
       learning_rate: scalar.
       train_op: runs one step and evaluates to the loss.
@@ -32,6 +33,7 @@ class TrainingGraph:
     """
 
     global_step: Any
+    step: Any
     loss: Any
     learning_rate: Any
     train_op: Any
@@ -111,9 +113,10 @@ def build_training_graph(
             finish = tf.no_op()
     with tf.control_dependencies([finish]):
         train_op = tf.identity(total_loss, name="train_op")
+        step = tf.identity(global_step.read_value(), name="step")
 
     _add_summaries(clones[0].outputs, gradients, histogram_summaries)
-    return TrainingGraph(global_step, total_loss, learning_rate, train_op, tuple(trained), model_variables)
+    return TrainingGraph(global_step, step, total_loss, learning_rate, train_op, tuple(trained), model_variables)
 
 
 def _variables_to_train(trainable_scopes: Sequence[str]) -> list[Any]:

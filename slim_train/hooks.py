@@ -16,6 +16,7 @@ import tensorflow
 
 from slim_train.checkpoints import PREFIX, BestCheckpoint
 from slim_train.errors import RunError
+from slim_train.graph import TrainingGraph
 from slim_train.progress import ProgressBar
 from slim_train.tf_compat import tf
 
@@ -59,7 +60,7 @@ class StepMetrics(tf.train.SessionRunHook):
     same values to TensorBoard, and to the log where no progress bar is drawn.
 
     Args:
-      global_step, loss, learning_rate: tensors.
+      graph: the training graph.
       images_per_step: images that one global step of this process consumes.
       steps_per_epoch: global steps of one pass over the data, for the epoch in the log.
       last_step: where training ends, or None.
@@ -69,9 +70,7 @@ class StepMetrics(tf.train.SessionRunHook):
 
     def __init__(
         self,
-        global_step: Any,
-        loss: Any,
-        learning_rate: Any,
+        graph: TrainingGraph,
         images_per_step: int,
         steps_per_epoch: float,
         every_n_steps: int,
@@ -79,8 +78,9 @@ class StepMetrics(tf.train.SessionRunHook):
         train_dir: Path | None,
         summary_writer: Any = None,
     ) -> None:
-        self._fetches = tf.train.SessionRunArgs([global_step, loss])
-        self._log_fetches = tf.train.SessionRunArgs([global_step, loss, learning_rate])
+        self._global_step = graph.global_step
+        self._fetches = tf.train.SessionRunArgs([graph.step, graph.loss])
+        self._log_fetches = tf.train.SessionRunArgs([graph.step, graph.loss, graph.learning_rate])
         self._images_per_step, self._steps_per_epoch = images_per_step, steps_per_epoch
         self._every, self._last_step = every_n_steps, last_step
         self._train_dir, self._writer = train_dir, summary_writer
@@ -92,7 +92,7 @@ class StepMetrics(tf.train.SessionRunHook):
         self.loss = math.nan
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        step = int(session.run(self._fetches.fetches[0]))
+        step = int(session.run(self._global_step))
         if self._bar is None:
             self._bar = ProgressBar("training", self._last_step, "steps", start=step, lines=False)
             self._bar.__enter__()
@@ -152,6 +152,8 @@ class ValidationHook(tf.train.SessionRunHook):
     """Evaluates every ``every_n_steps`` steps and at the end, keeps the best checkpoint, stops when nothing improves.
 
     Args:
+      graph: the training graph.
+      saver: gives the saver of all variables, once the graph is finished.
       evaluate: checkpoint prefix -> metrics by name, with ``accuracy`` among them.
       every_n_steps: global steps between evaluations.
       patience: evaluations without a better accuracy before stopping; 0 never stops.
@@ -161,7 +163,7 @@ class ValidationHook(tf.train.SessionRunHook):
 
     def __init__(
         self,
-        global_step: Any,
+        graph: TrainingGraph,
         saver: Callable[[], Any],
         evaluate: Callable[[str], dict[str, float]],
         every_n_steps: int,
@@ -169,7 +171,8 @@ class ValidationHook(tf.train.SessionRunHook):
         train_dir: Path,
         summary_writer: Any = None,
     ) -> None:
-        self._fetches = tf.train.SessionRunArgs(global_step)
+        self._global_step = graph.global_step
+        self._fetches = tf.train.SessionRunArgs(graph.step)
         self._saver, self._evaluate = saver, evaluate
         self._every, self._patience = every_n_steps, patience
         self._train_dir, self._writer = train_dir, summary_writer
@@ -177,7 +180,7 @@ class ValidationHook(tf.train.SessionRunHook):
         self._without_better = 0
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        self._last_evaluated = int(session.run(self._fetches.fetches))
+        self._last_evaluated = int(session.run(self._global_step))
         self._next = self._multiple_after(self._last_evaluated)
 
     def before_run(self, run_context: Any) -> Any:
@@ -197,7 +200,7 @@ class ValidationHook(tf.train.SessionRunHook):
             run_context.request_stop()
 
     def end(self, session: Any) -> None:
-        step = int(session.run(self._fetches.fetches))
+        step = int(session.run(self._global_step))
         if step > self._last_evaluated:
             self._validate(session, step)
 

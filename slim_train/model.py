@@ -43,17 +43,14 @@ def resolve_model(
     """Fill in from the net's record and the data set what was not asked for (None).
 
     Raises:
-      UsageError: an unknown net or recipe, an input too small for the net, fewer classes than the data set has.
+      UsageError: an unknown net or recipe, or fewer classes than the data set has.
     """
     record = nets.get_record(name)
-    size = image_size or record.default_image_size
-    if size < record.min_image_size:
-        raise UsageError(f"{name} cannot take images of {size} pixels: {record.min_image_size} is its smallest size.")
     return ModelSpec(
         name=name,
         num_classes=_count_classes(dataset, num_classes, labels_offset),
         labels_offset=labels_offset,
-        image_size=size,
+        image_size=image_size or record.default_image_size,
         channels=channels or record.channels,
         preprocessing=_recipe_name(preprocessing_name or record.preprocessing),
     )

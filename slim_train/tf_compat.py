@@ -11,12 +11,42 @@ for and no longer finds.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
-import tensorflow.compat.v1 as tf
+
+@contextlib.contextmanager
+def _import_chatter_hidden() -> Iterator[None]:
+    """Drop what TensorFlow's C++ writes to stderr while it is imported, where TF_CPP_MIN_LOG_LEVEL asks for quiet.
+
+    Since 2.17 those lines ("oneDNN custom operations are on", "Could not find cuda drivers") heed no log level. If the
+    import fails, they are written after all.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0" or "tensorflow" in sys.modules:
+        yield
+        return
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as hidden:
+        os.dup2(hidden.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            hidden.seek(0)
+            os.write(stderr, hidden.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+with _import_chatter_hidden():
+    import tensorflow.compat.v1 as tf
 
 _LEGACY_LAYERS = "tf_keras.legacy_tf_layers"
 _LEGACY_LAYERS_HOME = "tf_keras.src.legacy_tf_layers"

@@ -43,6 +43,8 @@ def run(options: TrainOptions) -> None:
     dataset = get_dataset(options.data.dataset_name, options.data.dataset_split_name, options.data.dataset_dir)
     model = _model(options, dataset)
     schedule = _schedule(options, dataset)
+    log.info("%s, %s split: %d images of %d classes.", dataset.name, dataset.split_name, dataset.num_samples,
+             dataset.num_classes)  # fmt: skip
     log.info("%s", schedule.describe())
 
     # Where to start: a checkpoint in the training folder, else --checkpoint_path, else initial values.
@@ -125,6 +127,7 @@ def _model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
 
 
 def _schedule(options: TrainOptions, dataset: DatasetSpec) -> Schedule:
+    decays_by_epochs = options.optimizer.learning_rate_decay_type in ("exponential", "polynomial")
     return Schedule(
         num_samples=dataset.num_samples,
         batch_size=options.data.batch_size,
@@ -134,7 +137,7 @@ def _schedule(options: TrainOptions, dataset: DatasetSpec) -> Schedule:
         replicas_to_aggregate=options.cluster.replicas_to_aggregate,
         num_epochs=options.loop.num_epochs,
         max_number_of_steps=options.loop.max_number_of_steps,
-        num_epochs_per_decay=options.optimizer.num_epochs_per_decay,
+        num_epochs_per_decay=options.optimizer.num_epochs_per_decay if decays_by_epochs else None,
         warmup_steps=options.optimizer.warmup_steps,
     )
 
@@ -230,9 +233,7 @@ def _step_metrics(
     train_dir: Path | None,
 ) -> StepMetrics:
     return StepMetrics(
-        graph.global_step,
-        graph.loss,
-        graph.learning_rate,
+        graph,
         images_per_step=options.data.batch_size * deployment.num_clones,
         steps_per_epoch=schedule.steps_per_epoch,
         every_n_steps=options.loop.log_every_n_steps,
@@ -265,7 +266,7 @@ def _chief_hooks(
         )
         hooks.append(
             ValidationHook(
-                graph.global_step,
+                graph,
                 lambda: scaffold.saver,
                 lambda checkpoint: evaluator.evaluate(checkpoint).headline(),
                 every_n_steps=options.validation.eval_every_n_steps or round(schedule.steps_per_epoch),

@@ -148,8 +148,9 @@ def _define(values: flags.FlagValues, spec: config.FlagSpec) -> None:
 
 
 def _start_logging(verbosity: str) -> None:
-    # TensorFlow's C++ reads this when it is first imported; its start-up chatter hides what users look for.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity == "debug" else "2")
+    # TensorFlow's C++ reads this when it is first imported. Its errors come as exceptions, too; what it writes itself is
+    # chatter about missing GPUs that hides what users look for.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity == "debug" else "3")
     logging.basicConfig(
         level=_LOG_LEVELS[verbosity], format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S", force=True
     )
