@@ -18,7 +18,7 @@ from slim_train.model import ModelSpec, resolve_model
 from slim_train.nets import factory as nets
 from slim_train.options import EvalOptions
 from slim_train.progress import ProgressBar
-from slim_train.tf_compat import silence_deprecation_noise, slim, tf
+from slim_train.tf_compat import slim, tf
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,6 @@ def run(options: EvalOptions) -> None:
       RunError: there is no checkpoint to evaluate.
       UsageError: the data set or the net does not fit.
     """
-    silence_deprecation_noise()
     folder, options = _with_training_options(options)
     dataset = get_dataset(options.dataset_name, options.dataset_split_name, options.dataset_dir)
     model = resolve_model(

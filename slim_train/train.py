@@ -20,7 +20,7 @@ from slim_train.model import ModelSpec, resolve_model
 from slim_train.nets import factory as nets
 from slim_train.options import TrainOptions
 from slim_train.steps import Schedule
-from slim_train.tf_compat import silence_deprecation_noise, tf
+from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ def run(options: TrainOptions) -> None:
       UsageError: an option, the data set or the checkpoint does not fit.
       RunError: a record of the data set is broken, or training diverged.
     """
-    silence_deprecation_noise()
     train_dir = Path(options.loop.train_dir)
 
     # Cluster.

@@ -17,8 +17,8 @@ from typing import Generic, TypeVar
 from absl import flags
 
 import slim_train
-from datasets.errors import DataError
 from slim_train import config
+from slim_train.cli.own_packages import check_own_packages
 from slim_train.errors import RunError, UsageError
 
 OptionsT = TypeVar("OptionsT")
@@ -36,6 +36,7 @@ class Command(Generic[OptionsT]):
       defaults: an options instance; its fields are the flags, their values the defaults.
       run: the verb. It may import TensorFlow; nothing does before the flags are known to be good.
       required: flags that must be given, on the command line or in the ``--config`` file.
+      uses_tensorflow: whether to import TensorFlow, quietly, before ``run``.
     """
 
     name: str
@@ -43,25 +44,39 @@ class Command(Generic[OptionsT]):
     defaults: OptionsT
     run: Callable[[OptionsT], None]
     required: tuple[str, ...] = ()
+    uses_tensorflow: bool = True
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run with ``argv`` (default: the process's arguments) and return the exit code."""
         try:
-            flag_values = self._parse(sys.argv if argv is None else [self.name, *argv])
-            if flag_values.help:
-                print(self._help())
-                return 0
-            if flag_values.version:
-                print(f"{self.name} {slim_train.__version__}")
-                return 0
-            _start_logging(flag_values.verbosity)
-            self.run(self._options(flag_values))
-        except (UsageError, DataError) as error:
+            check_own_packages()
+            return self._main(argv)
+        except UsageError as error:
             return self._fail(error, 2)
         except RunError as error:
             return self._fail(error, 1)
         except KeyboardInterrupt:
             return self._fail("stopped by Ctrl-C", 130)
+
+    def _main(self, argv: Sequence[str] | None) -> int:
+        # Only now that `datasets` is known to be ours.
+        from datasets.errors import DataError
+
+        flag_values = self._parse(sys.argv if argv is None else [self.name, *argv])
+        if flag_values.help:
+            print(self._help())
+            return 0
+        if flag_values.version:
+            print(f"{self.name} {slim_train.__version__}")
+            return 0
+        _start_logging(flag_values.verbosity)
+        options = self._options(flag_values)
+        if self.uses_tensorflow:
+            _start_tensorflow(flag_values.verbosity)
+        try:
+            self.run(options)
+        except DataError as error:
+            return self._fail(error, 2)
         return 0
 
     def _fail(self, error: object, code: int) -> int:
@@ -148,11 +163,17 @@ def _define(values: flags.FlagValues, spec: config.FlagSpec) -> None:
 
 
 def _start_logging(verbosity: str) -> None:
-    # TensorFlow's C++ reads this when it is first imported. Its errors come as exceptions, too; what it writes itself is
-    # chatter about missing GPUs that hides what users look for.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity == "debug" else "3")
     logging.basicConfig(
         level=_LOG_LEVELS[verbosity], format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S", force=True
     )
     for noisy in ("tensorflow", "absl", "h5py", "PIL", "matplotlib"):
         logging.getLogger(noisy).setLevel(logging.DEBUG if verbosity == "debug" else logging.ERROR)
+
+
+def _start_tensorflow(verbosity: str) -> None:
+    # TensorFlow's C++ reads this when it is first imported. Its errors come as exceptions, too; what it writes itself is
+    # chatter about missing GPUs that hides what users look for.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity == "debug" else "3")
+    from slim_train import tf_compat
+
+    tf_compat.silence_deprecation_noise()

@@ -21,7 +21,7 @@ class _Paint(Options):
 
 
 def _paint(run=lambda options: None, **kwargs):
-    return Command("paint", "Paint a wall.", _Paint(), run, **kwargs)
+    return Command("paint", "Paint a wall.", _Paint(), run, uses_tensorflow=False, **kwargs)
 
 
 def _options(*argv):
