@@ -34,8 +34,8 @@ class BalancedPlacement:
     """Device function that puts each new variable on the parameter server that holds the fewest bytes so far.
 
     Every worker of a cluster builds the same variables in the same order, and so finds the same places. Bytes are
-    counted per graph. Optimizer slots, made outside of this device's scope, do not count: TensorFlow colocates them with
-    their variable, which keeps the balance.
+    counted per graph. Optimizer slots, made outside of this device's scope, do not count: TensorFlow colocates them
+    with their variable, which keeps the balance.
 
     Args:
       servers: device string of each parameter server.
