@@ -1,0 +1,78 @@
+"""Packaging of slim-train. The tools are configured in pyproject.toml."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+COMMANDS = (
+    "download_and_convert_data",
+    "train_image_classifier",
+    "eval_image_classifier",
+)
+
+REQUIRED = (
+    "absl-py>=2.0",
+    "google-crc32c>=1.5",
+    "numpy>=1.26",
+    "pillow>=10.1",
+    "pyyaml>=6.0.1",
+    "rich>=13.0",
+    "tensorboard>=2.16",
+    "tensorflow>=2.16,<2.22",
+    # Each tf-keras 2.N requires tensorflow 2.N, so pip always installs a matching pair.
+    "tf-keras>=2.16,<2.22",
+    "tf-slim>=1.1",
+)
+
+EXTRAS = {
+    "demo": ("scikit-learn>=1.4",),
+    "gpu": ("tensorflow[and-cuda]>=2.16,<2.22",),
+    "hub": ("tensorflow-hub>=0.16",),
+    "plots": ("matplotlib>=3.8",),
+    "serve": ("fastapi>=0.110", "python-multipart>=0.0.9", "uvicorn>=0.29"),
+    "spark": ("pandas>=2.1", "pyarrow>=15.0", "pyspark>=3.5"),
+    # Linters are held to one release: a newer one may find fault with code that has not changed.
+    "dev": ("mypy~=2.4.0", "pytest>=8.0", "pytest-xdist>=3.5", "ruff~=0.17.0", "types-PyYAML"),
+}
+
+
+def version() -> str:
+    """The version that slim_train states, read without importing it: its requirements are not installed yet."""
+    source = (HERE / "slim_train" / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE)
+    assert found, "slim_train/__init__.py states no __version__"
+    return found[1]
+
+
+setup(
+    name="slim-train",
+    version=version(),
+    description="Train, fine-tune and evaluate TF-Slim image classifiers on today's TensorFlow.",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    classifiers=[
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: MacOS",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+    ],
+    python_requires=">=3.10,<3.14",
+    install_requires=REQUIRED,
+    extras_require=EXTRAS,
+    packages=find_packages(include=["slim_train*", "datasets*", "deployment*"]),
+    # Named although it is the default: an editable install then puts this folder on the path, so that new modules,
+    # type checkers and editors need nothing more.
+    package_dir={"": "."},
+    package_data={"slim_train": ["py.typed"]},
+    entry_points={"console_scripts": [f"{name} = slim_train.cli.{name}:main" for name in COMMANDS]},
+)

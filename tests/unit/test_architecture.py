@@ -1,0 +1,160 @@
+"""Who may import whom, read from the sources, and what stays free of TensorFlow, tried in a fresh Python."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("slim_train", "datasets", "deployment")
+
+# From the top down: a module may import those of its own layer and of the layers below.
+LAYERS = (
+    ("commands", r"slim_train\.cli(\..+)?"),
+    ("verbs", r"slim_train\.(train|evaluate|export|retrain|features|serving(\..+)?)"),
+    ("users of the graph", r"slim_train\.(hooks|plan)"),
+    ("graph", r"slim_train\.(graph|predictor)"),
+    ("parts", None),  # all that no other pattern takes
+    ("models and data", r"slim_train\.(nets|preprocessing)(\..+)?|(datasets|deployment)(\..+)?"),
+    ("ground", r"slim_train(\.(tf_compat|config|errors|steps|scopes))?"),
+)
+PARTS = next(index for index, (_, pattern) in enumerate(LAYERS) if pattern is None)
+
+# (who, may not import what, because)
+FORBIDDEN = (
+    (r"datasets(\..+)?", r"(slim_train|deployment)(\..+)?", "data knows nothing of training"),
+    (r"deployment(\..+)?", r"(slim_train|datasets)(\..+)?", "clusters know nothing of training and data"),
+    (r"slim_train\.nets(\..+)?", r"(slim_train\.preprocessing|datasets|deployment)(\..+)?", "nets stand alone"),
+    (r"slim_train\.preprocessing(\..+)?", r"(slim_train\.nets|datasets|deployment)(\..+)?", "recipes stand alone"),
+    (
+        r"slim_train\.serving(\..+)?",
+        r"slim_train\.(train|graph|inputs|optimizers|losses|hooks)",
+        "serving never trains",
+    ),
+    (r"slim_train\.(?!cli\b).+", r"absl(\..+)?", "flags are read by the commands only"),
+    # 'import tensorflow' is left for what compat.v1 lacks, tf_slim.nets for the trunks that it has.
+    (
+        r"slim_train\.(?!tf_compat$).+",
+        r"tensorflow\.(compat|python)(\..+)?|tf_keras(\..+)?|tf_slim(\.(?!nets).+)?",
+        "tf and slim come from tf_compat",
+    ),
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the project by dotted name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+@functools.cache
+def imports(module: str) -> frozenset[str]:
+    """The modules that ``module`` imports anywhere in its source, inside functions too."""
+    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    return frozenset(name for node in ast.walk(tree) for name in imported_by(node, module))
+
+
+def imported_by(node: ast.AST, module: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"{module} has a relative import; the project's are absolute"
+        for alias in node.names:
+            # 'from package import module' imports that module, 'from module import name' the one the name is in.
+            submodule = f"{node.module}.{alias.name}"
+            yield submodule if submodule in MODULES else str(node.module)
+
+
+def layer(module: str) -> int:
+    """Index into LAYERS."""
+    named = (index for index, (_, pattern) in enumerate(LAYERS) if pattern and re.fullmatch(pattern, module))
+    return next(named, PARTS)
+
+
+def test_imports_point_down() -> None:
+    upward = [
+        f"{module} ({LAYERS[layer(module)][0]}) imports {imported} ({LAYERS[layer(imported)][0]})"
+        for module in MODULES
+        for imported in sorted(imports(module))
+        if imported in MODULES and layer(imported) < layer(module)
+    ]
+    assert not upward, "\n".join(upward)
+
+
+@pytest.mark.parametrize(("importer", "target"), [rule[:2] for rule in FORBIDDEN], ids=[rule[2] for rule in FORBIDDEN])
+def test_forbidden_imports_are_absent(importer: str, target: str) -> None:
+    broken = [
+        f"{module} imports {imported}"
+        for module in MODULES
+        if re.fullmatch(importer, module)
+        for imported in sorted(imports(module))
+        if re.fullmatch(target, imported)
+    ]
+    assert not broken, "\n".join(broken)
+
+
+def without_tensorflow() -> list[str]:
+    """The commands, and the modules whose docstrings say 'No TensorFlow'."""
+    marked = []
+    for module, path in MODULES.items():
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        if "no tensorflow" in docstring.lower() or module.startswith("slim_train.cli"):
+            marked.append(module)
+    return marked
+
+
+def in_fresh_python(code: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_modules_marked_no_tensorflow_import_without_it() -> None:
+    marked = without_tensorflow()
+    assert {"slim_train.config", "slim_train.scopes", "slim_train.cli.train_image_classifier"} <= set(marked)
+    result = in_fresh_python(
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert 'tensorflow' not in sys.modules, f'importing {name} imports TensorFlow'\n",
+        *marked,
+        cwd=ROOT,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+def commands() -> list[str]:
+    """The console commands that setup.py installs."""
+    for node in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "COMMANDS":
+            return list(ast.literal_eval(node.value))
+    raise AssertionError("setup.py has no COMMANDS")
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_has_a_script_that_shows_its_help_without_tensorflow(command: str, tmp_path: Path) -> None:
+    result = in_fresh_python(
+        "import runpy, sys\n"
+        "sys.modules['tensorflow'] = None  # importing it is an error from here on\n"
+        "sys.argv = [sys.argv[1], '--help']\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n",
+        str(ROOT / "scripts" / f"{command}.py"),
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert f"usage: {command} " in result.stdout
+    assert "--config=" in result.stdout
