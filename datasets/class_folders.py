@@ -1,0 +1,187 @@
+"""Class folders: ``<root>/<class>/*.jpg``, or ``<root>/<split>/<class>/*.jpg``. No TensorFlow here."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.errors import DataError
+from datasets.images import EncodedImage, ImageRejected, normalise
+from datasets.sources import TRAIN, ImageSource
+from datasets.splits import nfc
+
+log = logging.getLogger(__name__)
+
+_SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_NEVER_IMAGES = ("thumbs.db", "desktop.ini", "__macosx")
+_LAYOUT = "Expected one folder of images per class, as in PIC_PATH/cat/1.jpg, or PIC_PATH/train/cat/1.jpg."
+
+
+@dataclass(frozen=True)
+class FolderReader:
+    """Reads image files by their path relative to ``root``."""
+
+    root: str
+
+    def size(self, name: str) -> int:
+        """The file's size in bytes."""
+        try:
+            return os.stat(os.path.join(self.root, name)).st_size  # noqa: PTH116, PTH118 -- called per image
+        except OSError:
+            return 0
+
+    def load(self, name: str) -> EncodedImage:
+        """Read and decode one file; what cannot be read is rejected like what cannot be decoded."""
+        try:
+            with open(os.path.join(self.root, name), "rb") as file:  # noqa: PTH118, PTH123 -- called per image
+                data = file.read()
+        except OSError as error:
+            raise ImageRejected("cannot be read", error.strerror or "") from None
+        return normalise(data)
+
+
+def scan(root: Path, exclude: Path | None = None) -> ImageSource:
+    """List the images below ``root``; the label of a class is its place among the class names sorted.
+
+    The folders are splits when all of them are named like one (train, val, validation, test) and hold folders. Every
+    other file is taken for an image: the decoder says what is none. Hidden files and Thumbs.db are passed over, and so
+    are empty class folders, with a word in the log. Folders inside a class folder belong to the class; links are
+    followed, each folder once.
+
+    Args:
+      root: the folder given by the user.
+      exclude: a folder not to enter: the output, where that lies inside ``root``.
+
+    Raises:
+      DataError: ``root`` is missing, or holds no class folder with a file in it.
+    """
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise DataError(f"--pic_path={root} {what}. {_LAYOUT}")
+    passed_over: collections.Counter[str] = collections.Counter()
+    split_folders = _split_folders(root, exclude)
+    files: dict[str, dict[str, list[str]]] = {}
+    for split_name, folder in split_folders or [(TRAIN, root)]:
+        by_class = files.setdefault(split_name, {})
+        for class_name, names in _class_folders(root, folder, exclude, passed_over):
+            by_class.setdefault(class_name, []).extend(names)
+    for reason, count in passed_over.items():
+        log.info("Passed over in %s: %s (%d).", root, reason, count)
+    classes = tuple(sorted({name for by_class in files.values() for name, names in by_class.items() if names}))
+    if not classes:
+        raise DataError(f"--pic_path={root} holds no class folder with an image in it. {_LAYOUT}")
+    splits = {
+        split_name: [sorted(by_class.get(class_name, ()), key=nfc) for class_name in classes]
+        for split_name, by_class in files.items()
+        if any(by_class.values())
+    }
+    return ImageSource(classes, splits, is_split=bool(split_folders), reader=FolderReader(os.fspath(root)))
+
+
+def _split_folders(root: Path, exclude: Path | None) -> list[tuple[str, Path]]:
+    """(split name, folder) where the folders of ``root`` are splits, else nothing."""
+    folders = [Path(entry.path) for entry in _entries(root) if _is_dir(entry) and not _same(entry.path, exclude)]
+    if not folders or any(folder.name.lower() not in _SPLIT_FOLDERS for folder in folders):
+        return []
+    if not any(_is_dir(entry) for folder in folders for entry in _entries(folder)):
+        return []  # images right inside: these are classes that happen to be called train, test, ...
+    return [(_SPLIT_FOLDERS[folder.name.lower()], folder) for folder in folders]
+
+
+def _class_folders(
+    root: Path, folder: Path, exclude: Path | None, passed_over: collections.Counter[str]
+) -> Iterator[tuple[str, list[str]]]:
+    for entry in _entries(folder, passed_over):
+        if _same(entry.path, exclude):
+            continue
+        if not _is_dir(entry):
+            passed_over["files outside the class folders"] += 1
+            continue
+        # A link back up to these would bring every other class in under this one's label.
+        above = {_identity(root), _identity(folder)}
+        names = list(_files_below(Path(entry.path), root, passed_over, above))
+        if names:
+            yield _class_name(entry), names
+        else:
+            passed_over[f"empty class folder {entry.name!r}"] += 1
+
+
+def _files_below(
+    folder: Path, root: Path, passed_over: collections.Counter[str], seen: set[tuple[int, int]]
+) -> Iterator[str]:
+    """Paths relative to ``root``, with forward slashes, of all files in ``folder`` and below."""
+    identity = _identity(folder)
+    if identity in seen:
+        passed_over["links to a folder already listed"] += 1
+        return
+    seen.add(identity)
+    prefix = folder.relative_to(root).as_posix()
+    for entry in _entries(folder, passed_over):
+        if _is_dir(entry):
+            yield from _files_below(Path(entry.path), root, passed_over, seen)
+        elif _is_special(entry):
+            passed_over["pipes, sockets and devices"] += 1
+        else:
+            yield f"{prefix}/{entry.name}"
+
+
+def _entries(folder: Path, passed_over: collections.Counter[str] | None = None) -> list[os.DirEntry[str]]:
+    """What is in a folder, sorted by name, less hidden files and the like."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = list(listing)
+    except OSError as error:
+        raise DataError(f"Cannot list the folder {folder}: {error.strerror}.") from error
+    shown = [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in _NEVER_IMAGES]
+    if passed_over is not None and len(shown) < len(entries):
+        passed_over["hidden files, Thumbs.db and the like"] += len(entries) - len(shown)
+    return sorted(shown, key=lambda entry: nfc(entry.name))
+
+
+def _class_name(entry: os.DirEntry[str]) -> str:
+    name = nfc(entry.name)
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        raise DataError(f"The class folder {entry.path!r} has a name that is not valid UTF-8; rename it.") from None
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        raise DataError(f"The class folder {entry.path!r} has a control character in its name; rename it.")
+    return name
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Whether opening the entry might wait for ever. A broken link is not special: reading it gives a clear reason."""
+    with contextlib.suppress(OSError):
+        return not entry.is_file() and not stat.S_ISREG(entry.stat().st_mode)
+    return False
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def _same(path: str, other: Path | None) -> bool:
+    return other is not None and other.exists() and os.path.samefile(path, other)  # noqa: PTH121

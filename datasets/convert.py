@@ -1,0 +1,217 @@
+"""Images -> a data set folder: verified, split, encoded and written in parallel; finished or not there at all."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets.errors import DataError, unknown
+from datasets.factory import get_dataset
+from datasets.output import REJECTED_FILE, publish, staging
+from datasets.registry import KNOWN
+from datasets.sources import TRAIN, ImageSource, OnProgress, Request
+from datasets.spec import INFO_FILE, DatasetInfo, SplitInfo, read_info, write_info
+from datasets.splits import SPLIT_METHODS, ImagesByClass, train_test_split
+from datasets.workers import Rejection, default_num_workers
+from datasets.writing import RecordWriter, Tally, write_rejected
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    Attributes:
+      dataset_dir: the output folder.
+      info: what its info.json and labels.txt say.
+      rejected: reason -> how many images were left out for it.
+      num_bytes: size of the record files.
+      seconds: time taken, downloads included.
+      already_finished: the folder held this data set before, and nothing was done.
+    """
+
+    dataset_dir: str
+    info: DatasetInfo
+    rejected: Mapping[str, int]
+    num_bytes: int
+    seconds: float
+    already_finished: bool = False
+
+    @property
+    def num_images(self) -> int:
+        """Images in all splits."""
+        return sum(split.num_samples for split in self.info.splits.values())
+
+
+@dataclass(frozen=True)
+class _Options:
+    name: str
+    test_fraction: float
+    seed: int
+    num_shards: int
+    num_workers: int
+    on_error: str
+    split_by: str
+
+    def __post_init__(self) -> None:
+        if self.name not in KNOWN:
+            raise unknown("data set", self.name, KNOWN)
+        if self.split_by not in SPLIT_METHODS:
+            raise unknown("split_by", self.split_by, SPLIT_METHODS)
+        if self.on_error not in ("skip", "fail"):
+            raise unknown("on_error", self.on_error, ("skip", "fail"))
+        if not 0 <= self.test_fraction < 1:
+            raise DataError(f"test_fraction={self.test_fraction} must be at least 0 and below 1.")
+        for what, value in (("num_shards", self.num_shards), ("num_workers", self.num_workers)):
+            if value < 1:
+                raise DataError(f"{what}={value} must be at least 1.")
+
+    def settings(self, is_split: bool) -> dict[str, Any]:
+        """What the content of the data set depends on, for info.json; ``is_split``: the source has its own splits."""
+        settings = {"seed": self.seed, "num_shards": self.num_shards}
+        return settings if is_split else {**settings, "test_fraction": self.test_fraction, "split_by": self.split_by}
+
+
+def convert_dataset(
+    name: str,
+    dataset_dir: str | os.PathLike[str],
+    pic_path: str | os.PathLike[str] | None = None,
+    *,
+    test_fraction: float = 0.3,
+    seed: int = 0,
+    num_shards: int = 1,
+    num_workers: int | None = None,
+    on_error: str = "skip",
+    split_by: str = "random",
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> ConversionReport:
+    """Convert a data set to TFRecords: ``<name>_<split>.tfrecord``, labels.txt, info.json and rejected.csv.
+
+    Every image is decoded in full once. The same images, seed and options give the same bytes, whatever the number of
+    workers. As always with ``multiprocessing``, a script that calls this with more than one worker does so under
+    ``if __name__ == "__main__"``.
+
+    Args:
+      name: fer, flowers, cifar10, mnist, digits or image_folder.
+      dataset_dir: output folder; made if it is missing.
+      pic_path: the user's images; None downloads those that have a public address.
+      test_fraction: share of each class that goes to ``test``, in [0, 1), where the images come without splits.
+      seed: of the split and of the order of the records.
+      num_shards: files per split.
+      num_workers: processes; 1 works in this one, None takes one per CPU.
+      on_error: ``skip`` lists a bad image in rejected.csv; ``fail`` stops at it.
+      split_by: ``random``, or ``filename_hash`` for a split in which an image stays when others are added.
+      overwrite: convert anew although the folder holds a finished data set.
+      on_progress: called as ``on_progress(what, done, total, unit)``.
+
+    Raises:
+      DataError: something about the images or the folders is wrong; the message says what to do.
+    """
+    began = time.monotonic()
+    num_workers = default_num_workers() if num_workers is None else num_workers
+    options = _Options(name, test_fraction, seed, num_shards, num_workers, on_error, split_by)
+    folder = Path(dataset_dir)
+    pictures = None if pic_path is None else Path(pic_path)
+    if not overwrite and (folder / INFO_FILE).exists():
+        return _finished_before(folder, options)
+    on_progress = on_progress or _no_progress
+    with staging(folder) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
+        source = KNOWN[name].open(Request(pictures, folder, Path(work_dir), on_progress))
+        tally, rejections = _convert(source, options, staged, on_progress)
+        write_rejected(staged / REJECTED_FILE, rejections, source.classes)
+        info = _info(source, options, tally, len(rejections))
+        write_info(staged, info)
+        publish(staged, folder, name)
+    rejected = collections.Counter(rejection.reason for rejection in rejections)
+    return ConversionReport(os.fspath(folder), info, rejected, tally.num_bytes, time.monotonic() - began)
+
+
+def _finished_before(folder: Path, options: _Options) -> ConversionReport:
+    info = read_info(folder)
+    for split_name in info.splits:
+        get_dataset(options.name, split_name, folder)  # raises where files are missing or are another data set's
+    asked = options.settings(is_split=False)
+    differences = [f"{key}={info.settings[key]}" for key in asked if info.settings.get(key, asked[key]) != asked[key]]
+    if differences:
+        log.warning("%s was converted with %s; --overwrite converts it anew.", folder, ", ".join(differences))
+    return ConversionReport(os.fspath(folder), info, {}, 0, 0.0, already_finished=True)
+
+
+def _convert(
+    source: ImageSource, options: _Options, staged: Path, on_progress: OnProgress
+) -> tuple[Tally, list[Rejection]]:
+    """Write all images; once more without the bad ones where those were all that a class had in a split.
+
+    That is rare, and happens to tiny classes only. Looking at every image before the split is made would avoid it and
+    read everybody's images twice.
+    """
+    writer = RecordWriter(
+        staged,
+        options.name,
+        options.num_shards,
+        options.num_workers,
+        options.seed,
+        options.on_error == "fail",
+        on_progress,
+    )
+    rejections: list[Rejection] = []
+    images = source.splits
+    while True:
+        splits = images if source.is_split else _split(source.classes, images[TRAIN], options)
+        tally = writer.write(source, splits)
+        rejections += tally.rejections
+        _check_every_class_has_an_image(source.classes, tally, rejections)
+        if source.is_split or all(map(all, tally.class_counts.values())):
+            _warn_of_missing_classes(source.classes, tally)
+            return tally, rejections
+        log.info("Splitting anew without the bad images, which left a class with none in a split.")
+        bad = {rejection.name for rejection in tally.rejections}
+        images = {TRAIN: [[name for name in names if name not in bad] for names in images[TRAIN]]}
+
+
+def _split(classes: Sequence[str], images: ImagesByClass, options: _Options) -> dict[str, list[list[str]]]:
+    for class_name, names in zip(classes, images, strict=True):
+        if len(names) == 1 and options.test_fraction > 0:
+            raise DataError(
+                f"Class {class_name!r} has a single good image, {names[0]}, and train and test need one each. Add "
+                "images, remove the class, or keep all images for training with test_fraction=0."
+            )
+    return train_test_split(images, options.test_fraction, options.seed, options.split_by)
+
+
+def _check_every_class_has_an_image(classes: Sequence[str], tally: Tally, rejections: Sequence[Rejection]) -> None:
+    for label, (class_name, *counts) in enumerate(zip(classes, *tally.class_counts.values(), strict=True)):
+        if not any(counts):
+            bad = [rejection for rejection in rejections if rejection.label == label]
+            raise DataError(
+                f"Class {class_name!r} has no good image: all {len(bad)} were left out, first {bad[0].name}: "
+                f"{bad[0].reason}. Mend them or remove the class."
+            )
+
+
+def _warn_of_missing_classes(classes: Sequence[str], tally: Tally) -> None:
+    for split_name, counts in tally.class_counts.items():
+        missing = [class_name for class_name, count in zip(classes, counts, strict=True) if not count]
+        if missing:
+            log.warning("Split %s has no image of: %s.", split_name, ", ".join(missing))
+
+
+def _info(source: ImageSource, options: _Options, tally: Tally, num_rejected: int) -> DatasetInfo:
+    splits = {name: SplitInfo(sum(counts), tuple(counts)) for name, counts in tally.class_counts.items()}
+    (min_height, max_height), (min_width, max_width) = tally.heights, tally.widths
+    sizes = ((min_height, min_width), (max_height, max_width))
+    settings = {**options.settings(source.is_split), "num_rejected": num_rejected}
+    return DatasetInfo(options.name, source.classes, splits, sizes, settings)
+
+
+def _no_progress(what: str, done: int, total: int | None, unit: str) -> None:
+    """For callers who asked for none."""

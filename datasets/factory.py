@@ -1,0 +1,71 @@
+"""``get_dataset``: a data set folder -> the specification of one of its splits. No TensorFlow here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from datasets import imagenet
+from datasets.errors import DataError, unknown
+from datasets.record_files import check_shards, find_record_files
+from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
+
+
+def get_dataset(name: str | None, split_name: str, dataset_dir: str | os.PathLike[str]) -> DatasetSpec:
+    """The specification of a split on disk (research/slim's function of this name).
+
+    Args:
+      name: the start of the file names; None takes what info.json says, or the one data set that the folder holds.
+      split_name: ``train``, ``test``, ``validation``, ...
+      dataset_dir: the folder.
+
+    Raises:
+      DataError: there is no such folder, data set or split (the message lists what there is), info.json is missing or
+        broken, or a shard is missing.
+    """
+    folder = Path(dataset_dir)
+    if not folder.is_dir():
+        raise DataError(f"The data set folder {folder} does not exist. Make it with download_and_convert_data.")
+    found = find_record_files(folder)
+    info = _info(folder, name)
+    name = _name(name, info, {found_name for found_name, _ in found if found_name}, folder)
+    files = {split: paths for (found_name, split), paths in found.items() if found_name == name}
+    if name == imagenet.NAME and not files:
+        files = {split: paths for (found_name, split), paths in found.items() if found_name is None}
+    if split_name not in files:
+        raise unknown("split", split_name, files, f" of data set {name} in {folder}")
+    check_shards(files[split_name])
+    if split_name not in info.splits:
+        raise DataError(
+            f"{folder / INFO_FILE} does not say how many images split {split_name!r} has: num_sample_{split_name} is "
+            "missing or 0."
+        )
+    return DatasetSpec(
+        name=name,
+        split_name=split_name,
+        dataset_dir=os.fspath(folder),
+        files=tuple(map(os.fspath, files[split_name])),
+        num_classes=info.num_classes,
+        num_samples=info.splits[split_name].num_samples,
+        labels=info.labels,
+        class_counts=info.splits[split_name].class_counts,
+    )
+
+
+def _info(folder: Path, name: str | None) -> DatasetInfo:
+    if name == imagenet.NAME and not (folder / INFO_FILE).exists():
+        return imagenet.published_info(folder)
+    return read_info(folder)
+
+
+def _name(name: str | None, info: DatasetInfo, names: set[str], folder: Path) -> str:
+    if info.name is not None:
+        names = {info.name}
+    if name is None:
+        if len(names) != 1:
+            what = f"several data sets: {', '.join(sorted(names))}; name one" if names else "no record files"
+            raise DataError(f"{folder} holds {what}.")
+        return next(iter(names))
+    if name not in names and name != imagenet.NAME:
+        raise unknown("data set", name, names, f" in {folder}")
+    return name

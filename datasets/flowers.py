@@ -1,0 +1,23 @@
+"""tf_flowers: 3,670 photos of five kinds of flowers, in class folders (https://www.tensorflow.org/datasets/catalog/tf_flowers)."""
+
+from __future__ import annotations
+
+from datasets.archives import unpacked
+from datasets.class_folders import scan
+from datasets.download import Download, cache_folder, fetch
+from datasets.sources import ImageSource, KnownDataset, Request
+
+# Size and checksum as in TensorFlow Datasets' url_checksums/tf_flowers.txt.
+ARCHIVE = Download(
+    "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz",
+    228_813_984,
+    "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c",
+)
+
+
+def _open(request: Request) -> ImageSource:
+    path = request.pic_path or fetch(ARCHIVE, cache_folder(), request.on_progress)
+    return scan(unpacked(path, request.work_dir), exclude=request.dataset_dir)
+
+
+DATASET = KnownDataset("flowers", "tf_flowers: 3,670 photos of five kinds of flowers", _open)

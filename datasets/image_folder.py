@@ -1,0 +1,16 @@
+"""The user's own pictures in class folders."""
+
+from __future__ import annotations
+
+from datasets.class_folders import scan
+from datasets.errors import DataError
+from datasets.sources import ImageSource, KnownDataset, Request
+
+
+def _open(request: Request) -> ImageSource:
+    if request.pic_path is None:
+        raise DataError("--pic_path is missing: the folder whose subfolders are the classes.")
+    return scan(request.pic_path, exclude=request.dataset_dir)
+
+
+DATASET = KnownDataset("image_folder", "your own pictures, one folder per class", _open)

@@ -1,0 +1,165 @@
+"""One picture: decoded in full, and given back as JPEG or PNG bytes that TensorFlow decodes the right way up.
+
+No TensorFlow here: Pillow decodes. What the two libraries disagree on is checked by hand, so that a picture accepted
+here does not stop a training run later.
+"""
+
+from __future__ import annotations
+
+import io
+import zlib
+from dataclasses import dataclass
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+# A list of our own: Pillow would also start Ghostscript on an EPS file, and read formats nobody trains on.
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_ORIENTATION = 0x0112
+_UPRIGHT = (None, 1)
+_JPEG_QUALITY = 95
+# Start-of-frame markers of 8-bit Huffman-coded JPEG: baseline, extended, progressive. libjpeg-turbo 3 in Pillow also
+# reads lossless and arithmetic coding, which TensorFlow's need not.
+_JPEG_FRAMES = (0xC0, 0xC1, 0xC2)
+_JPEG_OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """A picture as it is stored in a record.
+
+    Attributes:
+      data: JPEG or PNG bytes.
+      format: ``jpeg`` or ``png``.
+      height: in pixels.
+      width: in pixels.
+    """
+
+    data: bytes
+    format: str
+    height: int
+    width: int
+
+
+class ImageRejected(Exception):
+    """A picture that cannot be used.
+
+    Attributes:
+      reason: one of a few fixed phrases, to count by.
+      detail: the decoder's own words; may be empty.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason, detail)
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.detail})" if self.detail else self.reason
+
+
+def normalise(data: bytes) -> EncodedImage:
+    """Decode one file's bytes in full; keep them where TensorFlow reads them rightly, else encode them anew.
+
+    Kept are 8-bit JPEG in grey or colour and PNG in up to 8 bits per channel. Encoded anew, upright and in 8-bit grey
+    or RGB with transparency dropped: CMYK, 16-bit and palette-with-alpha pictures, pictures with an EXIF orientation
+    (JPEG as JPEG of quality 95, the rest as PNG), and WebP, BMP, TIFF, PPM and the first frame of GIF (as PNG).
+
+    Raises:
+      ImageRejected: the bytes are no whole picture.
+    """
+    if not data:
+        raise ImageRejected("empty file")
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            image.load()
+            if _kept(image, data):
+                return EncodedImage(data, "png" if image.format == "PNG" else "jpeg", image.height, image.width)
+            return _encode(
+                _as_8_bit(ImageOps.exif_transpose(image), image.format), "JPEG" if _is_jpeg(image) else "PNG"
+            )
+    except ImageRejected:
+        raise
+    except UnidentifiedImageError:
+        raise ImageRejected("not an image") from None
+    except Image.DecompressionBombError:
+        raise ImageRejected("over 178 megapixels") from None
+    except Exception as error:  # Decoders raise anything on damaged bytes: SyntaxError, struct.error, zlib.error, ...
+        reason = "truncated" if "truncated" in str(error).lower() else "damaged"
+        raise ImageRejected(reason, f"{error}") from None
+
+
+def encode_planes(pixels: bytes, height: int, width: int, bands: int) -> EncodedImage:
+    """Raw 8-bit pixels as PNG: one plane of rows (grey), or three, one after the other (red, green, blue)."""
+    area = height * width
+    planes = [Image.frombytes("L", (width, height), pixels[band * area : (band + 1) * area]) for band in range(bands)]
+    return _encode(planes[0] if bands == 1 else Image.merge("RGB", planes), "PNG")
+
+
+def _kept(image: Image.Image, data: bytes) -> bool:
+    if image.getexif().get(_ORIENTATION) not in _UPRIGHT:
+        return False
+    if _is_jpeg(image):
+        return _check_jpeg_markers(data) in _JPEG_FRAMES and image.mode in ("L", "RGB")
+    if image.format == "PNG":
+        _check_png_chunks(data)
+        bit_depth = data[24]
+        return bit_depth <= 8 and not (image.mode == "P" and "transparency" in image.info)
+    return False
+
+
+def _is_jpeg(image: Image.Image) -> bool:
+    return image.format in ("JPEG", "MPO")  # MPO: a JPEG from a phone, with further pictures after the first
+
+
+def _check_jpeg_markers(data: bytes) -> int:
+    """The start-of-frame marker, which tells how the picture is coded.
+
+    TensorFlow wants the end-of-image marker too, which Pillow does without once it has all the pixels.
+    """
+    position = 2
+    while position + 4 <= len(data):
+        marker = data[position + 1]
+        if marker in _JPEG_FRAMES or marker in _JPEG_OTHER_FRAMES:
+            if data.rfind(b"\xff\xd9", position) < 0:
+                raise ImageRejected("truncated", "no end-of-image marker")
+            return marker
+        if marker == 0xFF:  # fill byte
+            position += 1
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return 0
+
+
+def _check_png_chunks(data: bytes) -> None:
+    """Check what libpng in TensorFlow insists on and Pillow passes over: the checksum of every critical chunk."""
+    position = 8
+    while position + 12 <= len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        end = position + 8 + length
+        if end + 4 > len(data):
+            raise ImageRejected("truncated", "PNG chunk")
+        kind = data[position + 4 : position + 8]
+        if kind[0:1].isupper() and zlib.crc32(data[position + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise ImageRejected("damaged", f"checksum of PNG chunk {kind.decode('ascii', 'replace')}")
+        if kind == b"IEND":
+            return
+        position = end + 4
+    raise ImageRejected("truncated", "PNG without end")
+
+
+def _as_8_bit(image: Image.Image, image_format: str | None) -> Image.Image:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image_format in ("PNG", "PPM")):
+        # Pillow's own conversion clips at 255.
+        import numpy as np
+
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8), "L")
+    if image.mode in ("I", "F"):
+        raise ImageRejected("32-bit pixels", "they have no fixed range; save the picture with 8 or 16 bits")
+    return image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
+
+
+def _encode(image: Image.Image, image_format: str) -> EncodedImage:
+    buffer = io.BytesIO()
+    options = {"quality": _JPEG_QUALITY, "subsampling": 0} if image_format == "JPEG" else {}
+    image.save(buffer, image_format, **options)
+    return EncodedImage(buffer.getvalue(), image_format.lower(), image.height, image.width)

@@ -1,0 +1,70 @@
+"""The output folder of a conversion: one writer at a time, and nothing there that looks finished before it is."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets.errors import DataError
+from datasets.record_files import find_record_files
+from datasets.spec import INFO_FILE, LABELS_FILE
+
+log = logging.getLogger(__name__)
+
+REJECTED_FILE = "rejected.csv"
+_STAGING_FOLDER = ".converting"
+
+
+@contextlib.contextmanager
+def staging(dataset_dir: Path) -> Iterator[Path]:
+    """A folder inside ``dataset_dir`` to write in, removed at the end; what a killed run left there is removed first.
+
+    Raises:
+      DataError: ``dataset_dir`` cannot be written, or another conversion is writing there now.
+    """
+    try:
+        dataset_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(dataset_dir, os.O_RDONLY)
+    except OSError as error:
+        raise DataError(f"Cannot make the folder --dataset_dir={dataset_dir}: {error.strerror}.") from error
+    folder = dataset_dir / _STAGING_FOLDER
+    try:
+        _lock(descriptor, dataset_dir)
+        if folder.exists():
+            log.info("Removing what an earlier, unfinished conversion left in %s.", dataset_dir)
+            shutil.rmtree(folder)
+        try:
+            folder.mkdir()
+        except OSError as error:
+            raise DataError(f"Cannot write in --dataset_dir={dataset_dir}: {error.strerror}.") from error
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(descriptor)  # and so the lock
+
+
+def publish(folder: Path, dataset_dir: Path, name: str) -> None:
+    """Move the finished files of ``folder`` into ``dataset_dir``, info.json last; an older conversion's give way."""
+    (dataset_dir / INFO_FILE).unlink(missing_ok=True)
+    for (old_name, _), old_files in find_record_files(dataset_dir).items():
+        for old_file in old_files if old_name == name else ():
+            old_file.unlink()
+    files = {path.name for path in folder.iterdir() if path.is_file()}
+    for file_name in [*sorted(files - {LABELS_FILE, INFO_FILE}), LABELS_FILE, INFO_FILE]:
+        (folder / file_name).replace(dataset_dir / file_name)
+
+
+def _lock(descriptor: int, dataset_dir: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise DataError(f"Another conversion is writing in --dataset_dir={dataset_dir}: wait for its end.") from None
+    except OSError:
+        log.debug("This file system has no locks; two conversions into %s at a time would clash.", dataset_dir)

@@ -1,0 +1,73 @@
+"""Where pictures come from, before they are records: the one form that all data sets are brought to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from datasets.images import EncodedImage
+from datasets.splits import ImagesByClass
+
+TRAIN = "train"
+
+# Called with what is being done, how much of it is done, how much there is (None: unknown), and the unit.
+OnProgress = Callable[[str, int, "int | None", str], None]
+
+
+class Reader(Protocol):
+    """Fetches single images; sent to the worker processes once, so it is small and can be pickled."""
+
+    def size(self, name: str) -> int:
+        """About how many bytes :meth:`load` will read; 0 where that cannot be told."""
+
+    def load(self, name: str) -> EncodedImage:
+        """Read, decode and check one image.
+
+        Raises:
+          ImageRejected: it cannot be used.
+        """
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Labelled images by name.
+
+    Attributes:
+      classes: class names, sorted; a label is an index into them.
+      splits: split name -> class by class, in label order, the names of its images. Names are unique.
+      is_split: False where the source has no splits of its own; then all images are under ``train``.
+      reader: fetches an image by its name.
+    """
+
+    classes: tuple[str, ...]
+    splits: Mapping[str, ImagesByClass]
+    is_split: bool
+    reader: Reader
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked a known data set for.
+
+    Attributes:
+      pic_path: the user's own copy; None: download, where there is a public address.
+      dataset_dir: the output folder.
+      work_dir: an empty folder for what is needed only while converting.
+      on_progress: told how downloads come along.
+    """
+
+    pic_path: Path | None
+    dataset_dir: Path
+    work_dir: Path
+    on_progress: OnProgress
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """A data set the converter has a name for."""
+
+    name: str
+    title: str
+    open: Callable[[Request], ImageSource]

@@ -1,0 +1,71 @@
+"""Which split an image belongs to, and in which order a split is written.
+
+All of it hangs on names alone, by hashing: the same images give the same splits on every machine and Python version.
+Names are compared in Unicode form NFC, since file systems differ in the form they give back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from array import array
+from collections.abc import Sequence
+
+SPLIT_METHODS = ("random", "filename_hash")
+
+# Images per class, class by class in label order.
+ImagesByClass = Sequence[Sequence[str]]
+
+# As in TF-Hub's retrain script: images whose names differ only after _nohash_ (crops or copies of one picture) stay in
+# the same split.
+_NOHASH = re.compile(r"_nohash_.*$", re.DOTALL)
+_HASH_BUCKETS = 2**27
+
+
+def nfc(name: str) -> str:
+    """``name`` in Unicode form NFC."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def train_test_split(images: ImagesByClass, test_fraction: float, seed: int, method: str) -> dict[str, list[list[str]]]:
+    """Divide each class into ``train`` and ``test``; no ``test`` when ``test_fraction`` is 0.
+
+    ``random`` takes ``test_fraction`` of each class, rounded, by a seeded hash of the name. ``filename_hash`` is the
+    rule of TF-Hub's retrain script: an image goes where the hash of its name alone sends it, whatever other images
+    there are. Either way each class of at least two images has one or more in both splits; a class that the hash leaves
+    without one lends the image that is nearest to the border.
+    """
+    if test_fraction == 0:
+        return {"train": [list(names) for names in images]}
+    train, test = [], []
+    for names in images:
+        if method == "random":
+            ordered = sorted(names, key=lambda name: _seeded_hash(seed, "split", name))
+            num_test = int(len(names) * test_fraction + 0.5)
+        else:
+            ordered = sorted(names, key=name_fraction)
+            num_test = sum(name_fraction(name) < test_fraction for name in names)
+        num_test = min(max(num_test, 1), len(names) - 1)
+        train.append(ordered[num_test:])
+        test.append(ordered[:num_test])
+    return {"train": train, "test": test}
+
+
+def name_fraction(name: str) -> float:
+    """A number from 0 to 1 that depends on ``name`` only (less what follows ``_nohash_``)."""
+    digest = hashlib.sha1(_NOHASH.sub("", nfc(name)).encode("utf-8", "surrogateescape")).hexdigest()
+    return int(digest, 16) % _HASH_BUCKETS / (_HASH_BUCKETS - 1)
+
+
+def mixed_order(images: ImagesByClass, seed: int) -> tuple[list[str], array[int]]:
+    """All images of a split in a seeded order that mixes the classes: their names, and their labels beside them."""
+    names = [name for class_names in images for name in class_names]
+    labels = [label for label, class_names in enumerate(images) for _ in class_names]
+    order = sorted(range(len(names)), key=lambda index: _seeded_hash(seed, "order", names[index]))
+    return [names[index] for index in order], array("I", (labels[index] for index in order))
+
+
+def _seeded_hash(seed: int, purpose: str, name: str) -> bytes:
+    text = f"{seed}/{purpose}/{nfc(name)}".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(text, digest_size=8).digest()

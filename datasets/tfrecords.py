@@ -1,0 +1,152 @@
+"""TFRecord files of tf.train.Examples: written and checked without TensorFlow, parsed with it.
+
+Importing TensorFlow takes longer than converting FER2013, so the few bytes of wire format are written here. The framing
+is TensorFlow's (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details), the Example that of
+tensorflow/core/example/example.proto in protocol-buffer encoding.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+
+from datasets.errors import DataError
+
+_HEADER = struct.Struct("<QI")
+_FOOTER = struct.Struct("<I")
+_MASK_DELTA = 0xA282EAD8
+
+# Protocol-buffer tags (field number << 3 | wire type 2, a length-delimited value).
+_FEATURES = _MAP_ENTRY = _MAP_KEY = _LIST_VALUE = _BYTES_LIST = b"\x0a"
+_MAP_VALUE = b"\x12"
+_INT64_LIST = b"\x1a"
+
+
+def image_example(
+    encoded: bytes, image_format: str, label: int, text: str, height: int, width: int, filename: str
+) -> bytes:
+    """A serialized tf.train.Example of one picture, with the keys of research/slim.
+
+    Args:
+      encoded: JPEG or PNG bytes.
+      image_format: ``jpeg`` or ``png``.
+      label: class index, from 0.
+      text: class name.
+      height: in pixels.
+      width: in pixels.
+      filename: where the picture came from; names it in reports.
+    """
+    return encode_example(
+        {
+            "image/class/label": label,
+            "image/class/text": text.encode(),
+            "image/encoded": encoded,
+            "image/filename": os.fsencode(filename),
+            "image/format": image_format.encode(),
+            "image/height": height,
+            "image/width": width,
+        }
+    )
+
+
+def feature_spec() -> dict[str, Any]:
+    """What ``tf.io.parse_example`` needs to read the records; keys that old records lack have defaults (0 and b"")."""
+    import tensorflow.compat.v1 as tf
+
+    text = tf.FixedLenFeature([], tf.string, default_value="")
+    number = tf.FixedLenFeature([], tf.int64, default_value=0)
+    return {
+        "image/encoded": tf.FixedLenFeature([], tf.string),
+        "image/format": tf.FixedLenFeature([], tf.string, default_value="jpeg"),
+        "image/class/label": tf.FixedLenFeature([], tf.int64),
+        "image/class/text": text,
+        "image/height": number,
+        "image/width": number,
+        "image/filename": text,
+    }
+
+
+def encode_example(features: Mapping[str, bytes | int]) -> bytes:
+    """Serialize a tf.train.Example of scalar features: bytes become a bytes_list, whole numbers an int64_list."""
+    entries = []
+    for key, value in features.items():
+        if isinstance(value, bytes):
+            feature = _field(_BYTES_LIST, _field(_LIST_VALUE, value))
+        else:
+            feature = _field(_INT64_LIST, _field(_LIST_VALUE, _varint(value & 0xFFFFFFFFFFFFFFFF)))
+        entries.append(_field(_MAP_ENTRY, _field(_MAP_KEY, key.encode()) + _field(_MAP_VALUE, feature)))
+    return _field(_FEATURES, b"".join(entries))
+
+
+def frame(record: bytes) -> bytes:
+    """The bytes that stand for ``record`` in a TFRecord file: length, checksum, record, checksum."""
+    length = struct.pack("<Q", len(record))
+    return b"".join((length, _FOOTER.pack(_masked_crc(length)), record, _FOOTER.pack(_masked_crc(record))))
+
+
+def write_records(path: str | os.PathLike[str], records: Iterable[bytes]) -> None:
+    """Write a TFRecord file; it has its name only once it is whole."""
+    temporary = Path(f"{os.fspath(path)}.tmp")
+    with temporary.open("wb") as file:
+        for record in records:
+            file.write(frame(record))
+    temporary.replace(path)
+
+
+def scan_records(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
+    """The records of a TFRecord file, each with the byte offset at which it begins; checksums are checked.
+
+    Raises:
+      DataError: the file cannot be read, is cut short, or a checksum is wrong; the message names file and offset.
+    """
+    offset = 0
+    try:
+        with Path(path).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            while header := file.read(_HEADER.size):
+                yield offset, _read_body(file, header, size - offset, f"{os.fspath(path)}, record at byte {offset}")
+                offset = file.tell()
+    except OSError as error:
+        raise DataError(f"Cannot read the record file {os.fspath(path)}: {error.strerror}.") from error
+
+
+def _read_body(file: Any, header: bytes, remaining: int, where: str) -> bytes:
+    cut_short = DataError(f"{where}: the file is cut short; convert the data anew.")
+    if len(header) < _HEADER.size:
+        raise cut_short
+    length, length_crc = _HEADER.unpack(header)
+    if _masked_crc(header[:8]) != length_crc:
+        raise DataError(f"{where}: the length's checksum is wrong, so the file is damaged or no TFRecord file.")
+    if _HEADER.size + length + _FOOTER.size > remaining:
+        raise cut_short
+    record = file.read(length)
+    (record_crc,) = _FOOTER.unpack(file.read(_FOOTER.size))
+    if _masked_crc(record) != record_crc:
+        raise DataError(f"{where}: the checksum is wrong, so the record is damaged; convert the data anew.")
+    return record
+
+
+def _masked_crc(data: bytes) -> int:
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def _field(tag: bytes, payload: bytes) -> bytes:
+    return tag + _varint(len(payload)) + payload
+
+
+def _varint(number: int) -> bytes:
+    """Seven bits a byte, the lowest first; the high bit says that more follow."""
+    if number < 0x80:
+        return bytes((number,))
+    groups = bytearray()
+    while number >= 0x80:
+        groups.append(number & 0x7F | 0x80)
+        number >>= 7
+    groups.append(number)
+    return bytes(groups)

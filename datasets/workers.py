@@ -1,0 +1,169 @@
+"""Worker processes that turn images into record bytes, in order and in bounded memory. No TensorFlow in them."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+from datasets.errors import DataError
+from datasets.images import ImageRejected
+from datasets.sources import Reader
+from datasets.tfrecords import frame, image_example
+
+_CHUNK_IMAGES = 64
+_CHUNK_BYTES = 4 << 20
+_CHUNKS_PER_WORKER = 3
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A few images of one split that are converted together, for one record file."""
+
+    split_name: str
+    file_name: str
+    names: Sequence[str]
+    labels: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """An image that was left out."""
+
+    name: str
+    split_name: str
+    label: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ConvertedChunk:
+    """The outcome of a chunk.
+
+    Attributes:
+      chunk: what was to be converted.
+      records: framed as in a TFRecord file, one after the other.
+      rejections: the bad images.
+      heights: smallest and largest, in pixels; empty where all images are bad.
+      widths: likewise.
+    """
+
+    chunk: Chunk
+    records: bytes
+    rejections: list[Rejection]
+    heights: tuple[int, ...]
+    widths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ChunkConverter:
+    """Reads, checks and encodes the images of a chunk."""
+
+    reader: Reader
+    classes: Sequence[str]
+
+    def __call__(self, chunk: Chunk) -> ConvertedChunk:
+        """Convert one chunk; bad images are rejections in the result."""
+        records, heights, widths, rejections = [], [], [], []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, about odd metadata: the picture itself is what counts
+            for name, label in zip(chunk.names, chunk.labels, strict=True):
+                try:
+                    image = self.reader.load(name)
+                except ImageRejected as rejected:
+                    rejections.append(Rejection(name, chunk.split_name, label, rejected.reason, rejected.detail))
+                    continue
+                text = self.classes[label]
+                example = image_example(image.data, image.format, label, text, image.height, image.width, name)
+                records.append(frame(example))
+                heights.append(image.height)
+                widths.append(image.width)
+        return ConvertedChunk(chunk, b"".join(records), rejections, extremes(heights), extremes(widths))
+
+
+def extremes(numbers: Sequence[int]) -> tuple[int, ...]:
+    """(smallest, largest); empty when there are no numbers."""
+    return (min(numbers), max(numbers)) if numbers else ()
+
+
+def cut_into_chunks(reader: Reader, whole: Chunk) -> Iterator[Chunk]:
+    """Cut all images of a file into chunks so small that several fit into memory whatever the images' sizes."""
+    start = size = 0
+    for end, name in enumerate(whole.names, start=1):
+        size += reader.size(name)
+        if end - start == _CHUNK_IMAGES or size >= _CHUNK_BYTES or end == len(whole.names):
+            yield dataclasses.replace(whole, names=whole.names[start:end], labels=whole.labels[start:end])
+            start, size = end, 0
+
+
+def convert_chunks(converter: ChunkConverter, tasks: Iterable[Chunk], num_workers: int) -> Iterator[ConvertedChunk]:
+    """Convert chunks in ``num_workers`` processes (1: in this one) and give the results in the order of ``tasks``.
+
+    Workers are spawned, not forked: a fork of a process with threads, such as TensorFlow's, can hang.
+
+    Raises:
+      DataError: a worker process died, as when the machine is out of memory; the message names the images it may have
+        been working on.
+    """
+    if num_workers == 1:
+        yield from map(converter, tasks)
+        return
+    tasks = iter(tasks)
+    pool = ProcessPoolExecutor(
+        num_workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(converter,)
+    )
+    pending: collections.deque[tuple[Chunk, Future[ConvertedChunk]]] = collections.deque()
+    try:
+        while True:
+            for task in itertools.islice(tasks, num_workers * _CHUNKS_PER_WORKER - len(pending)):
+                pending.append((task, pool.submit(_convert_in_worker, task)))
+            if not pending:
+                return
+            yield pending.popleft()[1].result()
+    except BrokenProcessPool as error:
+        suspects = ", ".join(task.names[0] for task, _ in itertools.islice(pending, num_workers))
+        raise DataError(
+            "A worker process died, killed perhaps for want of memory. It was at the images from one of these on: "
+            f"{suspects}. Try --num_workers=1."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def default_num_workers() -> int:
+    """One per CPU that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+_converter: ChunkConverter
+
+
+def _start_worker(converter: ChunkConverter) -> None:
+    global _converter
+    _converter = converter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends the workers
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
+    # A killed parent cannot tell its workers to stop; without this they would wait for work for ever.
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _convert_in_worker(chunk: Chunk) -> ConvertedChunk:
+    return _converter(chunk)
