@@ -63,9 +63,15 @@ def repair_state(folder: str | Path) -> str | None:
             (Path(folder) / "checkpoint").unlink()
         return None
     if Path(state.model_checkpoint_path).name != Path(newest).name:
-        complete = [name for name in _saved_names(folder) if is_complete(str(Path(folder) / name))]
-        tf.train.update_checkpoint_state(str(folder), Path(newest).name, list(reversed(complete)))
+        complete = [Path(prefix).name for prefix in saved_checkpoints(folder)]
+        tf.train.update_checkpoint_state(str(folder), Path(newest).name, complete)
     return newest
+
+
+def saved_checkpoints(folder: str | Path) -> list[str]:
+    """The prefixes of the complete checkpoints of a training folder, oldest first."""
+    prefixes = [str(Path(folder) / name) for name in reversed(_saved_names(folder))]
+    return [prefix for prefix in prefixes if is_complete(prefix)]
 
 
 def resolve_checkpoint(path: str) -> str:

@@ -65,7 +65,7 @@ class StepMetrics(tf.train.SessionRunHook):
       steps_per_epoch: global steps of one pass over the data, for the epoch in the log.
       last_step: where training ends, or None.
       train_dir: folder of metrics.jsonl; None writes nothing (workers that are not the chief).
-      summary_writer: where scalars go, or None.
+      log_dir: folder of event files; None writes none.
     """
 
     def __init__(
@@ -76,14 +76,14 @@ class StepMetrics(tf.train.SessionRunHook):
         every_n_steps: int,
         last_step: int | None,
         train_dir: Path | None,
-        summary_writer: Any = None,
+        log_dir: str | None = None,
     ) -> None:
         self._global_step = graph.global_step
         self._fetches = tf.train.SessionRunArgs([graph.step, graph.loss])
         self._log_fetches = tf.train.SessionRunArgs([graph.step, graph.loss, graph.learning_rate])
         self._images_per_step, self._steps_per_epoch = images_per_step, steps_per_epoch
         self._every, self._last_step = every_n_steps, last_step
-        self._train_dir, self._writer = train_dir, summary_writer
+        self._train_dir, self._log_dir = train_dir, log_dir
         self._bar: ProgressBar | None = None
         self._file: TextIO | None = None
         self._since_log = 0
@@ -124,7 +124,7 @@ class StepMetrics(tf.train.SessionRunHook):
         if self._file:
             self._file.write(json.dumps(values) + "\n")
             self._file.flush()
-        add_scalars(self._writer, step, {f"train/{name}": value for name, value in values.items() if name != "step"})
+        add_scalars(self._log_dir, step, {f"train/{name}": value for name, value in values.items() if name != "step"})
         assert self._bar is not None
         epoch = step / self._steps_per_epoch
         self._bar.update(step, f"epoch {epoch:.1f} loss {loss:.4f} {images_per_second:,.0f} images/s")
@@ -158,7 +158,7 @@ class ValidationHook(tf.train.SessionRunHook):
       every_n_steps: global steps between evaluations.
       patience: evaluations without a better accuracy before stopping; 0 never stops.
       train_dir: the training folder.
-      summary_writer: where the metrics go as scalars, or None.
+      log_dir: folder of event files; None writes none.
     """
 
     def __init__(
@@ -169,13 +169,13 @@ class ValidationHook(tf.train.SessionRunHook):
         every_n_steps: int,
         patience: int,
         train_dir: Path,
-        summary_writer: Any = None,
+        log_dir: str | None = None,
     ) -> None:
         self._global_step = graph.global_step
         self._fetches = tf.train.SessionRunArgs(graph.step)
         self._saver, self._evaluate = saver, evaluate
         self._every, self._patience = every_n_steps, patience
-        self._train_dir, self._writer = train_dir, summary_writer
+        self._train_dir, self._log_dir = train_dir, log_dir
         self.best = BestCheckpoint(train_dir)
         self._without_better = 0
 
@@ -220,7 +220,7 @@ class ValidationHook(tf.train.SessionRunHook):
             " ".join(f"{name} {value:.4f}" for name, value in metrics.items()),
             " (best so far)" if is_better else f" (best {self.best.value:.4f} at step {self.best.step})",
         )
-        add_scalars(self._writer, step, {f"eval/{name}": value for name, value in metrics.items()})
+        add_scalars(self._log_dir, step, {f"eval/{name}": value for name, value in metrics.items()})
         with (self._train_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step} | {f"eval_{name}": value for name, value in metrics.items()}) + "\n")
 
@@ -247,8 +247,8 @@ class Profile(tf.train.SessionRunHook):
             tensorflow.profiler.experimental.stop()
 
 
-def add_scalars(writer: Any, step: int, values: dict[str, float]) -> None:
-    """Write scalars for TensorBoard; nothing where there is no writer."""
-    if writer is not None:
+def add_scalars(log_dir: str | None, step: int, values: dict[str, float]) -> None:
+    """Write scalars for TensorBoard to the event file of this process in ``log_dir``; nothing where that is None."""
+    if log_dir is not None:
         summary = tf.Summary(value=[tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
-        writer.add_summary(summary, step)
+        tf.summary.FileWriterCache.get(log_dir).add_summary(summary, step)

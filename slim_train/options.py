@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
+from slim_train.errors import UsageError
 
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamw", "ftrl", "momentum", "rmsprop", "sgd")
 DECAY_TYPES = ("fixed", "exponential", "polynomial", "cosine")
@@ -154,6 +155,21 @@ class LoopOptions(Options):
     dry_run: bool = option(False, "Build everything, print the plan, run nothing.", saved=False)
     log_dir: str | None = option(None, "Folder for event files. Default: --train_dir.", saved=False)
     work_dir: str | None = option(None, "Accepted for old command lines; not used.", saved=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.profiled_steps()
+
+    def profiled_steps(self) -> tuple[int, int] | None:
+        """The first and last step to profile, or None; UsageError where --profile_steps has another form."""
+        if self.profile_steps is None:
+            return None
+        first, _, last = self.profile_steps.partition(",")
+        if first.strip().isdigit() and last.strip().isdigit() and 0 < int(first) <= int(last):
+            return int(first), int(last)
+        raise UsageError(
+            f"--profile_steps={self.profile_steps} must be FIRST,LAST, two step numbers counted from 1, such as 10,20."
+        )
 
 
 @dataclass(frozen=True)

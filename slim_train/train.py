@@ -78,19 +78,18 @@ def run(options: TrainOptions) -> None:
         if options.loop.dry_run:
             plan.show(graph, restore, resumed, model, schedule)
             return
-        if is_chief:
-            training_folder.start(train_dir, _resolved(options, dataset, model), dataset.dataset_dir)
 
         # Loop.
+        scaffold = _scaffold(options, restore, resumed)
+        metrics = _step_metrics(options, graph, schedule, deployment, is_chief)
+        hooks = [metrics, *_stop_hooks(schedule)]
+        if is_chief:
+            hooks += _chief_hooks(options, dataset, model, graph, schedule, scaffold)
+            _start_folder(options, dataset, model)
         began = time.monotonic()
         with StopOnSignal() as stop:
-            metrics = _step_metrics(options, graph, schedule, deployment, train_dir if is_chief else None)
-            hooks = [stop, metrics, *_stop_hooks(schedule)]
-            scaffold = _scaffold(options, restore, train_dir)
-            if is_chief:
-                hooks += _chief_hooks(options, dataset, model, graph, schedule, scaffold, train_dir)
             try:
-                with _session(options, scaffold, hooks, train_dir, is_chief, deployment) as session:
+                with _session(options, scaffold, [stop, *hooks], is_chief, deployment) as session:
                     while not session.should_stop():
                         session.run(graph.train_op)
             except tf.errors.OpError as error:
@@ -143,14 +142,10 @@ def _schedule(options: TrainOptions, dataset: DatasetSpec) -> Schedule:
 
 def _checkpoint_to_resume(options: TrainOptions, train_dir: Path, is_chief: bool) -> str | None:
     """The checkpoint of the training folder that goes on, said loudly, or None for a fresh start."""
-    if options.loop.dry_run:
-        return None if options.loop.restart else checkpoints.latest_checkpoint(train_dir)
     if options.loop.restart:
-        aside = checkpoints.set_aside(train_dir) if is_chief else None
-        if aside:
-            log.warning("--restart: the old checkpoints and logs of %s are now in %s.", train_dir, aside)
         return None
-    resumed = checkpoints.repair_state(train_dir) if is_chief else checkpoints.latest_checkpoint(train_dir)
+    may_write = is_chief and not options.loop.dry_run
+    resumed = checkpoints.repair_state(train_dir) if may_write else checkpoints.latest_checkpoint(train_dir)
     if resumed:
         ignored = " and ignoring --checkpoint_path" if options.restore.checkpoint_path else ""
         log.warning("RESUMING from %s%s; --restart would start fresh.", resumed, ignored)
@@ -215,13 +210,22 @@ def _resolved(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> 
     )
 
 
-def _scaffold(options: TrainOptions, restore: checkpoints.RestorePlan | None, train_dir: Path) -> Any:
+def _scaffold(options: TrainOptions, restore: checkpoints.RestorePlan | None, resumed: str | None) -> Any:
     saver = tf.train.Saver(max_to_keep=options.loop.max_checkpoints_to_keep, save_relative_paths=True)
-    state = tf.train.get_checkpoint_state(str(train_dir))
-    if state is not None:
-        # So that --max_checkpoints_to_keep counts those of the run before.
-        saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
+    if resumed:
+        # So that --max_checkpoints_to_keep counts those of the runs before.
+        saver.recover_last_checkpoints(checkpoints.saved_checkpoints(options.loop.train_dir))
     return tf.train.Scaffold(saver=saver, init_fn=restore.init_fn() if restore else None)
+
+
+def _start_folder(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> None:
+    """Make the training folder ready for the first step; with --restart, put what an earlier run left aside."""
+    train_dir = Path(options.loop.train_dir)
+    if options.loop.restart:
+        aside = checkpoints.set_aside(train_dir)
+        if aside:
+            log.warning("--restart: the old checkpoints and logs of %s are now in %s.", train_dir, aside)
+    training_folder.start(train_dir, _resolved(options, dataset, model), dataset.dataset_dir)
 
 
 def _step_metrics(
@@ -229,7 +233,7 @@ def _step_metrics(
     graph: TrainingGraph,
     schedule: Schedule,
     deployment: model_deploy.DeploymentConfig,
-    train_dir: Path | None,
+    is_chief: bool,
 ) -> StepMetrics:
     return StepMetrics(
         graph,
@@ -237,8 +241,8 @@ def _step_metrics(
         steps_per_epoch=schedule.steps_per_epoch,
         every_n_steps=options.loop.log_every_n_steps,
         last_step=schedule.last_step,
-        train_dir=train_dir,
-        summary_writer=_summary_writer(options) if train_dir else None,
+        train_dir=Path(options.loop.train_dir) if is_chief else None,
+        log_dir=_log_dir(options) if is_chief else None,
     )
 
 
@@ -253,7 +257,6 @@ def _chief_hooks(
     graph: TrainingGraph,
     schedule: Schedule,
     scaffold: Any,
-    train_dir: Path,
 ) -> list[Any]:
     hooks: list[Any] = []
     if options.validation.eval_split_name:
@@ -270,12 +273,13 @@ def _chief_hooks(
                 lambda checkpoint: evaluator.evaluate(checkpoint).headline(),
                 every_n_steps=options.validation.eval_every_n_steps or round(schedule.steps_per_epoch),
                 patience=options.validation.early_stopping_patience,
-                train_dir=train_dir,
-                summary_writer=_summary_writer(options),
+                train_dir=Path(options.loop.train_dir),
+                log_dir=_log_dir(options),
             )
         )
-    if options.loop.profile_steps:
-        hooks.append(Profile(*_profile_steps(options.loop.profile_steps), log_dir=_log_dir(options)))
+    profiled = options.loop.profiled_steps()
+    if profiled:
+        hooks.append(Profile(*profiled, log_dir=_log_dir(options)))
     return hooks
 
 
@@ -283,14 +287,13 @@ def _session(
     options: TrainOptions,
     scaffold: Any,
     hooks: list[Any],
-    train_dir: Path,
     is_chief: bool,
     deployment: model_deploy.DeploymentConfig,
 ) -> Any:
     return tf.train.MonitoredTrainingSession(
         master=options.cluster.master,
         is_chief=is_chief,
-        checkpoint_dir=str(train_dir),
+        checkpoint_dir=options.loop.train_dir,
         scaffold=scaffold,
         hooks=hooks,
         save_checkpoint_secs=options.loop.save_interval_secs,
@@ -325,16 +328,5 @@ def _finish(train_dir: Path, metrics: StepMetrics, seconds: float, stop: StopOnS
         log.info("Best: accuracy %.4f at step %d, %s.", best.value, best.step, best.path)
 
 
-def _summary_writer(options: TrainOptions) -> Any:
-    return tf.summary.FileWriterCache.get(_log_dir(options))
-
-
 def _log_dir(options: TrainOptions) -> str:
     return options.loop.log_dir or options.loop.train_dir
-
-
-def _profile_steps(value: str) -> tuple[int, int]:
-    first, comma, last = value.partition(",")
-    if comma and first.strip().isdigit() and last.strip().isdigit() and 0 < int(first) <= int(last):
-        return int(first), int(last)
-    raise UsageError(f"--profile_steps={value} must be FIRST,LAST, two step numbers counted from 1, such as 10,20.")

@@ -171,7 +171,7 @@ def _start_logging(verbosity: str) -> None:
 
 
 def _start_tensorflow(verbosity: str) -> None:
-    # TensorFlow's C++ reads this when it is first imported. Its errors come as exceptions, too; what it writes itself is
+    # Read by TensorFlow when it is first imported. Its errors come as exceptions, too; what its C++ writes by itself is
     # chatter about missing GPUs that hides what users look for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity == "debug" else "3")
     from slim_train import tf_compat

@@ -104,7 +104,7 @@ def test_a_path_that_does_not_exist_is_named_with_what_lies_beside_it(tmp_path):
 
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "cat.jpg").write_bytes(b"\xff\xd8")
-    with pytest.raises(UsageError, match="cat.jpg is not a complete TensorFlow checkpoint"):
+    with pytest.raises(UsageError, match=r"cat\.jpg is not a complete TensorFlow checkpoint"):
         resolve_checkpoint(str(tmp_path / "cat.jpg"))
 
 

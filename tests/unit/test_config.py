@@ -112,5 +112,5 @@ def test_yaml_cannot_build_python_objects(tmp_path):
 
 
 def test_a_missing_yaml_file_is_named(tmp_path):
-    with pytest.raises(UsageError, match="nowhere.yaml"):
+    with pytest.raises(UsageError, match=r"nowhere\.yaml"):
         read_yaml(tmp_path / "nowhere.yaml", _Outer())

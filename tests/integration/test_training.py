@@ -1,0 +1,257 @@
+"""train_image_classifier and eval_image_classifier, as users run them, on a small real data set."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from slim_train import checkpoints, training_folder
+from slim_train.cli import eval_image_classifier, train_image_classifier
+from slim_train.tf_compat import tf
+
+FAST = ("--model_name=lenet", "--batch_size=16", "--optimizer=momentum", "--learning_rate=0.01", "--clone_on_cpu")
+
+
+def _train(dataset_dir, train_dir, *flags):
+    argv = [f"--dataset_dir={dataset_dir}", f"--train_dir={train_dir}", "--log_every_n_steps=5", *FAST, *flags]
+    return train_image_classifier.COMMAND.main(argv)
+
+
+def _result(train_dir):
+    return json.loads((Path(train_dir) / "result.json").read_text())
+
+
+def _metrics(train_dir):
+    return [json.loads(line) for line in (Path(train_dir) / "metrics.jsonl").read_text().splitlines()]
+
+
+def _start(dataset_dir, train_dir, *flags):
+    """A training process of its own, past its first log line."""
+    command = [
+        sys.executable, "-m", "slim_train.cli.train_image_classifier",
+        f"--dataset_dir={dataset_dir}", f"--train_dir={train_dir}", "--log_every_n_steps=5", *FAST, *flags,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": _root()})
+    deadline = time.monotonic() + 120
+    while not (Path(train_dir) / "metrics.jsonl").is_file() or not _metrics(train_dir):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return process
+
+
+def _root():
+    return str(Path(__file__).resolve().parents[2])
+
+
+@pytest.fixture(scope="module")
+def trained_dir(shapes_dir, tmp_path_factory):
+    """A training folder of 60 steps, validated on the way."""
+    train_dir = tmp_path_factory.mktemp("trained")
+    code = _train(
+        shapes_dir, train_dir, "--max_number_of_steps=60", "--eval_split_name=test", "--eval_every_n_steps=20",
+        "--moving_average_decay=0.9", "--seed=3",
+    )  # fmt: skip
+    assert code == 0
+    return train_dir
+
+
+def test_training_learns_and_leaves_a_folder_that_stands_alone(trained_dir, tmp_path, capsys):
+    assert _result(trained_dir)["global_step"] == 60
+    for name in ("config.yaml", "labels.txt", "info.json", "metrics.jsonl", "checkpoint", "model.ckpt-60.index"):
+        assert (trained_dir / name).is_file(), name
+    assert eval_image_classifier.COMMAND.main([f"--checkpoint_path={trained_dir}", f"--eval_dir={tmp_path}"]) == 0
+    metrics = json.loads((tmp_path / "eval_test.json").read_text())
+    assert metrics["images"] == 27
+    assert metrics["accuracy"] > 0.9
+
+
+def test_metrics_hold_every_log_step_and_the_evaluations(trained_dir):
+    lines = _metrics(trained_dir)
+    assert [line["step"] for line in lines if "loss" in line] == list(range(5, 61, 5))
+    assert [line["step"] for line in lines if "eval_accuracy" in line] == [20, 40, 60]
+    assert {"step", "loss", "learning_rate", "images_per_second"} <= lines[0].keys()
+
+
+def test_the_best_checkpoint_lies_in_best_and_evaluates(trained_dir, tmp_path):
+    best = checkpoints.BestCheckpoint(trained_dir)
+    assert best.path is not None
+    assert best.value == max(line["eval_accuracy"] for line in _metrics(trained_dir) if "eval_accuracy" in line)
+    code = eval_image_classifier.COMMAND.main(
+        [f"--checkpoint_path={trained_dir}/best", "--moving_average_decay=0.9", f"--eval_dir={tmp_path}"]
+    )
+    assert code == 0
+    metrics = json.loads((tmp_path / "eval_test.json").read_text())
+    assert metrics["accuracy"] == pytest.approx(best.value)
+
+
+def test_training_resumes_at_its_step_and_says_so(shapes_dir, tmp_path, caplog):
+    assert _train(shapes_dir, tmp_path, "--max_number_of_steps=10") == 0
+    assert _train(shapes_dir, tmp_path, "--max_number_of_steps=20") == 0
+    assert _result(tmp_path)["global_step"] == 20
+    assert [line["step"] for line in _metrics(tmp_path)] == [5, 10, 15, 20]
+
+
+def test_a_finished_training_has_nothing_to_do(shapes_dir, tmp_path):
+    assert _train(shapes_dir, tmp_path, "--max_number_of_steps=10") == 0
+    before = (tmp_path / "model.ckpt-10.index").stat().st_mtime_ns
+    assert _train(shapes_dir, tmp_path, "--max_number_of_steps=10") == 0
+    assert (tmp_path / "model.ckpt-10.index").stat().st_mtime_ns == before
+    assert _result(tmp_path)["global_step"] == 10
+
+
+def test_restart_begins_at_step_0_and_keeps_the_old_run(shapes_dir, tmp_path):
+    assert _train(shapes_dir, tmp_path, "--max_number_of_steps=10") == 0
+    assert _train(shapes_dir, tmp_path, "--max_number_of_steps=5", "--restart") == 0
+    assert _result(tmp_path)["global_step"] == 5
+    assert checkpoints.latest_checkpoint(tmp_path / "previous-1").endswith("model.ckpt-10")
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_step(shapes_dir, tmp_path, capsys):
+    assert _train(shapes_dir, tmp_path, "--learning_rate=1e30", "--max_number_of_steps=50") == 1
+    error = capsys.readouterr().err
+    assert "at step " in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_a_checkpoint_and_exits_cleanly(shapes_dir, tmp_path, number):
+    process = _start(shapes_dir, tmp_path, "--max_number_of_steps=100000")
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    result = _result(tmp_path)
+    assert result["stopped_by"] == number.name
+    assert checkpoints.step_of(result["checkpoint"]) == result["global_step"]
+    assert "Traceback" not in errors
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(shapes_dir, tmp_path, capsys):
+    train_dir = tmp_path / "run"
+    assert _train(shapes_dir, train_dir, "--dry_run", "--trainable_scopes=LeNet/fc4", "--num_epochs=2") == 0
+    plan = capsys.readouterr().out
+    for words in ("LeNet/conv1/weights", "LeNet/fc4/biases", "12,288", "stops at 8"):
+        assert words in plan
+    assert not train_dir.exists()
+
+
+def test_fine_tuning_restores_the_trunk_and_trains_only_the_scope(trained_dir, shapes_dir, tmp_path):
+    flags = ("--checkpoint_exclude_scopes=LeNet/fc4", "--trainable_scopes=LeNet/fc4", "--max_number_of_steps=5")
+    assert _train(shapes_dir, tmp_path, f"--checkpoint_path={trained_dir}", *flags) == 0
+    before = tf.train.load_checkpoint(str(trained_dir / "model.ckpt-60"))
+    after = tf.train.load_checkpoint(str(tmp_path / "model.ckpt-5"))
+    assert (before.get_tensor("LeNet/conv1/weights") == after.get_tensor("LeNet/conv1/weights")).all()
+    assert not (before.get_tensor("LeNet/fc4/weights") == after.get_tensor("LeNet/fc4/weights")).all()
+    assert not after.has_tensor("LeNet/conv1/weights/Momentum")
+
+
+def test_more_clones_give_the_same_images_per_step(shapes_dir, tmp_path):
+    assert _train(shapes_dir, tmp_path, "--num_clones=2", "--batch_size=8", "--max_number_of_steps=5") == 0
+    assert _result(tmp_path)["global_step"] == 5
+
+
+def test_the_same_seed_gives_the_same_losses(shapes_dir, tmp_path):
+    losses = []
+    for name in ("a", "b"):
+        assert _train(shapes_dir, tmp_path / name, "--seed=11", "--max_number_of_steps=10") == 0
+        losses.append([line["loss"] for line in _metrics(tmp_path / name)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(shapes_dir, tmp_path):
+    code = _train(
+        shapes_dir, tmp_path, "--learning_rate=0", "--max_number_of_steps=1000", "--eval_split_name=test",
+        "--eval_every_n_steps=5", "--early_stopping_patience=2",
+    )  # fmt: skip
+    assert code == 0
+    assert _result(tmp_path)["global_step"] == 15
+
+
+def test_class_weights_and_adamw_and_cosine_and_warmup_train_together(shapes_dir, tmp_path):
+    flags = (
+        "--class_weights=balanced", "--optimizer=adamw", "--opt_epsilon=1e-8", "--weight_decay=0.05",
+        "--learning_rate=0.001", "--learning_rate_decay_type=cosine", "--warmup_steps=5", "--gradient_clip_norm=1",
+        "--max_number_of_steps=15",
+    )  # fmt: skip
+    assert _train(shapes_dir, tmp_path, *flags) == 0
+    rates = [line["learning_rate"] for line in _metrics(tmp_path)]
+    assert rates[0] > rates[1] > rates[2]
+
+
+def test_profile_steps_write_a_profile(shapes_dir, tmp_path):
+    assert _train(shapes_dir, tmp_path, "--max_number_of_steps=5", "--profile_steps=2,3") == 0
+    assert list(tmp_path.glob("plugins/profile/*/*.xplane.pb"))
+
+
+def test_a_corrupt_record_is_named_by_file_and_offset(shapes_dir, tmp_path, capsys):
+    data = tmp_path / "data"
+    data.mkdir()
+    for file in shapes_dir.iterdir():
+        (data / file.name).write_bytes(file.read_bytes())
+    (records,) = data.glob("*_train.tfrecord")
+    content = bytearray(records.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    records.write_bytes(content)
+    assert _train(data, tmp_path / "run", "--max_number_of_steps=20") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert records.name in error
+    assert "at byte " in error
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model_name=lenet5"], "Did you mean lenet"),
+        (["--dataset_name=shaps"], "shap"),
+        (["--optimizer=addam"], "did you mean adam"),
+        (["--batch_size=0"], "--batch_size=0 must be at least 1"),
+        (["--checkpoint_path=/no/such/model.ckpt"], "/no/such/model.ckpt does not exist"),
+        (["--trainable_scopes=LeNet/fc5"], "LeNet/fc4"),
+        (["--model_name=inception_v3", "--train_image_size=20"], "inception_v3 cannot take images of 20"),
+        (["--preprocessing_name=incepton"], "Did you mean inception"),
+        (["--profile_steps=5"], "FIRST,LAST"),
+        (["--num_classes=2"], "--num_classes=2 is too few"),
+        (["--learning_rate_decay_type=cosine"], "--max_number_of_steps"),
+        (["--dataset_dir=/no/such/folder"], "/no/such/folder"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(shapes_dir, tmp_path, capsys, flags, words):
+    steps = [] if "--learning_rate_decay_type=cosine" in flags else ["--max_number_of_steps=1"]
+    assert _train(shapes_dir, tmp_path / "run", *steps, *flags) == 2
+    error = capsys.readouterr().err
+    last = error.splitlines()[-1]
+    assert last.startswith("train_image_classifier: error: ")
+    assert words in last
+    assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_evaluation_without_a_checkpoint_exits_1_and_names_the_folder(shapes_dir, tmp_path, capsys):
+    argv = [f"--checkpoint_path={tmp_path}", f"--dataset_dir={shapes_dir}", "--model_name=lenet"]
+    assert eval_image_classifier.COMMAND.main(argv) == 1
+    assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_evaluation_follows_a_running_training_to_its_end(shapes_dir, tmp_path):
+    process = _start(shapes_dir, tmp_path, "--max_number_of_steps=400", "--save_interval_secs=1")
+    argv = [f"--checkpoint_path={tmp_path}", "--eval_interval_secs=1", "--mistakes=0"]
+    assert eval_image_classifier.COMMAND.main(argv) == 0
+    process.communicate(timeout=60)
+    metrics = json.loads((tmp_path / "eval_test" / "eval_test.json").read_text())
+    assert metrics["global_step"] == 400
+    assert training_folder.has_ended(tmp_path)
+
+
+def test_a_configuration_file_of_a_run_trains_the_same_again(trained_dir, tmp_path):
+    argv = [f"--config={trained_dir}/config.yaml", f"--train_dir={tmp_path}", "--max_number_of_steps=5"]
+    assert train_image_classifier.COMMAND.main(argv) == 0
+    first, again = (
+        training_folder.read_options(folder) for folder in (trained_dir, tmp_path)
+    )  # the same but for what the command line said
+    assert first.model == again.model
+    assert first.optimizer == again.optimizer
