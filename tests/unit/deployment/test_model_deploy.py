@@ -138,7 +138,7 @@ def test_only_the_first_clone_updates_batch_norm_statistics() -> None:
         model = deploy(
             config,
             lambda: tf.losses.add_loss(
-                tf.reduce_mean(slim.batch_norm(tf.constant(next(shifted)), decay=0.0, is_training=True, scope="bn"))
+                tf.reduce_mean(slim.batch_norm(tf.constant(next(shifted)), decay=0.5, is_training=True, scope="bn"))
             ),
             optimizer=sgd(),
         )
@@ -146,7 +146,7 @@ def test_only_the_first_clone_updates_batch_norm_statistics() -> None:
         session.run(tf.global_variables_initializer())
         session.run(model.train_op)
         [mean] = slim.get_variables_by_name("moving_mean")
-        np.testing.assert_allclose(session.run(mean), IMAGES.mean(axis=(0, 1, 2)), atol=1e-4)
+        np.testing.assert_allclose(session.run(mean), 0.5 * IMAGES.mean(axis=(0, 1, 2)), atol=1e-4)
 
 
 def test_a_variable_that_no_loss_needs_is_skipped_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -203,6 +203,13 @@ def test_sparse_gradients_are_summed_and_stay_sparse() -> None:
 def test_sparse_and_dense_gradients_of_a_variable_are_summed() -> None:
     _, dense = sparse_gradients(2, penalty=True)
     np.testing.assert_allclose(dense, [[1.5, 1.5], [1.5, 1.5], [1, 1], [2, 2]])
+
+
+def test_gradients_are_summed_on_the_task_of_the_clones() -> None:
+    config = DeploymentConfig(num_clones=2, num_ps_tasks=1, num_replicas=2, replica_id=1)
+    with tf.Graph().as_default():
+        loss, gradients = optimize_clones(create_clones(config, small_net, [parts(2)]), sgd())
+    assert {tensor.device for tensor in (loss, *dict(gradients))} == {"/job:worker/task:1/device:CPU:0"}
 
 
 def test_arguments_reach_compute_gradients() -> None:
