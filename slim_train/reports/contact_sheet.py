@@ -73,9 +73,9 @@ def draw_contact_sheet(
 
 
 def _columns_for(count: int) -> int:
-    """A little wider than high, at most 10, with the fewest gaps in the last row."""
-    about = min(9, round(math.sqrt(1.3 * count)))
-    return min(range(max(about - 1, 1), about + 2), key=lambda columns: (-count % columns, -columns))
+    """At most 10, wider than high, with the fewest gaps in the last row."""
+    least = min(8, max(1, round(math.sqrt(1.5 * count))))
+    return min(range(least, least + 3), key=lambda columns: (-count % columns, -columns))
 
 
 def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, x: int, y: int) -> None:

@@ -100,8 +100,12 @@ def _font_folders() -> Iterable[Path]:
 
 
 def _has_glyphs(path: str | None, text: str) -> bool:
-    # Spaces, marks and format characters need no glyph of their own to be drawn rightly.
-    return all(_has_glyph(path, character) for character in text if unicodedata.category(character)[0] not in "ZCM")
+    return all(_has_glyph(path, character) for character in text if _needs_glyph(character))
+
+
+def _needs_glyph(character: str) -> bool:
+    """Spaces, marks and format characters are drawn rightly without a glyph of their own."""
+    return unicodedata.category(character) not in ("Zs", "Cf", "Mn", "Mc", "Me")
 
 
 @cache

@@ -1,0 +1,27 @@
+"""Files that are either whole or absent."""
+
+from __future__ import annotations
+
+import pytest
+
+from slim_train.reports.files import replacing
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path):
+    path = tmp_path / "out.png"
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.suffix == ".png"
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
