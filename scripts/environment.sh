@@ -21,7 +21,7 @@ prepare_environment() {
   fi
   if [ "$(_read ".venv/installed-$extras")" != "$requirements" ]; then
     echo "Installing slim-train[$extras] into .venv; the first time this downloads TensorFlow and takes minutes"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]" || return 1
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --editable ".[$extras]" || return 1
     echo "$requirements" >".venv/installed-$extras"
   fi
 }
