@@ -73,6 +73,7 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise DataError(f"--pic_path={root} {what}. {_LAYOUT}")
+    log.info("Listing the images in %s.", root)
     passed_over: collections.Counter[str] = collections.Counter()
     split_folders = _split_folders(root, exclude)
     files: dict[str, dict[str, list[str]]] = {}

@@ -32,7 +32,7 @@ class ConversionReport:
     Attributes:
       dataset_dir: the output folder.
       info: what its info.json and labels.txt say.
-      rejected: reason -> how many images were left out for it.
+      rejected: reason -> how many images this conversion left out for it.
       num_bytes: size of the record files.
       seconds: time taken, downloads included.
       already_finished: the folder held this data set before, and nothing was done.
@@ -49,6 +49,11 @@ class ConversionReport:
     def num_images(self) -> int:
         """Images in all splits."""
         return sum(split.num_samples for split in self.info.splits.values())
+
+    @property
+    def num_rejected(self) -> int:
+        """Images that were left out, now or when the folder was made."""
+        return self.info.settings.get("num_rejected", 0)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import logging
 import os
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from datasets.sources import OnProgress
 
 log = logging.getLogger(__name__)
 
-_ATTEMPTS = 3
 _TIMEOUT_SECS = 30.0
 _BLOCK_BYTES = 1 << 18
 
@@ -56,19 +54,20 @@ def fetch(download: Download, folder: Path, on_progress: OnProgress) -> Path:
         and --pic_path.
     """
     path = folder / download.file_name
-    if path.exists() and path.stat().st_size == download.num_bytes:
+    if _size(path) == download.num_bytes:
         log.info("Using %s, downloaded before.", path)
         return path
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
-    for attempt in range(1, _ATTEMPTS + 1):
+    if _size(partial) > download.num_bytes:
+        partial.unlink()
+    while (done := _size(partial)) < download.num_bytes:
         try:
             _receive(download, partial, on_progress)
-            break
         except (OSError, http.client.HTTPException) as error:
-            if attempt == _ATTEMPTS or isinstance(error, urllib.error.HTTPError):
+            if _size(partial) <= done:  # not a byte more: to try again would not help
                 raise _unreachable(download, error) from error
-            log.warning("The download of %s broke off (%s); trying again.", download.url, error)
+            log.warning("The download of %s broke off (%s); going on with it.", download.url, error)
     _check(download, partial)
     partial.replace(path)
     return path
@@ -76,11 +75,7 @@ def fetch(download: Download, folder: Path, on_progress: OnProgress) -> Path:
 
 def _receive(download: Download, partial: Path, on_progress: OnProgress) -> None:
     """Add to ``partial`` what it lacks."""
-    done = partial.stat().st_size if partial.exists() else 0
-    if done == download.num_bytes:
-        return
-    if done > download.num_bytes:
-        done = 0
+    done = _size(partial)
     headers = {"User-Agent": "slim-train", "Range": f"bytes={done}-"} if done else {"User-Agent": "slim-train"}
     request = urllib.request.Request(download.url, headers=headers)
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECS) as response:
@@ -95,6 +90,10 @@ def _receive(download: Download, partial: Path, on_progress: OnProgress) -> None
                     break  # not the published file: the check that follows says so
     if done < download.num_bytes:
         raise ConnectionError(f"the connection ended after {done:,} of {download.num_bytes:,} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _check(download: Download, partial: Path) -> None:
