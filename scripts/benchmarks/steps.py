@@ -1,0 +1,127 @@
+"""Training steps: from records against the same graph on one synthetic batch, and memory over many steps.
+
+Both graphs train side by side in one process, a few steps of each in turn. What the records cost is what their decoding
+and distortion takes from the cores that compute.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this benchmark."""
+    parser.add_argument("--dataset_dir", required=True, help="TFRecords, as download_and_convert_data writes them")
+    parser.add_argument("--model_name", default="mobilenet_v1")
+    parser.add_argument("--image_size", type=int, default=96)
+    parser.add_argument("--batch_size", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5, help="how many times each is measured, in turn")
+    parser.add_argument(
+        "--steps", type=int, default=50, help="steps a measurement; few would time the batches that wait prefetched"
+    )
+    parser.add_argument("--memory_steps", type=int, default=0, help="measure memory over so many steps instead")
+
+
+def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the ratio of images a second, records over synthetic; or the growth of memory."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from slim_train import tf_compat
+
+    tf_compat.silence_deprecation_noise()
+    step_from_records = _trainer(args, synthetic=False)
+    setting = {"model_name": args.model_name, "image_size": args.image_size, "batch_size": args.batch_size}
+    if args.memory_steps:
+        yield setting | _memory(step_from_records, args.memory_steps)
+        return
+    step_on_synthetic = _trainer(args, synthetic=True)
+    for step in (step_from_records, step_on_synthetic):
+        _images_per_second(step, args.batch_size, args.steps)
+    records, synthetic = [], []
+    for _ in range(args.rounds):
+        records.append(_images_per_second(step_from_records, args.batch_size, args.steps))
+        synthetic.append(_images_per_second(step_on_synthetic, args.batch_size, args.steps))
+    yield setting | {
+        "records_images_per_second": round(statistics.median(records), 1),
+        "synthetic_images_per_second": round(statistics.median(synthetic), 1),
+        "ratio": round(statistics.median(a / b for a, b in zip(records, synthetic, strict=True)), 4),
+    }
+
+
+def _trainer(args: argparse.Namespace, synthetic: bool) -> Callable[[], Any]:
+    """A function that runs one training step in a graph and session of its own."""
+    from datasets.factory import get_dataset
+    from deployment.model_deploy import DeploymentConfig
+    from slim_train import inputs
+    from slim_train.graph import build_training_graph
+    from slim_train.model import resolve_model
+    from slim_train.options import ModelOptions, OptimizerOptions
+    from slim_train.steps import Schedule
+    from slim_train.tf_compat import tf
+
+    dataset = get_dataset(None, "train", args.dataset_dir)
+    model = resolve_model(args.model_name, dataset, image_size=args.image_size)
+    schedule = Schedule(dataset.num_samples, args.batch_size, num_epochs_per_decay=2.0)
+    with tf.Graph().as_default() as graph:
+        if synthetic:
+            shape = [args.batch_size, model.image_size, model.image_size, model.channels]
+            # In variables: constants of this size would bloat the graph, and be folded.
+            image = tf.get_variable("synthetic/image", shape, initializer=tf.random_uniform_initializer(-1, 1))
+            label = tf.get_variable("synthetic/label", initializer=tf.range(args.batch_size) % model.num_classes)
+
+            def next_batch() -> dict[str, Any]:
+                return {"image": image.read_value(), "label": tf.cast(label.read_value(), tf.int64)}
+
+            kept_out_of_training = tf.get_collection_ref(tf.GraphKeys.TRAINABLE_VARIABLES)
+            kept_out_of_training.clear()
+        else:
+            batches = inputs.training_batches(
+                dataset,
+                batch_size=args.batch_size,
+                image_size=model.image_size,
+                channels=model.channels,
+                preprocessing=model.preprocessing,
+                num_classes=model.num_classes,
+            )
+            next_batch = inputs.batch_source(batches, num_clones=1)
+        training = build_training_graph(
+            model, ModelOptions(), OptimizerOptions(), schedule, DeploymentConfig(clone_on_cpu=True), next_batch
+        )
+        session = tf.Session(graph=graph)
+        session.run([tf.global_variables_initializer(), tf.tables_initializer()])
+        return session.make_callable(training.train_op.op)
+
+
+def _images_per_second(step: Callable[[], Any], batch_size: int, steps: int) -> float:
+    began = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return steps * batch_size / (time.perf_counter() - began)
+
+
+def _memory(step: Callable[[], Any], steps: int) -> dict[str, Any]:
+    """Resident MiB after a tenth of the steps, at the end, and at the highest."""
+    for _ in range(steps // 10):
+        step()
+    early = _resident_mib()
+    for _ in range(steps - steps // 10):
+        step()
+    late = _resident_mib()
+    return {
+        "steps": steps,
+        "resident_mib_after_a_tenth": early,
+        "resident_mib_at_the_end": late,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "ratio": round(late / early, 4),
+    }
+
+
+def _resident_mib() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
