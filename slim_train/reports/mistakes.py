@@ -100,5 +100,5 @@ def draw_mistakes_sheet(
     if total == 0:
         draw_contact_sheet(path, [], f"No mistakes among {images:,} images", split)
         return
-    note = f"{split} · the {len(tiles)} most confident of {total:,} mistakes among {images:,} images"
+    note = f"{split} · {total:,} of {images:,} images wrong · {len(tiles)} shown, the most confident first"
     draw_contact_sheet(path, tiles, f"Worst mistakes: true class {arrow} prediction", note)
