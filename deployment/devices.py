@@ -173,7 +173,9 @@ class DeploymentConfig:
         num_gpus = local_gpus() if num_gpus is None else num_gpus
         if num_gpus == 0:
             what = "the model runs" if self.num_clones == 1 else f"all {self.num_clones} clones run"
-            log.warning("TensorFlow finds no GPU: %s on the CPU. clone_on_cpu says that this is meant.", what)
+            log.warning(
+                "TensorFlow finds no GPU: %s on the CPU (clone_on_cpu asks for that without this warning).", what
+            )
             return dataclasses.replace(self, clone_on_cpu=True)
         if num_gpus < self.num_clones:
             raise ValueError(
