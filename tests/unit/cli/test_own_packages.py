@@ -15,9 +15,13 @@ CHECK = "from slim_train.cli.own_packages import check_own_packages; check_own_p
 
 
 def check(*path: Path) -> subprocess.CompletedProcess[str]:
+    return run_python("-c", CHECK, path=path)
+
+
+def run_python(*arguments: str, path: tuple[Path, ...]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
     return subprocess.run(
-        [sys.executable, "-c", CHECK], cwd=path[0], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, *arguments], cwd=path[0], env=environment, capture_output=True, text=True, check=False
     )
 
 
@@ -75,3 +79,11 @@ def test_a_folder_of_data_called_datasets_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "datasets" / "fer").mkdir(parents=True)
     result = check(tmp_path, ROOT)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_command_says_so_in_one_line_and_exits_with_2(tmp_path: Path) -> None:
+    make_package(tmp_path, "datasets")
+    result = run_python("-m", "slim_train.cli.train_image_classifier", "--help", path=(tmp_path, ROOT))
+    assert result.returncode == 2
+    assert result.stderr.startswith("train_image_classifier: error: The Python package 'datasets' in ")
+    assert result.stderr.count("\n") == 1
