@@ -1,0 +1,50 @@
+"""What README.md tells people to type must be there."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from slim_train import config
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```bash\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+MODULES = [
+    importlib.import_module(f"slim_train.cli.{path.stem}") for path in (ROOT / "slim_train/cli").glob("[a-z]*.py")
+]
+COMMANDS = {module.COMMAND.name: module.COMMAND for module in MODULES if hasattr(module, "COMMAND")}
+
+
+def flags_of(command: str) -> set[str]:
+    specs = config.flag_specs(COMMANDS[command].defaults)
+    return {name for spec in specs for name in (spec.name, *spec.info.aliases)} | {"config", "help"}
+
+
+def command_lines() -> list[list[str]]:
+    lines = (line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines())
+    words = (shlex.split(line, comments=True) for line in lines)
+    return [line for line in words if line and line[0] in COMMANDS]
+
+
+@pytest.mark.parametrize("words", command_lines(), ids=" ".join)
+def test_command_lines_have_only_flags_of_their_command(words: list[str]) -> None:
+    given = {word.removeprefix("--").partition("=")[0] for word in words[1:] if word != "..."}
+    assert given <= flags_of(words[0])
+
+
+def test_flags_in_the_text_belong_to_a_command() -> None:
+    prose = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
+    mentioned = set(re.findall(r"`--([a-z_0-9]+)", prose))
+    assert len(mentioned) > 10
+    assert mentioned <= set.union(*(flags_of(command) for command in COMMANDS))
+
+
+def test_linked_files_exist() -> None:
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
