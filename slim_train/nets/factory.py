@@ -77,7 +77,7 @@ def get_network_fn(
     def network_fn(images: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         _check_image_size(record, images)
         with (
-            slim.arg_scope(record.arg_scope(weight_decay, batch_norm_decay)),
+            slim.arg_scope(record.arg_scope(float(weight_decay), batch_norm_decay)),
             slim.arg_scope([slim.batch_norm], is_training=is_training and not freeze_batch_norm),
             slim.arg_scope([slim.dropout], is_training=is_training),
         ):

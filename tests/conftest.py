@@ -1,0 +1,48 @@
+"""Data that is not part of the project: tests that ask for it are skipped where it is absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_SHARED = Path(__file__).resolve().parents[2] / "shared"
+_TAR_OF_FOLDER = {"hub": "hub_module"}
+
+
+class _TarFolders:
+    """``folders / "flowers/roses"``: a path in a folder that is unpacked from its tar on first use."""
+
+    def __init__(self, tars: Path, unpacked: Path) -> None:
+        self._tars = tars
+        self._unpacked = unpacked
+
+    def __truediv__(self, path: str) -> Path:
+        folder = Path(path).parts[0]
+        if not (self._unpacked / folder).exists():
+            with tarfile.open(self._tars / f"{_TAR_OF_FOLDER.get(folder, folder)}.tar") as tar:
+                tar.extractall(self._unpacked, filter="data")
+        return self._unpacked / path
+
+
+@pytest.fixture(scope="session")
+def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Real data: ``shared_data / "checkpoints"``, likewise fer2013, flowers, hub and images."""
+    if "SLIM_TRAIN_DATA" in os.environ:
+        return Path(os.environ["SLIM_TRAIN_DATA"])
+    if not (_SHARED / "data").is_dir():
+        pytest.skip("no real data: SLIM_TRAIN_DATA is not set and there is no ../shared/data")
+    return _TarFolders(_SHARED / "data", tmp_path_factory.mktemp("shared_data"))
+
+
+@pytest.fixture(scope="session")
+def reference_nets() -> dict[str, Any]:
+    """What each net must be, measured on the released definitions: names, shapes and numbers by model name."""
+    path = Path(os.environ.get("SLIM_TRAIN_REFERENCE", _SHARED / "reference" / "nets.json"))
+    if not path.is_file():
+        pytest.skip(f"no reference numbers: SLIM_TRAIN_REFERENCE is not set and there is no {path}")
+    return json.loads(path.read_text())
