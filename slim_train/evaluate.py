@@ -102,7 +102,9 @@ class Evaluator:
                     f"{checkpoint} does not fit {self.model.name} with {self.model.num_classes} classes: {name} "
                     f"{held}. Check --model_name, --num_classes, --labels_offset and --moving_average_decay."
                 )
-        self._saver.restore(self._session, checkpoint)
+        # Outside of its graph a Saver would take itself to be eager.
+        with self._graph.as_default():
+            self._saver.restore(self._session, checkpoint)
 
     def _batches(self, with_images: bool) -> Iterator[tuple[dict[str, Any], Any]]:
         names = ["label", "filename", "mask"] + (["encoded"] if with_images else [])

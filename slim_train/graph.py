@@ -89,7 +89,6 @@ def build_training_graph(
         return end_points
 
     clones = model_deploy.create_clones(deployment, clone_fn)
-    first_clone_scope = deployment.clone_scope(0)
     trained = _variables_to_train(trainable_scopes)
 
     with tf.device(deployment.optimizer_device()):
@@ -99,10 +98,11 @@ def build_training_graph(
         )
     total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=trained)
     if optimizer_options.gradient_clip_norm:
-        gradients = optimizers.clip_by_global_norm(gradients, optimizer_options.gradient_clip_norm)
+        with tf.device(deployment.optimizer_device()):
+            gradients = optimizers.clip_by_global_norm(gradients, optimizer_options.gradient_clip_norm)
 
     model_variables = tuple(slim.get_model_variables())
-    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, first_clone_scope)
+    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
     update_ops.append(optimizer.apply_gradients(gradients, global_step=global_step))
     with tf.control_dependencies(update_ops):
         if optimizer_options.moving_average_decay:

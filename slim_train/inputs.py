@@ -89,10 +89,10 @@ def evaluation_batches(
 
     def parse(serialized: Any) -> Any:
         parsed = _parse(serialized, num_classes, labels_offset)
-        return {"image": parsed["image/encoded"], "label": parsed["label"], "filename": parsed["image/filename"]}
+        return {"encoded": parsed["image/encoded"], "label": parsed["label"], "filename": parsed["image/filename"]}
 
     def decode(example: Any) -> Any:
-        image = recipe.decode_eval(example["image"], image_size, image_size, channels)
+        image = recipe.decode_eval(example["encoded"], image_size, image_size, channels)
         return {**example, "image": image, "mask": True}
 
     def pad(batch: Any) -> Any:

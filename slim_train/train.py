@@ -11,7 +11,7 @@ from typing import Any
 from datasets.factory import get_dataset
 from datasets.spec import DatasetSpec
 from deployment import model_deploy
-from slim_train import checkpoints, config, inputs, losses, plan, scopes, training_folder
+from slim_train import checkpoints, config, inputs, losses, plan, reports, scopes, training_folder
 from slim_train.errors import UsageError
 from slim_train.evaluate import Evaluator
 from slim_train.graph import TrainingGraph, build_training_graph
@@ -103,13 +103,16 @@ def run(options: TrainOptions) -> None:
 
 def _deployment(options: TrainOptions) -> model_deploy.DeploymentConfig:
     cluster = options.cluster
-    return model_deploy.DeploymentConfig(
-        num_clones=cluster.num_clones or 1,
-        clone_on_cpu=cluster.clone_on_cpu,
-        replica_id=cluster.task,
-        num_replicas=cluster.worker_replicas,
-        num_ps_tasks=cluster.num_ps_tasks,
-    ).for_this_machine()
+    try:
+        return model_deploy.DeploymentConfig(
+            num_clones=cluster.num_clones or 1,
+            clone_on_cpu=cluster.clone_on_cpu,
+            replica_id=cluster.task,
+            num_replicas=cluster.worker_replicas,
+            num_ps_tasks=cluster.num_ps_tasks,
+        ).for_this_machine()
+    except ValueError as error:
+        raise UsageError(f"{error}.") from error
 
 
 def _model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
@@ -319,6 +322,7 @@ def _finish(train_dir: Path, metrics: StepMetrics, seconds: float, stop: StopOnS
         "best_accuracy": best.value if best.path else None,
         "stopped_by": stop.received.name if stop.received else None,
     }
+    reports.draw_training_curves(train_dir / training_folder.METRICS, train_dir / "curves.png")
     training_folder.write_json(train_dir / training_folder.RESULT, result)
     log.info(
         "Trained to step %d in %.0f s, %.1f images/s over all; checkpoint %s.",

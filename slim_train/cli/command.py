@@ -59,8 +59,9 @@ class Command(Generic[OptionsT]):
             return self._fail("stopped by Ctrl-C", 130)
 
     def _main(self, argv: Sequence[str] | None) -> int:
-        # Only now that `datasets` is known to be ours.
+        # Only now that these packages are known to be ours.
         from datasets.errors import DataError
+        from deployment.cluster import ClusterError
 
         flag_values = self._parse(sys.argv if argv is None else [self.name, *argv])
         if flag_values.help:
@@ -75,7 +76,7 @@ class Command(Generic[OptionsT]):
             _start_tensorflow(flag_values.verbosity)
         try:
             self.run(options)
-        except DataError as error:
+        except (DataError, ClusterError) as error:
             return self._fail(error, 2)
         return 0
 

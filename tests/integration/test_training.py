@@ -14,7 +14,7 @@ from slim_train import checkpoints, training_folder
 from slim_train.cli import eval_image_classifier, train_image_classifier
 from slim_train.tf_compat import tf
 
-FAST = ("--model_name=lenet", "--batch_size=16", "--optimizer=momentum", "--learning_rate=0.01", "--clone_on_cpu")
+FAST = ("--model_name=lenet", "--batch_size=16", "--optimizer=momentum", "--learning_rate=0.001", "--clone_on_cpu")
 
 
 def _train(dataset_dir, train_dir, *flags):
