@@ -24,7 +24,7 @@ show_and_run() {
 began=$SECONDS
 show_and_run download_and_convert_data --dataset_name=digits --dataset_dir="$output/digits"
 show_and_run train_image_classifier --dataset_dir="$output/digits" --train_dir="$output/lenet" --model_name=lenet \
-  --max_number_of_steps=400 --optimizer=adam --opt_epsilon=1e-8 --learning_rate=0.001 --seed=1
+  --max_number_of_steps=400 --optimizer=adam --opt_epsilon=1e-8 --learning_rate=0.001 --seed=1 --log_every_n_steps=50
 show_and_run eval_image_classifier --train_dir="$output/lenet"
 
 python - "$output/lenet/eval_test" <<'END'
