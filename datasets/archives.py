@@ -23,11 +23,13 @@ def unpacked(path: Path, work_dir: Path) -> Path:
     if not path.exists():
         raise DataError(f"--pic_path={path} does not exist.")
     folder = work_dir / "unpacked"
+    if not tarfile.is_tarfile(path):
+        raise DataError(f"--pic_path={path} is neither a folder nor a whole tar archive.")
     try:
         with tarfile.open(path) as archive:
             _extract(archive, folder)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(f"Cannot unpack {path}: {error}. Expected a folder or a whole tar archive.") from error
+        raise DataError(f"Cannot unpack --pic_path={path}: {error}.") from error
     inside = [entry for entry in folder.iterdir() if entry.is_dir()]
     return inside[0] if len(inside) == 1 else folder
 

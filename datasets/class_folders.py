@@ -29,6 +29,7 @@ _SPLIT_FOLDERS = {
     "testing": "test",
 }
 _NEVER_IMAGES = ("thumbs.db", "desktop.ini", "__macosx")
+_Identity = tuple[int, int]  # device and inode number: the same for every link to a folder
 _LAYOUT = "Expected one folder of images per class, as in PIC_PATH/cat/1.jpg, or PIC_PATH/train/cat/1.jpg."
 
 
@@ -75,11 +76,13 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
         raise DataError(f"--pic_path={root} {what}. {_LAYOUT}")
     log.info("Listing the images in %s.", root)
     passed_over: collections.Counter[str] = collections.Counter()
-    split_folders = _split_folders(root, exclude)
+    # Neither the output nor a link back up, which would bring every other class in under this one's label.
+    barred = {_identity(folder) for folder in (root, exclude) if folder and folder.exists()}
+    split_folders = _split_folders(root, barred)
     files: dict[str, dict[str, list[str]]] = {}
     for split_name, folder in split_folders or [(TRAIN, root)]:
         by_class = files.setdefault(split_name, {})
-        for class_name, names in _class_folders(root, folder, exclude, passed_over):
+        for class_name, names in _class_folders(root, folder, barred, passed_over):
             by_class.setdefault(class_name, []).extend(names)
     for reason, count in passed_over.items():
         log.info("Passed over in %s: %s (%d).", root, reason, count)
@@ -94,9 +97,10 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
     return ImageSource(classes, splits, is_split=bool(split_folders), reader=FolderReader(os.fspath(root)))
 
 
-def _split_folders(root: Path, exclude: Path | None) -> list[tuple[str, Path]]:
+def _split_folders(root: Path, barred: set[_Identity]) -> list[tuple[str, Path]]:
     """(split name, folder) where the folders of ``root`` are splits, else nothing."""
-    folders = [Path(entry.path) for entry in _entries(root) if _is_dir(entry) and not _same(entry.path, exclude)]
+    folders = [Path(entry.path) for entry in _entries(root) if _is_dir(entry)]
+    folders = [folder for folder in folders if _identity(folder) not in barred]
     if not folders or any(folder.name.lower() not in _SPLIT_FOLDERS for folder in folders):
         return []
     if not any(_is_dir(entry) for folder in folders for entry in _entries(folder)):
@@ -105,17 +109,16 @@ def _split_folders(root: Path, exclude: Path | None) -> list[tuple[str, Path]]:
 
 
 def _class_folders(
-    root: Path, folder: Path, exclude: Path | None, passed_over: collections.Counter[str]
+    root: Path, folder: Path, barred: set[_Identity], passed_over: collections.Counter[str]
 ) -> Iterator[tuple[str, list[str]]]:
+    barred = barred | {_identity(folder)}
     for entry in _entries(folder, passed_over):
-        if _same(entry.path, exclude):
-            continue
         if not _is_dir(entry):
             passed_over["files outside the class folders"] += 1
             continue
-        # A link back up to these would bring every other class in under this one's label.
-        above = {_identity(root), _identity(folder)}
-        names = list(_files_below(Path(entry.path), root, passed_over, above))
+        if _identity(Path(entry.path)) in barred:
+            continue
+        names = list(_files_below(Path(entry.path), root, set(barred), passed_over))
         if names:
             yield _class_name(entry), names
         else:
@@ -123,7 +126,7 @@ def _class_folders(
 
 
 def _files_below(
-    folder: Path, root: Path, passed_over: collections.Counter[str], seen: set[tuple[int, int]]
+    folder: Path, root: Path, seen: set[_Identity], passed_over: collections.Counter[str]
 ) -> Iterator[str]:
     """Paths relative to ``root``, with forward slashes, of all files in ``folder`` and below."""
     identity = _identity(folder)
@@ -134,7 +137,7 @@ def _files_below(
     prefix = folder.relative_to(root).as_posix()
     for entry in _entries(folder, passed_over):
         if _is_dir(entry):
-            yield from _files_below(Path(entry.path), root, passed_over, seen)
+            yield from _files_below(Path(entry.path), root, seen, passed_over)
         elif _is_special(entry):
             passed_over["pipes, sockets and devices"] += 1
         else:
@@ -179,10 +182,6 @@ def _is_special(entry: os.DirEntry[str]) -> bool:
     return False
 
 
-def _identity(folder: Path) -> tuple[int, int]:
+def _identity(folder: Path) -> _Identity:
     status = folder.stat()
     return status.st_dev, status.st_ino
-
-
-def _same(path: str, other: Path | None) -> bool:
-    return other is not None and other.exists() and os.path.samefile(path, other)  # noqa: PTH121

@@ -10,7 +10,7 @@ from datasets.errors import DataError
 # The last two forms are those of research/slim's converters: flowers_train_00000-of-00005.tfrecord, and ImageNet's
 # train-00000-of-01024.
 _SHARD = r"(?:[-_](?P<shard>\d{5})-of-(?P<count>\d{5}))"
-_NAMED = re.compile(rf"(?P<name>.+)_(?P<split>[^_]+?){_SHARD}?\.tfrecords?")
+_NAMED = re.compile(rf"(?P<name>.+)_(?P<split>[A-Za-z]+){_SHARD}?\.tfrecords?")
 _UNNAMED = re.compile(rf"(?P<split>train|validation|test){_SHARD}")
 
 

@@ -7,9 +7,10 @@ tensorflow/core/example/example.proto in protocol-buffer encoding.
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +42,21 @@ def image_example(
       width: in pixels.
       filename: where the picture came from; names it in reports.
     """
-    return encode_example(
-        {
-            "image/class/label": label,
-            "image/class/text": text.encode(),
-            "image/encoded": encoded,
-            "image/filename": os.fsencode(filename),
-            "image/format": image_format.encode(),
-            "image/height": height,
-            "image/width": width,
-        }
-    )
+    own = _entry("image/encoded", encoded) + _entry("image/filename", os.fsencode(filename))
+    return _field(_FEATURES, own + _shared_entries(image_format, label, text, height, width))
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared_entries(image_format: str, label: int, text: str, height: int, width: int) -> bytes:
+    """The features that many pictures have in common: encoded once, they cost nothing."""
+    features: dict[str, bytes | int] = {
+        "image/class/label": label,
+        "image/class/text": text.encode(),
+        "image/format": image_format.encode(),
+        "image/height": height,
+        "image/width": width,
+    }
+    return b"".join(_entry(key, value) for key, value in features.items())
 
 
 def feature_spec() -> dict[str, Any]:
@@ -69,18 +74,6 @@ def feature_spec() -> dict[str, Any]:
         "image/width": number,
         "image/filename": text,
     }
-
-
-def encode_example(features: Mapping[str, bytes | int]) -> bytes:
-    """Serialize a tf.train.Example of scalar features: bytes become a bytes_list, whole numbers an int64_list."""
-    entries = []
-    for key, value in features.items():
-        if isinstance(value, bytes):
-            feature = _field(_BYTES_LIST, _field(_LIST_VALUE, value))
-        else:
-            feature = _field(_INT64_LIST, _field(_LIST_VALUE, _varint(value & 0xFFFFFFFFFFFFFFFF)))
-        entries.append(_field(_MAP_ENTRY, _field(_MAP_KEY, key.encode()) + _field(_MAP_VALUE, feature)))
-    return _field(_FEATURES, b"".join(entries))
 
 
 def frame(record: bytes) -> bytes:
@@ -134,6 +127,15 @@ def _read_body(file: Any, header: bytes, remaining: int, where: str) -> bytes:
 def _masked_crc(data: bytes) -> int:
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def _entry(key: str, value: bytes | int) -> bytes:
+    """One scalar feature: bytes become a bytes_list, whole numbers an int64_list."""
+    if isinstance(value, bytes):
+        feature = _field(_BYTES_LIST, _field(_LIST_VALUE, value))
+    else:
+        feature = _field(_INT64_LIST, _field(_LIST_VALUE, _varint(value)))
+    return _field(_MAP_ENTRY, _field(_MAP_KEY, key.encode()) + _field(_MAP_VALUE, feature))
 
 
 def _field(tag: bytes, payload: bytes) -> bytes:

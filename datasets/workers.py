@@ -8,6 +8,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -109,8 +110,6 @@ def cut_into_chunks(reader: Reader, whole: Chunk) -> Iterator[Chunk]:
 def convert_chunks(converter: ChunkConverter, tasks: Iterable[Chunk], num_workers: int) -> Iterator[ConvertedChunk]:
     """Convert chunks in ``num_workers`` processes (1: in this one) and give the results in the order of ``tasks``.
 
-    Workers are spawned, not forked: a fork of a process with threads, such as TensorFlow's, can hang.
-
     Raises:
       DataError: a worker process died, as when the machine is out of memory; the message names the images it may have
         been working on.
@@ -120,7 +119,7 @@ def convert_chunks(converter: ChunkConverter, tasks: Iterable[Chunk], num_worker
         return
     tasks = iter(tasks)
     pool = ProcessPoolExecutor(
-        num_workers, multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(converter,)
+        num_workers, multiprocessing.get_context(_start_method()), initializer=_start_worker, initargs=(converter,)
     )
     pending: collections.deque[tuple[Chunk, Future[ConvertedChunk]]] = collections.deque()
     try:
@@ -129,9 +128,10 @@ def convert_chunks(converter: ChunkConverter, tasks: Iterable[Chunk], num_worker
                 pending.append((task, pool.submit(_convert_in_worker, task)))
             if not pending:
                 return
-            yield pending.popleft()[1].result()
+            yield pending[0][1].result()
+            pending.popleft()
     except BrokenProcessPool as error:
-        suspects = ", ".join(task.names[0] for task, _ in itertools.islice(pending, num_workers))
+        suspects = ", ".join(task.names[0] for task, _ in itertools.islice(pending, 2 * num_workers))
         raise DataError(
             "A worker process died, killed perhaps for want of memory. It was at the images from one of these on: "
             f"{suspects}. Try --num_workers=1."
@@ -145,6 +145,13 @@ def default_num_workers() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _start_method() -> str:
+    # A fork starts in no time, where a fresh process imports everything anew; but it can hang when the process that is
+    # forked has threads, such as TensorFlow's.
+    alone = threading.active_count() == 1 and "tensorflow" not in sys.modules
+    return "fork" if alone and sys.platform == "linux" else "spawn"
 
 
 _converter: ChunkConverter

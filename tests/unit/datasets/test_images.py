@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets.images import ImageRejected, encode_planes, normalise
+
+_ORIENTATION = 0x0112
+
+
+def _decoded(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _reason(data: bytes) -> str:
+    with pytest.raises(ImageRejected) as rejected:
+        normalise(data)
+    return rejected.value.reason
+
+
+@pytest.mark.parametrize(
+    ("image_format", "mode", "options"),
+    [
+        ("JPEG", "RGB", {}),
+        ("JPEG", "L", {}),
+        ("JPEG", "RGB", {"progressive": True}),
+        ("PNG", "RGB", {}),
+        ("PNG", "L", {}),
+        ("PNG", "1", {}),
+        ("PNG", "P", {}),
+        ("PNG", "RGBA", {}),
+        ("PNG", "LA", {}),
+    ],
+)
+def test_what_tensorflow_reads_is_kept_byte_for_byte(
+    encoded: Callable[..., bytes], image_format: str, mode: str, options: dict
+) -> None:
+    data = encoded(image_format, mode, **options)
+    image = normalise(data)
+    assert image.data == data
+    assert (image.format, image.height, image.width) == (image_format.lower(), 8, 12)
+
+
+@pytest.mark.parametrize("image_format", ["WEBP", "BMP", "GIF", "TIFF", "PPM"])
+def test_other_formats_become_png_with_the_same_pixels(
+    encoded: Callable[..., bytes], picture: Callable[..., Image.Image], image_format: str
+) -> None:
+    options = {"lossless": True} if image_format == "WEBP" else {}
+    data = encoded(image_format, "L", **options)
+    image = normalise(data)
+    assert (image.format, image.height, image.width) == ("png", 8, 12)
+    np.testing.assert_array_equal(np.asarray(_decoded(image.data).convert("L")), np.asarray(picture("L")))
+
+
+def test_the_first_frame_of_a_gif_is_taken(picture: Callable[..., Image.Image]) -> None:
+    buffer = io.BytesIO()
+    picture("L").save(buffer, "GIF", save_all=True, append_images=[Image.new("L", (12, 8), 7)])
+    stored = _decoded(normalise(buffer.getvalue()).data).convert("L")
+    np.testing.assert_array_equal(np.asarray(stored), np.asarray(picture("L")))
+
+
+def test_a_cmyk_jpeg_becomes_an_rgb_jpeg(encoded: Callable[..., bytes], picture: Callable[..., Image.Image]) -> None:
+    image = normalise(encoded("JPEG", "CMYK", quality=100))
+    stored = _decoded(image.data)
+    assert (image.format, stored.mode) == ("jpeg", "RGB")
+    assert np.abs(np.asarray(stored).astype(int) - np.asarray(picture())).mean() < 3
+
+
+def test_sixteen_bits_are_scaled_to_eight_not_clipped() -> None:
+    values = np.linspace(0, 65535, 96, dtype=np.uint16).reshape(8, 12)
+    buffer = io.BytesIO()
+    Image.fromarray(values).save(buffer, "PNG")
+    stored = _decoded(normalise(buffer.getvalue()).data)
+    assert stored.mode == "L"
+    np.testing.assert_array_equal(np.asarray(stored), values >> 8)
+
+
+def test_a_sixteen_bit_colour_png_is_stored_with_eight_bits() -> None:
+    rows = b"".join(b"\0" + struct.pack(">36H", *range(0, 36 * 1800, 1800)) for _ in range(8))
+    header = struct.pack(">IIBBBBB", 12, 8, 16, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    image = normalise(data)
+    assert image.data[24] == 8  # the header's bit depth
+    assert np.asarray(_decoded(image.data))[0, 1].tolist() == [5400 >> 8, 7200 >> 8, 9000 >> 8]
+
+
+def test_a_palette_with_alpha_is_stored_without_it(encoded: Callable[..., bytes]) -> None:
+    data = encoded("PNG", "P", transparency=3)
+    stored = _decoded(normalise(data).data)
+    assert stored.mode == "RGB"
+    np.testing.assert_array_equal(np.asarray(stored), np.asarray(_decoded(data).convert("RGBA"))[..., :3])
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [
+        (2, Image.Transpose.FLIP_LEFT_RIGHT),
+        (3, Image.Transpose.ROTATE_180),
+        (4, Image.Transpose.FLIP_TOP_BOTTOM),
+        (5, Image.Transpose.TRANSPOSE),
+        (6, Image.Transpose.ROTATE_90),
+        (7, Image.Transpose.TRANSVERSE),
+        (8, Image.Transpose.ROTATE_270),
+    ],
+)
+def test_exif_orientation_is_undone(
+    picture: Callable[..., Image.Image], image_format: str, orientation: int, turn: Image.Transpose
+) -> None:
+    exif = Image.Exif()
+    exif[_ORIENTATION] = orientation
+    buffer = io.BytesIO()
+    options = {"lossless": True} if image_format == "WEBP" else {}
+    # What the camera's sensor saw: the upright picture turned by the inverse of what the tag asks viewers to do.
+    picture().transpose(turn).save(buffer, image_format, exif=exif, **options)
+    np.testing.assert_array_equal(np.asarray(_decoded(normalise(buffer.getvalue()).data)), np.asarray(picture()))
+
+
+def test_a_turned_jpeg_stays_a_jpeg_and_forgets_its_orientation(encoded: Callable[..., bytes]) -> None:
+    exif = Image.Exif()
+    exif[_ORIENTATION] = 6
+    image = normalise(encoded("JPEG", exif=exif))
+    assert (image.format, image.height, image.width) == ("jpeg", 12, 8)
+    assert _decoded(image.data).getexif().get(_ORIENTATION) is None
+
+
+def test_an_upright_exif_orientation_changes_nothing(encoded: Callable[..., bytes]) -> None:
+    exif = Image.Exif()
+    exif[_ORIENTATION] = 1
+    data = encoded("JPEG", exif=exif)
+    assert normalise(data).data == data
+
+
+def test_a_phones_multi_picture_jpeg_is_kept(picture: Callable[..., Image.Image]) -> None:
+    buffer = io.BytesIO()
+    picture().save(buffer, "MPO", save_all=True, append_images=[picture(shift=9)])
+    image = normalise(buffer.getvalue())
+    assert (image.format, image.data) == ("jpeg", buffer.getvalue())
+
+
+def test_an_empty_file_is_rejected() -> None:
+    assert _reason(b"") == "empty file"
+
+
+def test_a_text_file_is_not_an_image() -> None:
+    assert _reason(b"I am no picture\n") == "not an image"
+
+
+def test_postscript_is_not_run() -> None:
+    assert _reason(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n") == "not an image"
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
+def test_a_truncated_file_is_rejected(encoded: Callable[..., bytes], image_format: str) -> None:
+    data = encoded(image_format)
+    assert _reason(data[: len(data) * 2 // 3]) in ("truncated", "damaged", "not an image")
+
+
+def test_a_truncated_jpeg_is_rejected_with_its_reason(encoded: Callable[..., bytes]) -> None:
+    assert _reason(encoded("JPEG")[:-30]) == "truncated"
+
+
+def test_a_jpeg_without_its_end_marker_is_truncated(encoded: Callable[..., bytes]) -> None:
+    # Pillow has all the pixels by then; TensorFlow fails for want of the marker.
+    data = encoded("JPEG", "L")
+    assert data.endswith(b"\xff\xd9")
+    assert _reason(data[:-2]) == "truncated"
+
+
+def test_bytes_after_the_end_of_a_jpeg_do_no_harm(encoded: Callable[..., bytes]) -> None:
+    data = encoded("JPEG") + b"\0" * 100
+    assert normalise(data).data == data
+
+
+def test_a_png_with_a_wrong_checksum_is_damaged(encoded: Callable[..., bytes]) -> None:
+    data = bytearray(encoded("PNG"))
+    checksum_of_idat = data.rindex(b"IEND") - 8
+    data[checksum_of_idat] ^= 1
+    assert _reason(bytes(data)) == "damaged"
+
+
+def test_a_png_without_its_end_is_truncated(encoded: Callable[..., bytes]) -> None:
+    assert _reason(encoded("PNG")[:-12]) == "truncated"
+
+
+def test_a_picture_of_200_megapixels_is_rejected_before_it_is_decoded() -> None:
+    header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 0, 0, 0, 0)
+    data = (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        + _chunk(b"IEND", b"")
+    )
+    assert _reason(data) == "over 178 megapixels"
+
+
+def test_floating_point_pixels_are_rejected_since_their_range_is_unknown(encoded: Callable[..., bytes]) -> None:
+    assert _reason(encoded("TIFF", "F")) == "32-bit pixels"
+
+
+def test_a_rejection_says_reason_and_detail() -> None:
+    assert str(ImageRejected("damaged", "bad Huffman code")) == "damaged (bad Huffman code)"
+
+
+def test_planes_of_red_green_and_blue_become_one_png() -> None:
+    image = encode_planes(bytes([1, 2, 10, 20, 100, 200]), height=1, width=2, bands=3)
+    assert np.asarray(_decoded(image.data)).tolist() == [[[1, 10, 100], [2, 20, 200]]]

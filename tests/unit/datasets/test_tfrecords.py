@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tensorflow.compat.v1 as tf
+
+from datasets.errors import DataError
+from datasets.tfrecords import feature_spec, frame, image_example, scan_records, write_records
+
+
+def _parse(record: bytes) -> dict:
+    with tf.Graph().as_default(), tf.Session() as session:
+        return session.run(tf.io.parse_single_example(record, feature_spec()))
+
+
+def test_an_example_holds_what_tensorflow_reads_back() -> None:
+    example = tf.train.Example.FromString(image_example(b"\xff\xd8" * 500, "jpeg", 300, "猫", 48, 70_000, "猫/1.jpg"))
+    values = {
+        key: (feature.bytes_list.value or feature.int64_list.value)[0]
+        for key, feature in example.features.feature.items()
+    }
+    assert values == {
+        "image/encoded": b"\xff\xd8" * 500,
+        "image/format": b"jpeg",
+        "image/class/label": 300,
+        "image/class/text": "猫".encode(),
+        "image/height": 48,
+        "image/width": 70_000,
+        "image/filename": "猫/1.jpg".encode(),
+    }
+
+
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 16_383, 16_384, 2**31, 2**62])
+def test_whole_numbers_of_every_length_are_encoded_as_protocol_buffers_do(number: int) -> None:
+    example = tf.train.Example.FromString(image_example(b"x", "png", 0, "a", number, 1, "a"))
+    assert example.features.feature["image/height"].int64_list.value == [number]
+
+
+def test_a_file_name_that_is_not_valid_unicode_is_stored_as_its_bytes() -> None:
+    name = b"\xff\xfe.jpg".decode("utf-8", "surrogateescape")
+    example = tf.train.Example.FromString(image_example(b"x", "png", 0, "a", 1, 1, name))
+    assert example.features.feature["image/filename"].bytes_list.value == [b"\xff\xfe.jpg"]
+
+
+def test_tensorflow_reads_our_files(tmp_path: Path) -> None:
+    records = [b"", b"one", b"x" * 100_000]
+    write_records(tmp_path / "a.tfrecord", records)
+    assert list(tf.python_io.tf_record_iterator(str(tmp_path / "a.tfrecord"))) == records
+
+
+def test_we_read_tensorflows_files_and_tell_where_each_record_begins(tmp_path: Path) -> None:
+    path = tmp_path / "a.tfrecord"
+    with tf.python_io.TFRecordWriter(str(path)) as writer:
+        for record in (b"one", b"", b"three"):
+            writer.write(record)
+    assert list(scan_records(path)) == [(0, b"one"), (19, b""), (35, b"three")]
+
+
+def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(b"")
+    assert list(scan_records(tmp_path / "a.tfrecord")) == []
+
+
+@pytest.mark.parametrize(("byte", "complaint"), [(19, "length"), (19 + 8, "length"), (19 + 13, "record is damaged")])
+def test_a_flipped_bit_names_the_file_and_the_offset_of_its_record(tmp_path: Path, byte: int, complaint: str) -> None:
+    path = tmp_path / "a.tfrecord"
+    data = bytearray(frame(b"one") + frame(b"two"))
+    data[byte] ^= 4
+    path.write_bytes(data)
+    records = scan_records(path)
+    assert next(records) == (0, b"one")
+    with pytest.raises(DataError, match=rf"a\.tfrecord, record at byte 19: .*{complaint}"):
+        next(records)
+
+
+@pytest.mark.parametrize("missing", [1, 5, 10, 18])
+def test_a_file_cut_short_names_the_offset_of_its_last_record(tmp_path: Path, missing: int) -> None:
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes((frame(b"one") + frame(b"two"))[:-missing])
+    with pytest.raises(DataError, match="record at byte 19: the file is cut short"):
+        list(scan_records(path))
+
+
+def test_a_missing_record_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.tfrecord"):
+        list(scan_records(tmp_path / "gone.tfrecord"))
+
+
+def test_records_of_the_old_converter_are_read_with_defaults() -> None:
+    old = tf.train.Example()
+    old.features.feature["image/encoded"].bytes_list.value.append(b"data")
+    old.features.feature["image/format"].bytes_list.value.append(b"jpg")
+    old.features.feature["image/class/label"].int64_list.value.append(5)
+    assert _parse(old.SerializeToString()) == {
+        "image/encoded": b"data",
+        "image/format": b"jpg",
+        "image/class/label": 5,
+        "image/class/text": b"",
+        "image/height": 0,
+        "image/width": 0,
+        "image/filename": b"",
+    }
+
+
+def test_a_record_without_a_label_is_an_error() -> None:
+    unlabelled = tf.train.Example()
+    unlabelled.features.feature["image/encoded"].bytes_list.value.append(b"data")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image/class/label"):
+        _parse(unlabelled.SerializeToString())
+
+
+def test_a_file_has_its_name_only_once_it_is_whole(tmp_path: Path) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"one"
+        raise RuntimeError("out of records")
+
+    with pytest.raises(RuntimeError):
+        write_records(tmp_path / "a.tfrecord", broken())
+    assert not (tmp_path / "a.tfrecord").exists()
