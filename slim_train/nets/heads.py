@@ -12,6 +12,47 @@ def global_average_pool(net: Any, name: str) -> Any:
     return tf.reduce_mean(net, [1, 2], keepdims=True, name=name)
 
 
+def pooled_classifier(
+    net: Any,
+    end_points: dict[str, Any],
+    num_classes: int,
+    *,
+    pool: str,
+    dropout: str,
+    dropout_keep_prob: float,
+    logits: str,
+    dropped: str | None = None,
+    predictions: str = "Predictions",
+) -> Any:
+    """Global pooling, dropout, a linear classifier and softmax, the last layers of most nets.
+
+    Args:
+      net: the last feature map, [batch, height, width, width of the features].
+      end_points: gets ``pool``, ``dropped``, ``Logits`` and ``Predictions``.
+      num_classes: without classes the pooled features are the output.
+      pool: scope and end point of the pooled features.
+      dropout: scope of the dropout layer.
+      dropout_keep_prob: share of the features that dropout keeps.
+      logits: scope of the classifier in the scope ``Logits``.
+      dropped: end point of the features after dropout, where there is one.
+      predictions: scope of the probabilities.
+
+    Returns:
+      The logits, [batch, num_classes], or the features, [batch, 1, 1, width].
+    """
+    with tf.variable_scope("Logits"):
+        net = end_points[pool] = global_average_pool(net, pool)
+        if not num_classes:
+            return net
+        net = slim.dropout(net, dropout_keep_prob, scope=dropout)
+        if dropped:
+            end_points[dropped] = net
+        output = pointwise_logits(net, num_classes, scope=logits)
+    end_points["Logits"] = output
+    end_points["Predictions"] = slim.softmax(output, scope=predictions)
+    return output
+
+
 def pointwise_logits(features: Any, num_classes: int, scope: str, **conv_arguments: Any) -> Any:
     """A linear classifier as a 1x1 convolution: [batch, 1, 1, width] -> [batch, num_classes]."""
     logits = slim.conv2d(

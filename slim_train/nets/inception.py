@@ -11,6 +11,7 @@ from slim_train.nets.heads import (
     fully_connected_conv2d,
     global_average_pool,
     pointwise_logits,
+    pooled_classifier,
 )
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
@@ -20,30 +21,33 @@ def inception_v1(images: Any, num_classes: int, dropout_keep_prob: float = 0.8) 
     """GoogLeNet with batch norm and without its auxiliary heads."""
     with tf.variable_scope("InceptionV1", values=[images]) as scope:
         net, end_points = inception.inception_v1_base(images, scope=scope)
-        with tf.variable_scope("Logits"):
-            net = end_points["AvgPool_0a_7x7"] = global_average_pool(net, "AvgPool_0a_7x7")
-            if not num_classes:
-                return net, end_points
-            net = slim.dropout(net, dropout_keep_prob, scope="Dropout_0b")
-            logits = pointwise_logits(net, num_classes, scope="Conv2d_0c_1x1")
-        end_points["Logits"] = logits
-        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
-    return logits, end_points
+        output = pooled_classifier(
+            net,
+            end_points,
+            num_classes,
+            pool="AvgPool_0a_7x7",
+            dropout="Dropout_0b",
+            dropout_keep_prob=dropout_keep_prob,
+            logits="Conv2d_0c_1x1",
+            predictions="Logits/Predictions",
+        )
+    return output, end_points
 
 
 def inception_v2(images: Any, num_classes: int, dropout_keep_prob: float = 0.8) -> tuple[Any, dict[str, Any]]:
     """The net of the batch norm paper."""
     with tf.variable_scope("InceptionV2", values=[images]) as scope:
         net, end_points = inception.inception_v2_base(images, scope=scope)
-        with tf.variable_scope("Logits"):
-            net = end_points["AvgPool_1a"] = global_average_pool(net, "AvgPool_1a")
-            if not num_classes:
-                return net, end_points
-            net = slim.dropout(net, dropout_keep_prob, scope="Dropout_1b")
-            logits = pointwise_logits(net, num_classes, scope="Conv2d_1c_1x1")
-        end_points["Logits"] = logits
-        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
-    return logits, end_points
+        output = pooled_classifier(
+            net,
+            end_points,
+            num_classes,
+            pool="AvgPool_1a",
+            dropout="Dropout_1b",
+            dropout_keep_prob=dropout_keep_prob,
+            logits="Conv2d_1c_1x1",
+        )
+    return output, end_points
 
 
 def inception_v3(images: Any, num_classes: int, dropout_keep_prob: float = 0.8) -> tuple[Any, dict[str, Any]]:
@@ -52,28 +56,32 @@ def inception_v3(images: Any, num_classes: int, dropout_keep_prob: float = 0.8) 
         net, end_points = inception.inception_v3_base(images, scope=scope)
         if num_classes:
             end_points["AuxLogits"] = _inception_v3_auxiliary_logits(end_points["Mixed_6e"], num_classes)
-        with tf.variable_scope("Logits"):
-            net = end_points["AvgPool_1a"] = global_average_pool(net, "AvgPool_1a")
-            if not num_classes:
-                return net, end_points
-            net = end_points["PreLogits"] = slim.dropout(net, dropout_keep_prob, scope="Dropout_1b")
-            logits = pointwise_logits(net, num_classes, scope="Conv2d_1c_1x1")
-        end_points["Logits"] = logits
-        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
-    return logits, end_points
+        output = pooled_classifier(
+            net,
+            end_points,
+            num_classes,
+            pool="AvgPool_1a",
+            dropout="Dropout_1b",
+            dropout_keep_prob=dropout_keep_prob,
+            dropped="PreLogits",
+            logits="Conv2d_1c_1x1",
+        )
+    return output, end_points
 
 
 def inception_arg_scope(weight_decay: float, batch_norm_decay: float | None = None) -> dict[Any, Any]:
     """Shared by every Inception net: batch norm without gamma after each convolution, long moving averages."""
     decay = 0.9997 if batch_norm_decay is None else batch_norm_decay
-    with slim.arg_scope(
-        [slim.conv2d],
-        weights_regularizer=slim.l2_regularizer(weight_decay),
-        weights_initializer=slim.variance_scaling_initializer(),
-        activation_fn=tf.nn.relu,
-        normalizer_fn=slim.batch_norm,
-        normalizer_params={"decay": decay, "epsilon": 0.001},
-    ) as scope:
+    with (
+        slim.arg_scope([slim.conv2d, slim.fully_connected], weights_regularizer=slim.l2_regularizer(weight_decay)),
+        slim.arg_scope(
+            [slim.conv2d],
+            weights_initializer=slim.variance_scaling_initializer(),
+            activation_fn=tf.nn.relu,
+            normalizer_fn=slim.batch_norm,
+            normalizer_params={"decay": decay, "epsilon": 0.001},
+        ) as scope,
+    ):
         return scope
 
 

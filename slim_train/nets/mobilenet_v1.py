@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from slim_train.nets.heads import global_average_pool, pointwise_logits
+from slim_train.nets.heads import pooled_classifier
 from slim_train.nets.mobilenet import mobilenet_arg_scope
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
@@ -44,15 +44,16 @@ def mobilenet_v1(
             end_points[depthwise] = net
             net = slim.conv2d(net, _width(width, width_multiplier), [1, 1], scope=pointwise)
             end_points[pointwise] = net
-        with tf.variable_scope("Logits"):
-            net = end_points["AvgPool_1a"] = global_average_pool(net, "AvgPool_1a")
-            if not num_classes:
-                return net, end_points
-            net = slim.dropout(net, dropout_keep_prob, scope="Dropout_1b")
-            logits = pointwise_logits(net, num_classes, scope="Conv2d_1c_1x1")
-        end_points["Logits"] = logits
-        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
-    return logits, end_points
+        output = pooled_classifier(
+            net,
+            end_points,
+            num_classes,
+            pool="AvgPool_1a",
+            dropout="Dropout_1b",
+            dropout_keep_prob=dropout_keep_prob,
+            logits="Conv2d_1c_1x1",
+        )
+    return output, end_points
 
 
 def _width(width: int, multiplier: float) -> int:

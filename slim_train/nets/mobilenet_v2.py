@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from slim_train.nets.heads import global_average_pool, pointwise_logits
+from slim_train.nets.heads import pooled_classifier
 from slim_train.nets.inverted_residual import Unit, inverted_residual
 from slim_train.nets.mobilenet import mobilenet_arg_scope, round_width
 from slim_train.nets.record import NetRecord
@@ -45,15 +45,16 @@ def mobilenet_v2(
         net = slim.conv2d(net, _feature_width(width_multiplier), [1, 1], scope="Conv_1")
         layers[f"layer_{len(_UNITS) + 2}"] = net
         end_points = {**layers, **inner_tensors}
-        with tf.variable_scope("Logits"):
-            net = end_points["global_pool"] = global_average_pool(net, "global_pool")
-            if not num_classes:
-                return net, end_points
-            net = slim.dropout(net, dropout_keep_prob, scope="Dropout")
-            logits = pointwise_logits(net, num_classes, scope="Conv2d_1c_1x1")
-        end_points["Logits"] = logits
-        end_points["Predictions"] = slim.softmax(logits, scope="Predictions")
-    return logits, end_points
+        output = pooled_classifier(
+            net,
+            end_points,
+            num_classes,
+            pool="global_pool",
+            dropout="Dropout",
+            dropout_keep_prob=dropout_keep_prob,
+            logits="Conv2d_1c_1x1",
+        )
+    return output, end_points
 
 
 def _feature_width(width_multiplier: float) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from slim_train.nets.heads import convolutional_mlp
 from slim_train.nets.record import NetRecord
+from slim_train.nets.vgg import vgg_arg_scope
 from slim_train.tf_compat import slim, tf
 
 
@@ -35,22 +36,11 @@ def overfeat(images: Any, num_classes: int, dropout_keep_prob: float = 0.5) -> t
         return logits, {**end_points, **head_end_points}
 
 
-def overfeat_arg_scope(weight_decay: float, batch_norm_decay: float | None = None) -> dict[Any, Any]:
-    """There is no batch norm: ``batch_norm_decay`` changes nothing."""
-    with slim.arg_scope(
-        [slim.conv2d],
-        activation_fn=tf.nn.relu,
-        weights_regularizer=slim.l2_regularizer(weight_decay),
-        biases_initializer=tf.zeros_initializer(),
-    ) as scope:
-        return scope
-
-
 RECORDS = (
     NetRecord(
         name="overfeat",
         builder=overfeat,
-        arg_scope=overfeat_arg_scope,
+        arg_scope=vgg_arg_scope,
         default_image_size=231,
         min_image_size=71,
         preprocessing="vgg",
