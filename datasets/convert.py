@@ -129,13 +129,16 @@ def convert_dataset(
     if not overwrite and (folder / INFO_FILE).exists():
         return _finished_before(folder, options)
     on_progress = on_progress or _no_progress
-    with staging(folder) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
-        source = KNOWN[name].open(Request(pictures, folder, Path(work_dir), on_progress))
-        tally, rejections = _convert(source, options, staged, on_progress)
-        write_rejected(staged / REJECTED_FILE, rejections, source.classes)
-        info = _info(source, options, tally, len(rejections))
-        write_info(staged, info)
-        publish(staged, folder, name)
+    try:
+        with staging(folder) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
+            source = KNOWN[name].open(Request(pictures, folder, Path(work_dir), on_progress))
+            tally, rejections = _convert(source, options, staged, on_progress)
+            write_rejected(staged / REJECTED_FILE, rejections, source.classes)
+            info = _info(source, options, tally, len(rejections))
+            write_info(staged, info)
+            publish(staged, folder, name)
+    except OSError as error:  # a full disk, above all
+        raise DataError(f"The conversion into {folder} stopped: {error}.") from error
     rejected = collections.Counter(rejection.reason for rejection in rejections)
     return ConversionReport(os.fspath(folder), info, rejected, tally.num_bytes, time.monotonic() - began)
 

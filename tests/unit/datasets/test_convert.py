@@ -330,6 +330,16 @@ def test_an_output_folder_that_is_a_file_is_named(class_folders: Callable[..., P
         _convert(class_folders({"cat": 10}), out)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_one_clear_error(
+    class_folders: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.writing.file_names", lambda *_: ["/dev/full"])
+    with pytest.raises(DataError, match=r"The conversion into .*out stopped: .*No space left on device"):
+        _convert(class_folders({"cat": 10}), out)
+    assert list(out.iterdir()) == []
+
+
 def test_the_digits_are_written_out_and_converted(out: Path) -> None:
     pytest.importorskip("sklearn")
     report = convert_dataset("digits", out, num_workers=1)
