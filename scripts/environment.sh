@@ -2,9 +2,9 @@
 #
 #   prepare_environment dev,demo     # installs the checkout, editable, with these extras of setup.py
 #
-# PYTHON names the Python that makes the environment; the default is the first of python3, python3.13 ... python3.10 that
-# is fit. The environment is made anew when that Python or the folder changes, and brought up to date when setup.py or
-# pyproject.toml does. Written for bash 3.2, which macOS has.
+# PYTHON names the Python that makes the environment; the default is the first fit one of python3, python3.13 ...
+# python3.10. The environment is made anew when that Python or the folder changes, and brought up to date when setup.py
+# or pyproject.toml does. Written for bash 3.2, which macOS has.
 
 prepare_environment() {
   local extras="$1" python home requirements
