@@ -7,6 +7,7 @@ here does not stop a training run later.
 from __future__ import annotations
 
 import io
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -21,6 +22,10 @@ _JPEG_QUALITY = 95
 # reads lossless and arithmetic coding, which TensorFlow's need not.
 _JPEG_FRAMES = (0xC0, 0xC1, 0xC2)
 _JPEG_OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+_JPEG_END = 0xD9
+# Where a segment begins, be it after another one or after pixels: those write 0xFF as FF00, and have restart markers
+# (D0 to D7) among them.
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -114,20 +119,19 @@ def _is_jpeg(image: Image.Image) -> bool:
 def _check_jpeg_markers(data: bytes) -> int:
     """The start-of-frame marker, which tells how the picture is coded.
 
-    TensorFlow wants the end-of-image marker too, which Pillow does without once it has all the pixels.
+    Pillow stops reading once it has all the pixels. TensorFlow goes on to the end-of-image marker and fails for want of
+    it, so it must be there, and no segment may run past it.
     """
+    frame = 0
     position = 2
-    while position + 4 <= len(data):
-        marker = data[position + 1]
+    while match := _JPEG_MARKER.search(data, position):
+        marker = match[0][1]
+        if marker == _JPEG_END:
+            return frame
         if marker in _JPEG_FRAMES or marker in _JPEG_OTHER_FRAMES:
-            if data.rfind(b"\xff\xd9", position) < 0:
-                raise ImageRejected("truncated", "no end-of-image marker")
-            return marker
-        if marker == 0xFF:  # fill byte
-            position += 1
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return 0
+            frame = marker
+        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
+    raise ImageRejected("truncated", "no end-of-image marker")
 
 
 def _check_png_chunks(data: bytes) -> None:

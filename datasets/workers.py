@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from datasets.sources import Reader
 from datasets.tfrecords import frame, image_example
 
 _CHUNK_IMAGES = 64
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 1 << 20
 _CHUNKS_PER_WORKER = 3
 
 
@@ -52,14 +52,12 @@ class ConvertedChunk:
     """The outcome of a chunk.
 
     Attributes:
-      chunk: what was to be converted.
       records: framed as in a TFRecord file, one after the other.
       rejections: the bad images.
       heights: smallest and largest, in pixels; empty where all images are bad.
       widths: likewise.
     """
 
-    chunk: Chunk
     records: bytes
     rejections: list[Rejection]
     heights: tuple[int, ...]
@@ -89,7 +87,7 @@ class ChunkConverter:
                 records.append(frame(example))
                 heights.append(image.height)
                 widths.append(image.width)
-        return ConvertedChunk(chunk, b"".join(records), rejections, extremes(heights), extremes(widths))
+        return ConvertedChunk(b"".join(records), rejections, extremes(heights), extremes(widths))
 
 
 def extremes(numbers: Sequence[int]) -> tuple[int, ...]:
@@ -107,15 +105,19 @@ def cut_into_chunks(reader: Reader, whole: Chunk) -> Iterator[Chunk]:
             start, size = end, 0
 
 
-def convert_chunks(converter: ChunkConverter, tasks: Iterable[Chunk], num_workers: int) -> Iterator[ConvertedChunk]:
-    """Convert chunks in ``num_workers`` processes (1: in this one) and give the results in the order of ``tasks``.
+def convert_chunks(
+    converter: ChunkConverter, tasks: Iterable[Chunk], num_workers: int
+) -> Generator[tuple[Chunk, ConvertedChunk], None, None]:
+    """Convert chunks in ``num_workers`` processes (1: in this one) and give them, in order, each with its outcome.
+
+    Closing the generator ends the processes.
 
     Raises:
       DataError: a worker process died, as when the machine is out of memory; the message names the images it may have
         been working on.
     """
     if num_workers == 1:
-        yield from map(converter, tasks)
+        yield from ((task, converter(task)) for task in tasks)
         return
     tasks = iter(tasks)
     pool = ProcessPoolExecutor(
@@ -128,7 +130,8 @@ def convert_chunks(converter: ChunkConverter, tasks: Iterable[Chunk], num_worker
                 pending.append((task, pool.submit(_convert_in_worker, task)))
             if not pending:
                 return
-            yield pending[0][1].result()
+            task, future = pending[0]
+            yield task, future.result()
             pending.popleft()
     except BrokenProcessPool as error:
         suspects = ", ".join(task.names[0] for task, _ in itertools.islice(pending, 2 * num_workers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 from collections.abc import Iterator, Mapping
@@ -33,10 +34,10 @@ class Tally:
     widths: tuple[int, ...] = ()
     num_bytes: int = 0
 
-    def add(self, converted: ConvertedChunk) -> None:
+    def add(self, chunk: Chunk, converted: ConvertedChunk) -> None:
         """Count a chunk in."""
-        counts = self.class_counts[converted.chunk.split_name]
-        for label in converted.chunk.labels:
+        counts = self.class_counts[chunk.split_name]
+        for label in chunk.labels:
             counts[label] += 1
         for rejection in converted.rejections:
             counts[rejection.label] -= 1
@@ -79,16 +80,16 @@ class RecordWriter:
         tasks = (chunk for whole in self._files(splits) for chunk in cut_into_chunks(source.reader, whole))
         converter = ChunkConverter(source.reader, source.classes)
         done = 0
-        all_converted = convert_chunks(converter, tasks, self.num_workers)
-        for file_name, of_file in itertools.groupby(all_converted, key=lambda converted: converted.chunk.file_name):
-            with (self.folder / file_name).open("wb") as file:
-                for converted in of_file:
-                    if self.stop_at_bad_image and converted.rejections:
-                        raise _bad_image(converted.rejections[0])
-                    file.write(converted.records)
-                    tally.add(converted)
-                    done += len(converted.chunk.names)
-                    self.on_progress("converting", done, total, "images")
+        with contextlib.closing(convert_chunks(converter, tasks, self.num_workers)) as results:
+            for file_name, results_of_file in itertools.groupby(results, key=lambda result: result[0].file_name):
+                with (self.folder / file_name).open("wb") as file:
+                    for chunk, converted in results_of_file:
+                        if self.stop_at_bad_image and converted.rejections:
+                            raise _bad_image(converted.rejections[0])
+                        file.write(converted.records)
+                        tally.add(chunk, converted)
+                        done += len(chunk.names)
+                        self.on_progress("converting", done, total, "images")
         return tally
 
     def _files(self, splits: Mapping[str, ImagesByClass]) -> Iterator[Chunk]:

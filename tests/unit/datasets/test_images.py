@@ -177,6 +177,12 @@ def test_a_jpeg_without_its_end_marker_is_truncated(encoded: Callable[..., bytes
     assert _reason(data[:-2]) == "truncated"
 
 
+def test_a_jpeg_with_a_segment_that_runs_past_its_end_is_truncated(encoded: Callable[..., bytes]) -> None:
+    # All the pixels are there again, for Pillow. TensorFlow skips the segment and finds nothing more.
+    data = encoded("JPEG", "L")
+    assert _reason(data[:-2] + b"\xff\xec\xff\xf0" + data[-2:]) == "truncated"
+
+
 def test_bytes_after_the_end_of_a_jpeg_do_no_harm(encoded: Callable[..., bytes]) -> None:
     data = encoded("JPEG") + b"\0" * 100
     assert normalise(data).data == data

@@ -41,12 +41,12 @@ def test_chunks_hold_every_image_once_in_order() -> None:
 
 
 def test_large_images_come_in_small_chunks() -> None:
-    cut = cut_into_chunks(_Reader(bytes_each=3 << 20), _chunk(*"abcde"))
+    cut = cut_into_chunks(_Reader(bytes_each=700 << 10), _chunk(*"abcde"))
     assert [len(chunk.names) for chunk in cut] == [2, 2, 1]
 
 
 def test_a_bad_image_is_left_out_of_its_chunk() -> None:
-    (converted,) = convert_chunks(ChunkConverter(_Reader(), ["cat"]), [_chunk("a", "bad", "ccc")], num_workers=1)
+    ((_, converted),) = convert_chunks(ChunkConverter(_Reader(), ["cat"]), [_chunk("a", "bad", "ccc")], num_workers=1)
     assert [(bad.name, bad.reason, bad.detail) for bad in converted.rejections] == [("bad", "damaged", "badly")]
     assert (converted.heights, converted.widths) == ((1, 3), (2, 2))
 
@@ -55,7 +55,8 @@ def test_a_bad_image_is_left_out_of_its_chunk() -> None:
 def test_results_come_in_the_order_of_the_tasks(num_workers: int) -> None:
     tasks = [_chunk(f"x{number}") for number in range(40)]
     results = list(convert_chunks(ChunkConverter(_Reader(), ["cat"]), tasks, num_workers))
-    assert [converted.chunk for converted in results] == tasks
+    assert [task for task, _ in results] == tasks
+    assert [converted.heights[0] for _, converted in results] == [2] * 10 + [3] * 30
 
 
 def test_tasks_are_taken_only_as_results_are() -> None:
