@@ -5,7 +5,6 @@ They are the test part of the UCI "Optical Recognition of Handwritten Digits" da
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from PIL import Image
@@ -24,7 +23,7 @@ def _open(request: Request) -> ImageSource:
     if not folder.exists():
         written = request.work_dir / _FOLDER
         write_class_folders(written)
-        shutil.move(written, folder)
+        written.rename(folder)
     return scan(folder)
 
 
