@@ -12,7 +12,7 @@ from typing import Any
 from datasets.factory import get_dataset
 from datasets.spec import DatasetSpec
 from slim_train import checkpoints, inputs, reports, training_folder
-from slim_train.errors import RunError
+from slim_train.errors import RunError, UsageError
 from slim_train.metrics import ClassificationMetrics
 from slim_train.model import ModelSpec, resolve_model
 from slim_train.nets import factory as nets
@@ -137,6 +137,8 @@ def run(options: EvalOptions) -> None:
       UsageError: the data set or the net does not fit.
     """
     folder, options = _with_training_options(options)
+    if options.dataset_dir is None:
+        raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
     dataset = get_dataset(options.dataset_name, options.dataset_split_name, options.dataset_dir)
     model = resolve_model(
         options.model_name or "inception_v3",

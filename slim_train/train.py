@@ -39,6 +39,7 @@ def run(options: TrainOptions) -> None:
     is_chief = options.cluster.task == 0
 
     # Data and model.
+    assert options.data.dataset_dir, "the command requires it"
     dataset = get_dataset(options.data.dataset_name, options.data.dataset_split_name, options.data.dataset_dir)
     model = _model(options, dataset)
     schedule = _schedule(options, dataset)
