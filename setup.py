@@ -11,6 +11,7 @@ COMMANDS = (
     "download_and_convert_data",
     "train_image_classifier",
     "eval_image_classifier",
+    "launch_cluster",
 )
 
 REQUIRED = (

@@ -34,17 +34,20 @@ class Command(Generic[OptionsT]):
       name: what the user types.
       summary: what it does, for the head of ``--help``.
       defaults: an options instance; its fields are the flags, their values the defaults.
-      run: the verb. It may import TensorFlow; nothing does before the flags are known to be good.
+      run: the verb; called with the options, it returns its exit code, None for 0. It may import TensorFlow; nothing
+        does before the flags are known to be good.
       required: flags that must be given, on the command line or in the ``--config`` file.
       uses_tensorflow: whether to import TensorFlow, quietly, before ``run``.
+      takes_command: whether the words after ``--`` are a command line for ``run``, its second argument then.
     """
 
     name: str
     summary: str
     defaults: OptionsT
-    run: Callable[[OptionsT], None]
+    run: Callable[..., int | None]
     required: tuple[str, ...] = ()
     uses_tensorflow: bool = True
+    takes_command: bool = False
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run with ``argv`` (default: the process's arguments) and return the exit code."""
@@ -63,7 +66,8 @@ class Command(Generic[OptionsT]):
         from datasets.errors import DataError
         from deployment.cluster import ClusterError
 
-        flag_values = self._parse(sys.argv if argv is None else [self.name, *argv])
+        words, command = self._split(sys.argv if argv is None else [self.name, *argv])
+        flag_values = self._parse(words)
         if flag_values.help:
             print(self._help())
             return 0
@@ -75,15 +79,21 @@ class Command(Generic[OptionsT]):
         if self.uses_tensorflow:
             _start_tensorflow(flag_values.verbosity)
         try:
-            self.run(options)
+            return (self.run(options, command) if self.takes_command else self.run(options)) or 0
         except (DataError, ClusterError) as error:
             return self._fail(error, 2)
-        return 0
 
     def _fail(self, error: object, code: int) -> int:
         logging.getLogger(__name__).debug("Where it happened:", exc_info=True)
         print(f"{self.name}: error: {error}", file=sys.stderr)
         return code
+
+    def _split(self, argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+        """The command's own words and those after ``--``."""
+        if not self.takes_command or "--" not in argv:
+            return argv, []
+        end = argv.index("--")
+        return argv[:end], argv[end + 1 :]
 
     def _parse(self, argv: Sequence[str]) -> flags.FlagValues:
         values = flags.FlagValues()
@@ -98,7 +108,8 @@ class Command(Generic[OptionsT]):
         except flags.Error as error:
             raise UsageError(f"{error} (--help lists the flags)") from error
         if positional:
-            raise UsageError(f"Unexpected argument {positional[0]!r}: flags are written --name=value.")
+            hint = ", and the command to run comes after --" if self.takes_command else ""
+            raise UsageError(f"Unexpected argument {positional[0]!r}: flags are written --name=value{hint}.")
         return values
 
     def _options(self, flag_values: flags.FlagValues) -> OptionsT:
@@ -114,7 +125,8 @@ class Command(Generic[OptionsT]):
         return config.with_values(self.defaults, given)
 
     def _help(self) -> str:
-        lines = [textwrap.fill(self.summary, 100), "", f"usage: {self.name} [--flag=value ...]"]
+        usage = f"usage: {self.name} [--flag=value ...]" + (" -- command ..." if self.takes_command else "")
+        lines = [textwrap.fill(self.summary, 100), "", usage]
         group = None
         for spec in config.flag_specs(self.defaults):
             if spec.group != group:

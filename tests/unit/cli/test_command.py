@@ -70,6 +70,22 @@ def test_bad_usage_is_one_line_on_stderr_and_exit_code_2(argv, words, capsys):
     assert captured.out == ""
 
 
+def test_words_after_two_dashes_are_the_command_to_run():
+    seen = []
+    paint = _paint(lambda options, command: seen.append((options, command)), takes_command=True)
+    assert paint.main(["--layers=3", "--", "brush", "--layers=9", "--", "wall"]) == 0
+    assert seen == [(_Paint(layers=3), ["brush", "--layers=9", "--", "wall"])]
+
+
+def test_a_command_without_two_dashes_is_refused(capsys):
+    assert _paint(takes_command=True).main(["brush"]) == 2
+    assert "'brush': flags are written --name=value, and the command to run comes after --." in capsys.readouterr().err
+
+
+def test_the_exit_code_is_what_the_verb_returns():
+    assert _paint(lambda options: 7).main([]) == 7
+
+
 def test_a_required_flag_must_be_given(capsys):
     assert _paint(required=("wall",)).main([]) == 2
     assert "--wall is missing" in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""The output of a job's processes on one screen: whole lines, each with its role in front. No TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich.console import Console
+
+_COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
+# A line that grows longer than this is written in parts, so that a process without line ends does not fill memory.
+_LONGEST_LINE = 1 << 20
+
+
+def line_prefixes(names: Sequence[str], stream: TextIO) -> dict[str, bytes]:
+    """What stands in front of each role's lines: ``[ps 0] ``, padded to one width, coloured on a terminal."""
+    console = Console(file=stream)
+    width = max(map(len, names))
+    prefixes = {}
+    for index, name in enumerate(names):
+        with console.capture() as capture:
+            console.print(f"[{name}]", style=_COLOURS[index % len(_COLOURS)], markup=False, highlight=False, end="")
+        prefixes[name] = (capture.get() + " " * (width - len(name) + 1)).encode()
+    return prefixes
+
+
+class LineWriter:
+    """Passes one output of a process on to ``stream``, line by line, with ``prefix`` in front of each."""
+
+    def __init__(self, stream: TextIO, prefix: bytes) -> None:
+        self._stream, self._prefix = stream, prefix
+        self._rest = b""
+
+    def feed(self, data: bytes) -> None:
+        """Write the lines that ``data`` completes."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            lines, self._rest = [*lines, self._rest], b""
+        self._write(lines)
+
+    def end(self) -> None:
+        """Write what the process left without a line end."""
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._write([rest])
+
+    def _write(self, lines: Sequence[bytes]) -> None:
+        # As bytes: a role may write what is not text, or not in this process's encoding.
+        try:
+            self._stream.buffer.write(b"".join(self._prefix + line + b"\n" for line in lines))
+            self._stream.buffer.flush()
+        except BrokenPipeError:
+            # Nobody reads it any more, of which SIGPIPE tells the supervisor. What still comes is thrown away.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)

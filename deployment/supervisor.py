@@ -1,0 +1,189 @@
+"""The processes of one job, watched together: output, restarts, signals and the end. No TensorFlow.
+
+One loop in the main thread does everything: as only it writes, lines stay whole, and no lock is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import selectors
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from deployment.role_output import line_prefixes
+from deployment.role_process import Role, RoleProcess
+
+_LOOK_EVERY_SECS = 0.1
+_WAIT_FOR_KILLED_SECS = 5.0
+_BAD_USAGE = 2
+# What roles get for each signal that ends a job. At SIGTERM programs save their work, at SIGHUP few do. SIGPIPE says
+# that nobody reads the output any more.
+_PASSED_ON = {
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGHUP: signal.SIGTERM,
+    signal.SIGPIPE: signal.SIGTERM,
+}
+
+log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """Runs a command once per role, as one job.
+
+    A role that fails is started again, up to ``max_restarts`` times each; not after exit code 2, bad usage, which would
+    only come again. When the role that leads has finished, the others have ``finish_secs`` to end by themselves before
+    they get SIGTERM. A signal to this process is passed on to all; after ``grace_secs``, or at a Ctrl-C that follows,
+    those that are left are killed.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        roles: Sequence[Role],
+        *,
+        max_restarts: int,
+        finish_secs: float,
+        grace_secs: float,
+    ) -> None:
+        assert sum(role.leads for role in roles) == 1, roles
+        self._command, self._roles = command, roles
+        self._max_restarts, self._finish_secs, self._grace_secs = max_restarts, finish_secs, grace_secs
+        self._prefixes = [line_prefixes([role.name for role in roles], stream) for stream in (sys.stdout, sys.stderr)]
+        self._restarts: Counter[str] = Counter()
+        self._running: list[RoleProcess] = []
+        self._selector = selectors.DefaultSelector()
+        self._signals: list[signal.Signals] = []
+        self._exit_code: int | None = None
+        self._terminate_at = self._kill_at = math.inf
+
+    def run(self) -> int:
+        """Run the job to its end and leave no process behind. For the main thread, which gets the signals.
+
+        Returns the exit code of the role that leads, or of one that the job cannot go on without and that failed for
+        good: 128 + the signal's number where a signal killed it.
+
+        Raises:
+          OSError: the command cannot be started.
+        """
+        with self._selector, _handler(self._receive):
+            try:
+                for role in self._roles:
+                    self._start(role)
+                while self._running and time.monotonic() < self._kill_at:
+                    self._pass_output_on()
+                    self._obey_signals()
+                    self._notice_ends()
+                    self._mind_time()
+            finally:
+                for process in list(self._running):
+                    self._settle(process.role, self._bury(process))
+        assert self._exit_code is not None
+        return 128 - self._exit_code if self._exit_code < 0 else self._exit_code
+
+    def _start(self, role: Role) -> None:
+        process = RoleProcess(role, self._command, *(prefixes[role.name] for prefixes in self._prefixes))
+        self._running.append(process)
+        for pipe in process.pipes:
+            self._selector.register(pipe, selectors.EVENT_READ, process)
+        log.info("%s: started, process %d.", role.name, process.pid)
+
+    def _bury(self, process: RoleProcess) -> int:
+        """End what is left of a role and return its exit code."""
+        for pipe in process.pipes:
+            if pipe in self._selector.get_map():
+                self._selector.unregister(pipe)
+        self._running.remove(process)
+        return process.bury(_WAIT_FOR_KILLED_SECS)
+
+    def _settle(self, role: Role, code: int) -> None:
+        """The exit code of the role that leads is the job's, and the job's end begins."""
+        if role.leads and self._exit_code is None:
+            self._exit_code = code
+            self._terminate_at = time.monotonic() + self._finish_secs
+
+    def _pass_output_on(self) -> None:
+        for key, _ in self._selector.select(_LOOK_EVERY_SECS):
+            if not key.data.pass_output_on(key.fd):
+                self._selector.unregister(key.fd)  # closed by the role, which may go on all the same
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.append(signal.Signals(number))
+
+    def _obey_signals(self) -> None:
+        if signal.SIGINT in self._signals[1:]:
+            log.warning("Ctrl-C again: killing %s.", self._names())
+            self._kill_at = -math.inf
+        elif self._signals and not self._is_stopping:
+            number = _PASSED_ON[self._signals[0]]
+            log.warning("%s: %s to %s; Ctrl-C kills.", self._signals[0].name, number.name, self._names())
+            self._stop(number)
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._kill_at < math.inf
+
+    def _stop(self, number: signal.Signals) -> None:
+        self._kill_at = time.monotonic() + self._grace_secs
+        for process in self._running:
+            process.send(number)
+
+    def _notice_ends(self) -> None:
+        for process in [process for process in self._running if process.poll() is not None]:
+            self._ended(process.role, self._bury(process))
+
+    def _ended(self, role: Role, code: int) -> None:
+        if code == 0:
+            log.info("%s: finished.", role.name)
+            self._settle(role, code)
+        elif self._is_stopping or self._exit_code is not None:
+            log.warning("%s: ended, %s.", role.name, _in_words(code))
+            self._settle(role, code)
+        elif code != _BAD_USAGE and self._restarts[role.name] < self._max_restarts:
+            self._restarts[role.name] += 1
+            count = f"{self._restarts[role.name]} of {self._max_restarts}"
+            log.warning("%s: failed, %s; restart %s.", role.name, _in_words(code), count)
+            self._start(role)
+        elif role.leads or role.is_needed:
+            log.error("%s: failed, %s; the job cannot go on.", role.name, _in_words(code))
+            self._exit_code = code
+            self._stop(signal.SIGTERM)
+        else:
+            log.error("%s: failed, %s; the job goes on without it.", role.name, _in_words(code))
+
+    def _mind_time(self) -> None:
+        now = time.monotonic()
+        if not self._running:
+            return
+        if now > self._kill_at:
+            log.error("%s: still there after %g s, killed.", self._names(), self._grace_secs)
+        elif now > self._terminate_at and not self._is_stopping:
+            log.warning("%s: still there %g s after the end, terminated.", self._names(), self._finish_secs)
+            self._stop(signal.SIGTERM)
+
+    def _names(self) -> str:
+        return ", ".join(process.role.name for process in self._running)
+
+
+def _in_words(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+
+
+@contextmanager
+def _handler(receive: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have ``receive`` called for the signals that end a job, but for those that are ignored, as with nohup."""
+    previous = {}
+    for number in _PASSED_ON:
+        if number == signal.SIGPIPE or signal.getsignal(number) != signal.SIG_IGN:
+            previous[number] = signal.signal(number, receive)
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

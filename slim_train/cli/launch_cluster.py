@@ -1,0 +1,132 @@
+"""Start a whole cluster on this machine: the command."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from slim_train.cli.command import Command
+from slim_train.config import Options, option
+from slim_train.errors import RunError, UsageError, nearest
+
+
+@dataclass(frozen=True)
+class RoleOptions(Options):
+    """Roles."""
+
+    num_ps: int = option(1, "Parameter servers; 0: workers average their gradients by all-reduce.", at_least=0)
+    num_workers: int = option(2, "Workers, beside the chief.", at_least=0)
+    chief: bool = option(False, "A chief beside the workers. Without one worker 0 leads.")
+    evaluator: bool = option(False, "An evaluator, which measures each new checkpoint.")
+
+
+@dataclass(frozen=True)
+class ShareOptions(Options):
+    """What each role gets of the machine."""
+
+    threads_per_worker: int | None = option(
+        None, "CPU threads of a worker, chief or evaluator. Default: the CPUs shared out evenly.", at_least=1
+    )
+    threads_per_ps: int | None = option(
+        None, "CPU threads of a parameter server. Default: as a worker's, at most 4.", at_least=1
+    )
+    gpus_per_worker: int = option(
+        0, "GPUs of each worker and of the chief, none for other roles; 0: every role sees all.", at_least=0
+    )
+
+
+@dataclass(frozen=True)
+class EndOptions(Options):
+    """Failure and end."""
+
+    max_restarts: int = option(
+        0, "How often each role that fails is started again; not after exit code 2, bad usage.", at_least=0
+    )
+    finish_secs: float = option(
+        120.0, "Seconds that the others have to end by themselves after the chief; then they get SIGTERM.", at_least=0
+    )
+    grace_secs: float = option(30.0, "Seconds between SIGTERM or Ctrl-C and SIGKILL.", at_least=0)
+
+
+@dataclass(frozen=True)
+class LaunchOptions(Options):
+    """Everything that launch_cluster can be told."""
+
+    roles: RoleOptions = field(default_factory=RoleOptions)
+    shares: ShareOptions = field(default_factory=ShareOptions)
+    end: EndOptions = field(default_factory=EndOptions)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.roles.num_workers and not self.roles.chief:
+            raise UsageError("--num_workers=0 leaves nobody to train: give at least one worker, or --chief.")
+
+
+def _run(options: LaunchOptions, command: Sequence[str]) -> int:
+    from deployment.launch import LocalCluster, launch
+
+    roles, shares, end = options.roles, options.shares, options.end
+    cluster = LocalCluster(
+        num_ps=roles.num_ps,
+        num_workers=roles.num_workers,
+        has_chief=roles.chief,
+        has_evaluator=roles.evaluator,
+        threads_per_worker=shares.threads_per_worker,
+        threads_per_ps=shares.threads_per_ps,
+        gpus_per_worker=shares.gpus_per_worker,
+    )
+    program = resolve(command)
+    try:
+        return launch(
+            program,
+            cluster,
+            max_restarts=end.max_restarts,
+            finish_secs=end.finish_secs,
+            grace_secs=end.grace_secs,
+        )
+    except OSError as error:
+        raise RunError(f"Cannot start {program[0]}: {error.strerror}.") from error
+
+
+def resolve(command: Sequence[str]) -> list[str]:
+    """The words to run: a command of slim-train's is run by this Python, in a checkout as well as installed.
+
+    Raises:
+      UsageError: there is no command, or no such program.
+    """
+    if not command:
+        raise UsageError("Nothing to run: the command comes after --, as in: launch_cluster -- train_image_classifier.")
+    name, *arguments = command
+    cli = Path(__file__).resolve().parent
+    own = {path.stem for path in cli.glob("*.py")} - {"__init__", "command", "own_packages"}
+    if name in own:
+        script = cli.parents[1] / "scripts" / f"{name}.py"
+        program = [str(script)] if script.is_file() else ["-m", f"slim_train.cli.{name}"]
+        return [sys.executable, *program, *arguments]
+    if shutil.which(name) is None:
+        near = nearest(name, own, count=1)
+        raise UsageError(f"There is no program {name!r}." + (f" Did you mean {near[0]}?" if near else ""))
+    return list(command)
+
+
+COMMAND = Command(
+    name="launch_cluster",
+    summary="Start a whole training cluster on this machine: the command after -- runs once per role, each with its "
+    "TF_CONFIG, their lines marked by role. The exit code is the chief's.",
+    defaults=LaunchOptions(),
+    run=_run,
+    uses_tensorflow=False,
+    takes_command=True,
+)
+
+
+def main() -> int:
+    """Entry point of the console script."""
+    return COMMAND.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
