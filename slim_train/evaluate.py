@@ -163,10 +163,16 @@ def run(options: EvalOptions) -> None:
         options.master,
     )
     for checkpoint in _checkpoints_to_evaluate(options, first):
-        evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
+        metrics = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
+        if options.keep_best:
+            # Made anew each time: training may keep the best as well.
+            best = checkpoints.BestCheckpoint(folder)
+            best.offer(checkpoint, metrics.headline()["accuracy"], checkpoints.step_of(checkpoint))
 
 
-def evaluate_to_folder(evaluator: Evaluator, checkpoint: str, eval_dir: Path, num_mistakes: int = 36) -> None:
+def evaluate_to_folder(
+    evaluator: Evaluator, checkpoint: str, eval_dir: Path, num_mistakes: int = 36
+) -> ClassificationMetrics:
     """Evaluate one checkpoint and write metrics, predictions and pictures to ``eval_dir``."""
     dataset = evaluator.dataset
     labels = class_names(dataset, evaluator.model)
@@ -175,6 +181,7 @@ def evaluate_to_folder(evaluator: Evaluator, checkpoint: str, eval_dir: Path, nu
     with reports.EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
         metrics = evaluator.evaluate(checkpoint, writer.visit)
         writer.finish(metrics, checkpoint, checkpoints.step_of(checkpoint), time.monotonic() - began)
+    return metrics
 
 
 def class_names(dataset: DatasetSpec, model: ModelSpec) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from deployment import model_deploy
 from slim_train import losses, optimizers, scopes
+from slim_train.averages import MovingAverages
 from slim_train.model import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.options import ModelOptions, OptimizerOptions
@@ -30,6 +31,7 @@ class TrainingGraph:
       train_op: runs one step and evaluates to the loss.
       trained: variables that the optimizer changes.
       model_variables: all variables of the net, batch-norm statistics included.
+      synchronizer: the SyncReplicasOptimizer of synchronous replicas on parameter servers, else None.
     """
 
     global_step: Any
@@ -39,6 +41,7 @@ class TrainingGraph:
     train_op: Any
     trained: tuple[Any, ...]
     model_variables: tuple[Any, ...]
+    synchronizer: Any = None
 
 
 def build_training_graph(
@@ -102,21 +105,42 @@ def build_training_graph(
             gradients = optimizers.clip_by_global_norm(gradients, optimizer_options.gradient_clip_norm)
 
     model_variables = tuple(slim.get_model_variables())
-    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
-    update_ops.append(optimizer.apply_gradients(gradients, global_step=global_step))
-    with tf.control_dependencies(update_ops):
-        if optimizer_options.moving_average_decay:
-            averages = tf.train.ExponentialMovingAverage(optimizer_options.moving_average_decay, global_step)
-            averaged = {variable.op.name: variable for variable in (*trained, *model_variables)}
-            finish = averages.apply(list(averaged.values()))
-        else:
-            finish = tf.no_op()
-    with tf.control_dependencies([finish]):
-        train_op = tf.identity(total_loss, name="train_op")
-        step = tf.identity(global_step.read_value(), name="step")
+    averages = _moving_averages(optimizer_options, global_step)
+    averaged = list({variable.op.name: variable for variable in (*trained, *model_variables)}.values())
+    is_synchronous = schedule.sync_replicas and deployment.num_ps_tasks > 0
+    if is_synchronous:
+        optimizer = tf.train.SyncReplicasOptimizer(
+            optimizer,
+            schedule.replicas_to_aggregate,
+            total_num_replicas=schedule.num_replicas,
+            variable_averages=averages,
+            variables_to_average=averaged,
+        )
+    with tf.device(deployment.optimizer_device()):
+        update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
+        update_ops.append(optimizer.apply_gradients(gradients, global_step=global_step))
+        with tf.control_dependencies(update_ops):
+            # Synchronous replicas change the variables, averages too, in an op of the chief.
+            finish = tf.no_op() if averages is None or is_synchronous else averages.apply(averaged)
+        with tf.control_dependencies([finish]):
+            train_op = tf.identity(total_loss, name="train_op")
+            step = tf.identity(global_step.read_value(), name="step")
 
     _add_summaries(clones[0].outputs, gradients, histogram_summaries)
-    return TrainingGraph(global_step, step, total_loss, learning_rate, train_op, tuple(trained), model_variables)
+    return TrainingGraph(
+        global_step,
+        step,
+        total_loss,
+        learning_rate,
+        train_op,
+        tuple(trained),
+        model_variables,
+        optimizer if is_synchronous else None,
+    )
+
+
+def _moving_averages(options: OptimizerOptions, global_step: Any) -> MovingAverages | None:
+    return MovingAverages(options.moving_average_decay, global_step) if options.moving_average_decay else None
 
 
 def _variables_to_train(trainable_scopes: Sequence[str]) -> list[Any]:

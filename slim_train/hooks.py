@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import signal
@@ -10,10 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 import tensorflow
 
+from slim_train import training_folder
 from slim_train.checkpoints import PREFIX, BestCheckpoint
 from slim_train.errors import RunError
 from slim_train.graph import TrainingGraph
@@ -56,16 +56,22 @@ class StopOnSignal(tf.train.SessionRunHook):
 class StepMetrics(tf.train.SessionRunHook):
     """Watches every step: stops at a loss that is not finite, shows progress and records metrics.
 
-    Every ``every_n_steps`` steps one line goes to ``metrics.jsonl`` (step, loss, learning_rate, images_per_second), the
-    same values to TensorBoard, and to the log where no progress bar is drawn.
+    Whenever the global step passes a multiple of ``every_n_steps`` one line goes to ``metrics.jsonl`` (step, loss,
+    learning_rate, images_per_second), the same values to TensorBoard, and to the log where no progress bar is drawn.
+    Rates are those of the whole job: all workers move the global step.
 
     Args:
       graph: the training graph.
-      images_per_step: images that one global step of this process consumes.
+      images_per_step: images that one global step consumes.
       steps_per_epoch: global steps of one pass over the data, for the epoch in the log.
       last_step: where training ends, or None.
-      train_dir: folder of metrics.jsonl; None writes nothing (workers that are not the chief).
+      train_dir: folder of metrics.jsonl; None writes nothing and draws no bar (workers that are not the chief).
       log_dir: folder of event files; None writes none.
+
+    Attributes:
+      step: the global step.
+      loss: the loss of this process's last step.
+      own_steps: training steps that this process has made: gradients that it has contributed.
     """
 
     def __init__(
@@ -79,51 +85,48 @@ class StepMetrics(tf.train.SessionRunHook):
         log_dir: str | None = None,
     ) -> None:
         self._global_step = graph.global_step
-        self._fetches = tf.train.SessionRunArgs([graph.step, graph.loss])
-        self._log_fetches = tf.train.SessionRunArgs([graph.step, graph.loss, graph.learning_rate])
+        self._fetches = tf.train.SessionRunArgs([graph.step, graph.loss, graph.learning_rate])
         self._images_per_step, self._steps_per_epoch = images_per_step, steps_per_epoch
         self._every, self._last_step = every_n_steps, last_step
         self._train_dir, self._log_dir = train_dir, log_dir
         self._bar: ProgressBar | None = None
-        self._file: TextIO | None = None
-        self._since_log = 0
-        self._measured_since = self._began = 0.0
-        self._first_step = self.step = 0
+        self._logged_at = self._began = 0.0
+        self._logged_step = self._first_step = self.step = self.own_steps = 0
         self.loss = math.nan
 
     def after_create_session(self, session: Any, coord: Any) -> None:
-        step = int(session.run(self._global_step))
+        self.step = self._logged_step = int(session.run(self._global_step))
         if self._bar is None:
-            self._bar = ProgressBar("training", self._last_step, "steps", start=step, lines=False)
-            self._bar.__enter__()
-            self._began, self._first_step, self.step = time.monotonic(), step, step
+            self._bar = ProgressBar("training", self._last_step, "steps", start=self.step, lines=False)
             if self._train_dir:
-                self._file = (self._train_dir / "metrics.jsonl").open("a", encoding="utf-8")
-        self._since_log, self._measured_since = 0, time.monotonic()
+                self._bar.__enter__()
+            self._began, self._first_step = time.monotonic(), self.step
+        if self._train_dir:
+            training_folder.forget_metrics_after(self._train_dir, self.step)
+        self._logged_at = time.monotonic()
 
     def before_run(self, run_context: Any) -> Any:
-        self._since_log += 1
-        return self._log_fetches if self._since_log == self._every else self._fetches
+        return self._fetches
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        step, loss = int(run_values.results[0]), float(run_values.results[1])
+        step, loss, learning_rate = int(run_values.results[0]), *map(float, run_values.results[1:])
         if not math.isfinite(loss):
             raise RunError(
                 f"The loss is {loss} at step {step}: training has diverged and was stopped; the checkpoints are from "
                 "before. A lower --learning_rate, --warmup_steps or --gradient_clip_norm may help."
             )
         self.step, self.loss = step, loss
-        if len(run_values.results) == 3:
-            self._record(step, loss, float(run_values.results[2]))
+        self.own_steps += 1
+        if step // self._every > self._logged_step // self._every:
+            self._record(step, loss, learning_rate)
 
     def _record(self, step: int, loss: float, learning_rate: float) -> None:
         now = time.monotonic()
-        images_per_second = self._since_log * self._images_per_step / max(now - self._measured_since, 1e-9)
-        self._since_log, self._measured_since = 0, now
+        images_per_second = (step - self._logged_step) * self._images_per_step / max(now - self._logged_at, 1e-9)
+        self._logged_step, self._logged_at = step, now
         values = {"step": step, "loss": loss, "learning_rate": learning_rate, "images_per_second": images_per_second}
-        if self._file:
-            self._file.write(json.dumps(values) + "\n")
-            self._file.flush()
+        if self._train_dir:
+            training_folder.add_metrics(self._train_dir, values)
         add_scalars(self._log_dir, step, {f"train/{name}": value for name, value in values.items() if name != "step"})
         assert self._bar is not None
         epoch = step / self._steps_per_epoch
@@ -137,15 +140,13 @@ class StepMetrics(tf.train.SessionRunHook):
             )  # fmt: skip
 
     def images_per_second(self) -> float:
-        """Images a second of this process over the whole run so far, evaluations and saves included."""
+        """Images a second of the job since this process joined it, evaluations and saves included."""
         return (self.step - self._first_step) * self._images_per_step / max(time.monotonic() - self._began, 1e-9)
 
     def close(self) -> None:
-        """Take the bar off the screen and close metrics.jsonl; training calls it however it ends."""
-        if self._bar:
+        """Take the bar off the screen; training calls it however it ends."""
+        if self._bar and self._bar.is_drawn:
             self._bar.__exit__(None, None, None)
-        if self._file:
-            self._file.close()
 
 
 class ValidationHook(tf.train.SessionRunHook):
@@ -221,8 +222,9 @@ class ValidationHook(tf.train.SessionRunHook):
             " (best so far)" if is_better else f" (best {self.best.value:.4f} at step {self.best.step})",
         )
         add_scalars(self._log_dir, step, {f"eval/{name}": value for name, value in metrics.items()})
-        with (self._train_dir / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step} | {f"eval_{name}": value for name, value in metrics.items()}) + "\n")
+        training_folder.add_metrics(
+            self._train_dir, {"step": step} | {f"eval_{name}": value for name, value in metrics.items()}
+        )
 
 
 class Profile(tf.train.SessionRunHook):

@@ -37,6 +37,11 @@ class DataOptions(Options):
     num_preprocessing_threads: int | None = option(
         None, "Threads that decode and distort images. Default: TensorFlow chooses.", at_least=1
     )
+    shard_data: bool = option(
+        False,
+        "In a cluster: each worker reads its own part of the data, whole files where there are enough. Default: each "
+        "reads all of it, in an order of its own.",
+    )
 
 
 @dataclass(frozen=True)
@@ -196,8 +201,23 @@ class ClusterOptions(Options):
 
     num_clones: int = option(1, "Copies of the net, one per GPU.", aliases=("num_gpus",), at_least=0)
     clone_on_cpu: bool = option(False, "Put the clones on the CPU.")
-    sync_replicas: bool = option(False, "Parameter servers wait for all workers' gradients and average them.")
-    replicas_to_aggregate: int = option(1, "Gradients per synchronous update.", at_least=1)
+    sync_replicas: bool = option(
+        False, "Parameter servers average --replicas_to_aggregate gradients and update once, instead of once for each."
+    )
+    replicas_to_aggregate: int | None = option(
+        None,
+        "Gradients per synchronous update. Default: one of each worker. With fewer the others are backup workers: the "
+        "slowest gradients of a step are dropped.",
+        at_least=1,
+    )
+    cluster_wait_secs: int = option(
+        1800, "Seconds to wait for other tasks of the cluster to appear; 0 waits for ever.", at_least=0
+    )
+    ps_idle_timeout_secs: int = option(
+        1800,
+        "A parameter server fails when the chief has been gone for so many seconds; 0 never.",
+        at_least=0,
+    )
     master: str = option("", "Address of a TensorFlow server started by hand.", saved=False)
     task: int = option(0, "Number of this worker, for servers started by hand.", at_least=0, saved=False)
     worker_replicas: int = option(1, "Number of workers, for servers started by hand.", at_least=1, saved=False)
@@ -251,6 +271,9 @@ class EvalOptions(Options):
         0,
         "Follow a running training: evaluate each new checkpoint, looking this often; 0 evaluates once.",
         at_least=0,
+    )
+    keep_best: bool = option(
+        False, "Keep a copy of the checkpoint with the best accuracy in best/ of the training folder."
     )
     mistakes: int = option(36, "How many of the worst mistakes to draw; 0 draws none.", at_least=0)
     master: str = option("", "Address of a TensorFlow server started by hand.", saved=False)

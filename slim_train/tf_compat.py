@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 
@@ -106,6 +106,22 @@ def silence_deprecation_noise() -> None:
     tf.logging.set_verbosity(tf.logging.ERROR)
 
 
+@contextlib.contextmanager
+def uncached(variables: Iterable[Any]) -> Iterator[None]:
+    """Let what is built inside read ``variables`` themselves, although they have a caching device.
+
+    Needed where TensorFlow reads a variable by converting it to a tensor, which takes the copy.
+    """
+    copies = [(variable, variable._cached_value) for variable in variables]
+    try:
+        for variable, _ in copies:
+            variable._cached_value = None
+        yield
+    finally:
+        for variable, copy in copies:
+            variable._cached_value = copy
+
+
 slim = _import_slim()
 
-__all__ = ["silence_deprecation_noise", "slim", "tf"]
+__all__ = ["silence_deprecation_noise", "slim", "tf", "uncached"]

@@ -10,57 +10,98 @@ from typing import Any
 
 from datasets.factory import get_dataset
 from datasets.spec import DatasetSpec
-from deployment import model_deploy
-from slim_train import checkpoints, config, inputs, losses, plan, reports, scopes, training_folder
-from slim_train.errors import UsageError
+from deployment import model_deploy, servers
+from deployment.cluster import ClusterConfig
+from slim_train import (
+    checkpoints,
+    config,
+    evaluate,
+    inputs,
+    losses,
+    plan,
+    reports,
+    roles,
+    scopes,
+    sessions,
+    training_folder,
+)
+from slim_train.errors import RunError, UsageError
 from slim_train.evaluate import Evaluator
 from slim_train.graph import TrainingGraph, build_training_graph
 from slim_train.hooks import Profile, StepMetrics, StopOnSignal, ValidationHook
 from slim_train.model import ModelSpec, resolve_model
 from slim_train.nets import factory as nets
-from slim_train.options import TrainOptions
+from slim_train.options import EvalOptions, TrainOptions
 from slim_train.steps import Schedule
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
 
+_EVALUATOR_LOOKS_EVERY_SECS = 2
+
 
 def run(options: TrainOptions) -> None:
-    """Train or fine-tune until the last step, a signal, or a loss that is not finite.
+    """Play this process's role in the cluster that TF_CONFIG describes; without one, train in this process.
 
     Raises:
+      ClusterError: TF_CONFIG is malformed, or this task's port is taken.
       UsageError: an option, the data set or the checkpoint does not fit.
-      RunError: a record of the data set is broken, or training diverged.
+      RunError: a record of the data set is broken, training diverged, or other tasks of the cluster are missing.
     """
+    cluster = roles.resolve_cluster(options.cluster)
+    with roles.role_in_log(cluster):
+        if len(cluster.tasks) > 1:
+            log.info("%s", cluster.describe())
+        try:
+            if cluster.role == "evaluator":
+                _evaluate(options)
+            elif cluster.role != "chief" and not options.loop.restart and _is_complete(options):
+                log.info("Nothing to do: %s says that training is complete.", options.loop.train_dir)
+            elif cluster.role == "ps":
+                servers.serve_parameters(
+                    cluster, options.cluster.cluster_wait_secs, options.cluster.ps_idle_timeout_secs
+                )
+            else:
+                train(options, cluster)
+        except servers.LostTaskError as error:
+            raise RunError(f"{cluster.own.name}: {error}.") from error
+
+
+def train(options: TrainOptions, cluster: ClusterConfig) -> None:
+    """Train or fine-tune until the last step, a signal, or a loss that is not finite, alone or with other tasks."""
     train_dir = Path(options.loop.train_dir)
 
     # Cluster.
-    deployment = _deployment(options)
-    is_chief = options.cluster.task == 0
+    deployment = _deployment(options, cluster)
+    is_chief = cluster.role == "chief"
+    session_config = servers.training_config(cluster, deployment)
+    master = _start_server(options, cluster, session_config)
 
     # Data and model.
-    assert options.data.dataset_dir, "the command requires it"
     dataset = get_dataset(options.data.dataset_name, options.data.dataset_split_name, options.data.dataset_dir)
     model = _model(options, dataset)
-    schedule = _schedule(options, dataset)
+    schedule = _schedule(options, dataset, cluster)
     log.info("%s, %s split: %d images of %d classes.", dataset.name, dataset.split_name, dataset.num_samples,
              dataset.num_classes)  # fmt: skip
     log.info("%s", schedule.describe())
 
     # Where to start: a checkpoint in the training folder, else --checkpoint_path, else initial values.
-    resumed = _checkpoint_to_resume(options, train_dir, is_chief)
+    resumed = _checkpoint_to_resume(options, train_dir) if is_chief else None
     if resumed and schedule.last_step is not None and checkpoints.step_of(resumed) >= schedule.last_step:
         log.warning(
             "Nothing to do: %s is already at step %d of %d. A higher --max_number_of_steps or --num_epochs would go on "
             "from there, --restart would start fresh.", resumed, checkpoints.step_of(resumed), schedule.last_step,
         )  # fmt: skip
+        if not options.loop.dry_run:
+            _finish_again(train_dir, resumed, schedule)
+            servers.report_done(cluster, master)
         return
 
     with tf.Graph().as_default():
         if options.loop.seed is not None:
             tf.set_random_seed(options.loop.seed)
         with tf.device(deployment.inputs_device()):
-            next_batch = inputs.batch_source(_training_batches(options, dataset, model), deployment.num_clones)
+            next_batch = inputs.batch_source(_training_batches(options, dataset, model, cluster), deployment.num_clones)
 
         # Model, losses and optimizer, once for each clone.
         graph = build_training_graph(
@@ -74,46 +115,100 @@ def run(options: TrainOptions) -> None:
             class_weights=_class_weights(options, dataset, model),
             histogram_summaries=options.loop.histogram_summaries,
         )
-        restore = None if resumed else _plan_restore(options, model, graph)
+        restore = _plan_restore(options, model, graph) if is_chief and not resumed else None
 
         if options.loop.dry_run:
             plan.show(graph, restore, resumed, model, schedule)
             return
 
         # Loop.
-        scaffold = _scaffold(options, restore, resumed)
-        metrics = _step_metrics(options, graph, schedule, deployment, is_chief)
-        hooks = [metrics, *_stop_hooks(schedule)]
+        with tf.device(sessions.checkpoint_device(deployment)):
+            scaffold = _scaffold(options, restore, resumed)
+        metrics = _step_metrics(options, graph, schedule, is_chief)
+        phase = sessions.JobPhase(deployment) if deployment.num_ps_tasks else None
+        hooks = [metrics, *_loop_hooks(graph, schedule, phase, is_chief)]
         if is_chief:
-            hooks += _chief_hooks(options, dataset, model, graph, schedule, scaffold)
+            hooks += _chief_hooks(options, cluster, dataset, model, graph, schedule, scaffold)
             _start_folder(options, dataset, model)
         began = time.monotonic()
         with StopOnSignal() as stop:
+            creator = sessions.SessionCreator(
+                cluster,
+                scaffold,
+                train_dir,
+                session_config,
+                master,
+                phase,
+                wait_secs=options.cluster.cluster_wait_secs,
+                is_interrupted=lambda: stop.received is not None or (not is_chief and _is_complete(options)),
+            )
             try:
-                with _session(options, scaffold, [stop, *hooks], is_chief, deployment) as session:
+                with tf.train.MonitoredSession(creator, [stop, *hooks], sessions.STOP_GRACE_SECS) as session:
                     while not session.should_stop():
                         session.run(graph.train_op)
+            except servers.Interrupted:
+                log.info("Stopped while waiting for other tasks.")
             except tf.errors.OpError as error:
                 explained = inputs.explain_input_error(error, dataset)
                 raise (explained or error) from (None if explained else error.__cause__)
             finally:
                 metrics.close()
         if is_chief:
-            _finish(train_dir, metrics, time.monotonic() - began, stop)
+            _finish(train_dir, schedule, metrics, time.monotonic() - began, stop)
+        else:
+            log.info("Contributed %d gradients; the job is at step %d.", metrics.own_steps, metrics.step)
+        servers.report_done(cluster, master)
 
 
-def _deployment(options: TrainOptions) -> model_deploy.DeploymentConfig:
-    cluster = options.cluster
+def _evaluate(options: TrainOptions) -> None:
+    """The evaluator's role: every new checkpoint of the training folder, the best one kept, until training ends."""
+    if options.loop.dry_run:
+        return
+    train_dir = Path(options.loop.train_dir)
+
+    def missing() -> list[str]:
+        has_begun = (train_dir / training_folder.CONFIG).is_file()
+        # A result may be an earlier run's: the chief removes it when it starts.
+        is_earlier = training_folder.has_ended(train_dir) and not _is_complete(options)
+        return [] if has_begun and not is_earlier else [f"a training to begin in {train_dir}"]
+
+    servers.wait_until_none_missing(missing, options.cluster.cluster_wait_secs)
+    evaluate.run(
+        EvalOptions(
+            checkpoint_path=str(train_dir),
+            dataset_dir=options.data.dataset_dir,
+            dataset_name=options.data.dataset_name,
+            dataset_split_name=options.validation.eval_split_name or EvalOptions.dataset_split_name,
+            batch_size=options.validation.eval_batch_size,
+            moving_average_decay=options.optimizer.moving_average_decay,
+            eval_interval_secs=_EVALUATOR_LOOKS_EVERY_SECS,
+            keep_best=True,
+        )
+    )
+
+
+def _is_complete(options: TrainOptions) -> bool:
+    return training_folder.is_complete(Path(options.loop.train_dir), options)
+
+
+def _deployment(options: TrainOptions, cluster: ClusterConfig) -> model_deploy.DeploymentConfig:
     try:
         return model_deploy.DeploymentConfig(
-            num_clones=cluster.num_clones or 1,
-            clone_on_cpu=cluster.clone_on_cpu,
-            replica_id=cluster.task,
-            num_replicas=cluster.worker_replicas,
+            num_clones=options.cluster.num_clones or 1,
+            clone_on_cpu=options.cluster.clone_on_cpu,
+            replica_id=cluster.own.number,
+            num_replicas=cluster.num_replicas,
             num_ps_tasks=cluster.num_ps_tasks,
         ).for_this_machine()
     except ValueError as error:
         raise UsageError(f"{error}.") from error
+
+
+def _start_server(options: TrainOptions, cluster: ClusterConfig, config: Any) -> str:
+    """The address of the TensorFlow server to train on, started here unless by hand; "" where none is needed."""
+    if options.cluster.master or not cluster.num_ps_tasks or options.loop.dry_run:
+        return options.cluster.master
+    return servers.start_server(cluster, config).target
 
 
 def _model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
@@ -128,15 +223,15 @@ def _model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
     )
 
 
-def _schedule(options: TrainOptions, dataset: DatasetSpec) -> Schedule:
+def _schedule(options: TrainOptions, dataset: DatasetSpec, cluster: ClusterConfig) -> Schedule:
     decays_by_epochs = options.optimizer.learning_rate_decay_type in ("exponential", "polynomial")
     return Schedule(
         num_samples=dataset.num_samples,
         batch_size=options.data.batch_size,
         num_clones=options.cluster.num_clones or 1,
-        num_replicas=options.cluster.worker_replicas,
-        sync_replicas=options.cluster.sync_replicas,
-        replicas_to_aggregate=options.cluster.replicas_to_aggregate,
+        num_replicas=cluster.num_replicas,
+        sync_replicas=options.cluster.sync_replicas and cluster.num_ps_tasks > 0,
+        replicas_to_aggregate=options.cluster.replicas_to_aggregate or cluster.num_replicas,
         num_epochs=options.loop.num_epochs,
         max_number_of_steps=options.loop.max_number_of_steps,
         num_epochs_per_decay=options.optimizer.num_epochs_per_decay if decays_by_epochs else None,
@@ -144,19 +239,19 @@ def _schedule(options: TrainOptions, dataset: DatasetSpec) -> Schedule:
     )
 
 
-def _checkpoint_to_resume(options: TrainOptions, train_dir: Path, is_chief: bool) -> str | None:
+def _checkpoint_to_resume(options: TrainOptions, train_dir: Path) -> str | None:
     """The checkpoint of the training folder that goes on, said loudly, or None for a fresh start."""
     if options.loop.restart:
         return None
-    may_write = is_chief and not options.loop.dry_run
-    resumed = checkpoints.repair_state(train_dir) if may_write else checkpoints.latest_checkpoint(train_dir)
+    find = checkpoints.latest_checkpoint if options.loop.dry_run else checkpoints.repair_state
+    resumed = find(train_dir)
     if resumed:
         ignored = " and ignoring --checkpoint_path" if options.restore.checkpoint_path else ""
         log.warning("RESUMING from %s%s; --restart would start fresh.", resumed, ignored)
     return resumed
 
 
-def _training_batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> Any:
+def _training_batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, cluster: ClusterConfig) -> Any:
     return inputs.training_batches(
         dataset,
         batch_size=options.data.batch_size,
@@ -168,8 +263,9 @@ def _training_batches(options: TrainOptions, dataset: DatasetSpec, model: ModelS
         seed=options.loop.seed,
         num_readers=options.data.num_readers,
         num_preprocessing_threads=options.data.num_preprocessing_threads,
-        shard_index=options.cluster.task,
-        num_shards=options.cluster.worker_replicas,
+        shard_index=cluster.own.number,
+        num_shards=cluster.num_replicas,
+        shard=options.data.shard_data,
     )
 
 
@@ -232,16 +328,10 @@ def _start_folder(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec)
     training_folder.start(train_dir, _resolved(options, dataset, model), dataset.dataset_dir)
 
 
-def _step_metrics(
-    options: TrainOptions,
-    graph: TrainingGraph,
-    schedule: Schedule,
-    deployment: model_deploy.DeploymentConfig,
-    is_chief: bool,
-) -> StepMetrics:
+def _step_metrics(options: TrainOptions, graph: TrainingGraph, schedule: Schedule, is_chief: bool) -> StepMetrics:
     return StepMetrics(
         graph,
-        images_per_step=options.data.batch_size * deployment.num_clones,
+        images_per_step=schedule.images_per_step,
         steps_per_epoch=schedule.steps_per_epoch,
         every_n_steps=options.loop.log_every_n_steps,
         last_step=schedule.last_step,
@@ -250,20 +340,41 @@ def _step_metrics(
     )
 
 
-def _stop_hooks(schedule: Schedule) -> list[Any]:
-    return [] if schedule.last_step is None else [tf.train.StopAtStepHook(last_step=schedule.last_step)]
+def _loop_hooks(graph: TrainingGraph, schedule: Schedule, phase: sessions.JobPhase | None, is_chief: bool) -> list[Any]:
+    """What stops the loop at its last step or with the chief, and keeps synchronous workers in step."""
+    hooks: list[Any] = []
+    release = None
+    if graph.synchronizer:
+        release = graph.synchronizer.get_init_tokens_op(max(schedule.num_replicas, schedule.replicas_to_aggregate))
+        spare_tokens = max(0, schedule.replicas_to_aggregate - schedule.num_replicas)
+        hooks.append(sessions.SynchronousSteps(graph.synchronizer, is_chief, spare_tokens))
+    if phase:
+        hooks.append(sessions.EndOfJob(phase, is_chief, release))
+    if schedule.last_step is not None:
+        hooks.append(sessions.StopAtStep(graph.global_step, graph.step, schedule.last_step))
+    return hooks
 
 
 def _chief_hooks(
     options: TrainOptions,
+    cluster: ClusterConfig,
     dataset: DatasetSpec,
     model: ModelSpec,
     graph: TrainingGraph,
     schedule: Schedule,
     scaffold: Any,
 ) -> list[Any]:
-    hooks: list[Any] = []
-    if options.validation.eval_split_name:
+    """What only the chief does: checkpoints, summaries, evaluation, profiles."""
+    loop, validation = options.loop, options.validation
+    hooks = [tf.train.CheckpointSaverHook(loop.train_dir, save_secs=loop.save_interval_secs, scaffold=scaffold)]
+    if loop.save_summaries_secs:
+        hooks.append(
+            tf.train.SummarySaverHook(
+                save_secs=loop.save_summaries_secs, output_dir=_log_dir(options), scaffold=scaffold
+            )
+        )
+    has_evaluator = any(task.type == "evaluator" for task in cluster.tasks)
+    if validation.eval_split_name and (validation.early_stopping_patience or not has_evaluator):
         evaluator = Evaluator(
             get_dataset(dataset.name, options.validation.eval_split_name, dataset.dataset_dir),
             model,
@@ -287,34 +398,14 @@ def _chief_hooks(
     return hooks
 
 
-def _session(
-    options: TrainOptions,
-    scaffold: Any,
-    hooks: list[Any],
-    is_chief: bool,
-    deployment: model_deploy.DeploymentConfig,
-) -> Any:
-    return tf.train.MonitoredTrainingSession(
-        master=options.cluster.master,
-        is_chief=is_chief,
-        checkpoint_dir=options.loop.train_dir,
-        scaffold=scaffold,
-        hooks=hooks,
-        save_checkpoint_secs=options.loop.save_interval_secs,
-        save_summaries_steps=None,
-        save_summaries_secs=options.loop.save_summaries_secs or None,
-        log_step_count_steps=None,
-        summary_dir=_log_dir(options),
-        config=model_deploy.session_config(deployment),
-    )
-
-
-def _finish(train_dir: Path, metrics: StepMetrics, seconds: float, stop: StopOnSignal) -> None:
+def _finish(train_dir: Path, schedule: Schedule, metrics: StepMetrics, seconds: float, stop: StopOnSignal) -> None:
     """Write result.json and say where things are."""
     checkpoint = checkpoints.latest_checkpoint(train_dir)
     best = checkpoints.BestCheckpoint(train_dir)
     result = {
         "global_step": metrics.step,
+        "last_step": schedule.last_step,
+        "own_steps": metrics.own_steps,
         "loss": metrics.loss,
         "seconds": round(seconds, 3),
         "images_per_second": round(metrics.images_per_second(), 3),
@@ -331,6 +422,14 @@ def _finish(train_dir: Path, metrics: StepMetrics, seconds: float, stop: StopOnS
     )  # fmt: skip
     if best.path:
         log.info("Best: accuracy %.4f at step %d, %s.", best.value, best.step, best.path)
+
+
+def _finish_again(train_dir: Path, checkpoint: str, schedule: Schedule) -> None:
+    """Write result.json where a run that had made its last step was cut off before."""
+    if not training_folder.has_ended(train_dir):
+        step = checkpoints.step_of(checkpoint)
+        result = {"global_step": step, "last_step": schedule.last_step, "checkpoint": checkpoint}
+        training_folder.write_json(train_dir / training_folder.RESULT, result)
 
 
 def _log_dir(options: TrainOptions) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,37 @@ def has_ended(folder: Path) -> bool:
     return (folder / RESULT).is_file()
 
 
+def is_complete(folder: Path, options: TrainOptions) -> bool:
+    """Whether the run that ``options`` describe has reached its last step, for tasks that hold no checkpoint."""
+    trained = read_options(folder) if has_ended(folder) else None
+    if trained is None:
+        return False
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    ends = [(run.loop.max_number_of_steps, run.loop.num_epochs) for run in (trained, options)]
+    return ends[0] == ends[1] and result.get("last_step") is not None and result["global_step"] >= result["last_step"]
+
+
+def add_metrics(folder: Path, values: dict[str, Any]) -> None:
+    """Append a line to metrics.jsonl."""
+    with (folder / METRICS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(values) + "\n")
+
+
+def forget_metrics_after(folder: Path, step: int) -> int:
+    """Drop the lines of steps beyond ``step`` from metrics.jsonl, and say how many there were.
+
+    What was measured after a checkpoint is void once training goes on from there: those steps come again.
+    """
+    path = folder / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    kept = [line for line in lines if _step(line) <= step]
+    if len(kept) < len(lines):
+        temporary = path.with_name(f"{path.name}.tmp")
+        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.replace(path)
+    return len(lines) - len(kept)
+
+
 def read_options(folder: Path) -> TrainOptions | None:
     """The options a folder was trained with, or None where it holds no config.yaml (a released checkpoint's, say)."""
     path = folder / CONFIG
@@ -55,3 +87,11 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def _step(line: str) -> float:
+    """The step of a line of metrics.jsonl; infinity for a line that a killed process left unfinished."""
+    try:
+        return float(json.loads(line)["step"])
+    except json.JSONDecodeError:
+        return math.inf

@@ -1,0 +1,245 @@
+"""TensorFlow servers of a cluster's tasks: starting one, waiting for others, and the role of a parameter server.
+
+A parameter server must know when to stop. TensorFlow's own ``server.join()`` never returns; here each training task
+leaves a token in a queue that lives on the server, after its training session has closed, and the server goes when it
+has the token of every task that can still be waited for.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from deployment.cluster import ClusterConfig, ClusterError, Task
+from deployment.devices import DeploymentConfig, session_config
+
+log = logging.getLogger(__name__)
+
+POLL_SECS = 0.5
+_PROBE_TIMEOUT_SECS = 2.0
+_CALL_TIMEOUT_MS = 10_000
+# How long a worker may be out of reach, once the chief is done, before a parameter server leaves without its token.
+_LOST_WORKER_SECS = 10.0
+
+
+class LostTaskError(RuntimeError):
+    """Other tasks of the cluster did not appear, or went away for good; the message names them."""
+
+
+class Interrupted(Exception):
+    """Waiting for other tasks was broken off, because this one is to stop."""
+
+
+def start_server(cluster: ClusterConfig, config: tf.ConfigProto) -> tf.distribute.Server:
+    """Start the TensorFlow server of this task on the port that the cluster gives it.
+
+    Raises:
+      ClusterError: the port is taken. Tried first, since TensorFlow reports it in C++, lines long.
+    """
+    assert cluster.own.job is not None and cluster.own.address is not None
+    _check_port_is_free(cluster.own)
+    return tf.distribute.Server(
+        tf.train.ClusterSpec(cluster.jobs()),
+        job_name=cluster.own.job,
+        task_index=cluster.own.number,
+        protocol="grpc",
+        config=config,
+    )
+
+
+def training_config(cluster: ClusterConfig, deployment: DeploymentConfig) -> tf.ConfigProto:
+    """Session and server options of a task that trains: it sees the parameter servers and itself.
+
+    So no task waits for another worker, be it late or dead. TF_NUM_INTRAOP_THREADS and TF_NUM_INTEROP_THREADS in the
+    environment bound its threads, where several tasks share a machine.
+    """
+    config = session_config(deployment, *_threads_from_environment())
+    if cluster.strategy == "parameter_servers":
+        config.device_filters.extend(["/job:ps", cluster.own.device])
+    return config
+
+
+def parameter_server_config(cluster: ClusterConfig) -> tf.ConfigProto:
+    """Options of a parameter server: no GPU, and no eye for other tasks."""
+    intra_op, inter_op = _threads_from_environment()
+    return tf.ConfigProto(
+        device_count={"GPU": 0},
+        device_filters=[cluster.own.device],
+        intra_op_parallelism_threads=intra_op,
+        inter_op_parallelism_threads=inter_op,
+    )
+
+
+def is_reachable(task: Task) -> bool:
+    """Whether something accepts connections at the task's address; False also where its name does not resolve."""
+    host, port = _host_and_port(task)
+    try:
+        with socket.create_connection((host, port), timeout=_PROBE_TIMEOUT_SECS) as connection:
+            # On one machine a probe of a port where nobody listens can meet itself.
+            return connection.getsockname() != connection.getpeername()
+    except OSError:
+        return False
+
+
+def unreachable(tasks: Iterable[Task]) -> list[str]:
+    """Those of ``tasks`` that have an address and do not answer there, as ``worker 1 (host:port)``."""
+    return [f"{task.name} ({task.address})" for task in tasks if task.address and not is_reachable(task)]
+
+
+def wait_until_none_missing(
+    missing: Callable[[], Sequence[str]],
+    limit_secs: float,
+    is_interrupted: Callable[[], bool] = lambda: False,
+) -> None:
+    """Ask ``missing`` for names again and again until there are none, saying once for whom we wait.
+
+    Args:
+      limit_secs: patience; 0 waits for ever.
+      is_interrupted: asked between two looks.
+
+    Raises:
+      LostTaskError: some are still missing after ``limit_secs``.
+      Interrupted: ``is_interrupted`` said so.
+    """
+    began = time.monotonic()
+    said = False
+    while names := missing():
+        if is_interrupted():
+            raise Interrupted
+        if limit_secs and time.monotonic() - began > limit_secs:
+            raise LostTaskError(f"waited {limit_secs:g} s in vain for {', '.join(names)}")
+        if not said:
+            log.info("Waiting for %s.", ", ".join(names))
+            said = True
+        time.sleep(POLL_SECS)
+
+
+def serve_parameters(cluster: ClusterConfig, wait_secs: float = 0, idle_timeout_secs: float = 0) -> None:
+    """The role of a parameter server: hold variables until every training task is done.
+
+    A worker that cannot be reached once the chief is done is not waited for: nothing that it does can matter any more.
+
+    Args:
+      wait_secs: how long to wait for the chief to appear; 0 waits for ever.
+      idle_timeout_secs: how long the chief may be gone before it is done; 0 waits for ever.
+
+    Raises:
+      ClusterError: the port is taken.
+      LostTaskError: the chief did not appear, or has been gone for too long.
+    """
+    server = start_server(cluster, parameter_server_config(cluster))
+    log.info("Serving parameters at %s until every training task is done.", cluster.own.address)
+    training = {task.number: task for task in cluster.tasks if task.job == "worker"}
+    done: set[int] = set()
+    with tf.Graph().as_default():
+        queue = _done_queue(cluster.own)
+        count, take = queue.size(), queue.dequeue()
+        with tf.Session(server.target, config=parameter_server_config(cluster)) as session:
+
+            def collect() -> bool:
+                """Take the tokens that have come, and say whether the chief's is among all so far."""
+                for _ in range(session.run(count)):
+                    number = int(session.run(take))
+                    if number not in done:
+                        done.add(number)
+                        log.info("%s is done.", training[number].name if number in training else f"Worker {number}")
+                return 0 in done
+
+            chief = training.get(0)
+            if chief:
+                wait_until_none_missing(lambda: [] if collect() else unreachable([chief]), wait_secs)
+            absence = _Absence([chief] if chief else [])
+            while not collect():
+                if idle_timeout_secs and absence.seconds() > idle_timeout_secs:
+                    assert chief is not None
+                    raise LostTaskError(
+                        f"{chief.name} ({chief.address}) has been gone for more than {idle_timeout_secs:g} s "
+                        "(--ps_idle_timeout_secs) without having finished"
+                    )
+                time.sleep(POLL_SECS)
+            others = {number: _Absence([task]) for number, task in training.items()}
+            while late := [number for number in others if number not in done]:
+                for number in late:
+                    if others[number].seconds() > _LOST_WORKER_SECS:
+                        log.warning("%s is gone; not waiting for it.", training[number].name)
+                        done.add(number)
+                time.sleep(POLL_SECS)
+                collect()
+    log.info("Every training task is done.")
+
+
+def report_done(cluster: ClusterConfig, server_target: str) -> None:
+    """Tell every parameter server that this task is done. Call it once the task's training session is closed.
+
+    A server that is not there, or goes while it is told, is passed over.
+    """
+    for task in cluster.tasks:
+        if task.job != "ps" or not task.address or not is_reachable(task):
+            continue
+        config = tf.ConfigProto(
+            device_filters=[cluster.own.device, task.device], operation_timeout_in_ms=_CALL_TIMEOUT_MS
+        )
+        with tf.Graph().as_default():
+            put = _done_queue(task).enqueue([cluster.own.number])
+            try:
+                with tf.Session(server_target, config=config) as session:
+                    session.run(put)
+            except tf.errors.OpError as error:
+                log.warning("%s could not be told that this task is done: %s", task.name, error.message)
+
+
+class _Absence:
+    """For how long tasks have been out of reach; a task without an address never is."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = list(tasks)
+        self._since: float | None = None
+
+    def seconds(self) -> float:
+        if not unreachable(self._tasks):
+            self._since = None
+            return 0.0
+        self._since = self._since or time.monotonic()
+        return time.monotonic() - self._since
+
+
+def _done_queue(server: Task) -> Any:
+    """The queue of task numbers on a parameter server: the same one for every session that makes it."""
+    with tf.device(f"{server.device}/device:CPU:0"):
+        return tf.FIFOQueue(-1, tf.int32, shapes=(), shared_name="done_tasks")
+
+
+def _check_port_is_free(task: Task) -> None:
+    _, port = _host_and_port(task)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # Without it, connections of a process just gone would still hold the port.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("", port))
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise ClusterError(
+                f"Port {port} of this machine is taken: {task.name} is to listen there ({task.address} in TF_CONFIG). "
+                "Is an earlier run still going?"
+            ) from error
+        raise ClusterError(f"{task.name} cannot listen on port {port} ({task.address}): {error.strerror}") from error
+
+
+def _host_and_port(task: Task) -> tuple[str, int]:
+    assert task.address is not None
+    host, _, port = task.address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _threads_from_environment() -> tuple[int, int]:
+    """Threads within an operation, and operations at the same time; 0 where the environment does not say."""
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    intra_op, inter_op = (int(value) if (value := os.environ.get(name, "")).isdigit() else 0 for name in names)
+    return intra_op, inter_op

@@ -1,0 +1,20 @@
+"""Moving averages of variables, as evaluation may want them instead of the variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slim_train.tf_compat import tf, uncached
+
+
+class MovingAverages(tf.train.ExponentialMovingAverage):
+    """TensorFlow's moving averages, made from the variables as they are after the step.
+
+    Where variables live on parameter servers a step reads each of them once, at its start, and TensorFlow's averages
+    would take that copy: the values before the step, sent over the network once more.
+    """
+
+    def apply(self, var_list: Any = None) -> Any:
+        """The op that updates the averages of ``var_list``; run it after the variables' update."""
+        with uncached(var_list):
+            return super().apply(var_list)
