@@ -1,14 +1,14 @@
 """Synchronous data parallelism without parameter servers: every task holds all variables and all-reduces gradients.
 
 Each task runs its own graph in its own session on its own ``tf.distribute.Server``, and TensorFlow's collective ops tie
-the tasks together. What keeps them equal: the chief's values are broadcast before the first step, and whatever a step
-computes from a task's own images (gradients, batch-norm statistics, the loss) is replaced by its mean over the tasks
-before it changes a variable. So after every step all variables are the same everywhere, any task's checkpoint is the
-checkpoint, and all tasks see the same loss and stop at the same step::
+the tasks together. What keeps them equal: the chief's values are broadcast before the first step, and in each step
+whatever comes from a task's own images (gradients, batch-norm statistics, the loss) is replaced by its mean over the
+tasks. So after every step all variables are the same everywhere, a checkpoint of the chief holds what all have learned,
+and all tasks see the same loss and stop at the same step::
 
     group = ReplicaGroup(num_replicas=2, replica_id=task, device=f"/job:worker/task:{task}/device:CPU:0")
-    step = synchronize_step(group, loss, gradients, update_ops, statistics, is_last=...)
-    train_op = optimizer.apply_gradients(step.gradients)
+    step = synchronize_step(group, loss, gradients, update_ops, statistics)
+    train_op = tf.group(optimizer.apply_gradients(step.gradients), *step.update_ops)
     start = group.broadcast(tf.global_variables())
 
 A step of N tasks with B images each equals a step of one task with N * B images, batch norm aside: each task normalizes
@@ -117,8 +117,8 @@ class SynchronizedStep(NamedTuple):
       gradients: (mean gradient, variable), in the order given.
       update_ops: to run with the optimizer's update: they leave the mean statistics in the variables.
       stop_request: scalar float32; feed 1 to ask all tasks to stop after this step.
-      stop: scalar bool, the same on every task: whether this step is the last, because a task asked for it, the loss is
-        not finite, or ``is_last`` said so.
+      stop: scalar bool, the same on every task: whether this step is the last, because a task asked for it or the loss
+        is not finite.
     """
 
     loss: Any
@@ -134,7 +134,6 @@ def synchronize_step(
     gradients: Sequence[tuple[Any, Any]],
     update_ops: Sequence[Any] = (),
     statistics: Sequence[Any] = (),
-    is_last: Any = False,
 ) -> SynchronizedStep:
     """Replace what this task computed in a step by its mean over the tasks.
 
@@ -143,7 +142,6 @@ def synchronize_step(
       gradients: (gradient, variable) of that loss, in the order in which the variables were made.
       update_ops: change ``statistics`` from this task's images.
       statistics: variables that are not trained but follow the images: moving means and variances of batch norm.
-      is_last: scalar bool or tensor, the same on every task: whether training ends after this step.
     """
     stop_request = tf.placeholder_with_default(tf.zeros((), tf.float32), (), name="stop_request")
     with tf.control_dependencies(update_ops):
@@ -155,7 +153,7 @@ def synchronize_step(
     mean_loss, requests = next(means), next(means)
     mean_gradients = list(means)[::-1]
     with tf.device(group.device):
-        stop = tf.reduce_any([requests > 0, ~tf.is_finite(mean_loss), is_last], name="stop")
+        stop = tf.logical_or(requests > 0, ~tf.is_finite(mean_loss), name="stop")
     return SynchronizedStep(
         loss=mean_loss,
         gradients=[(mean, variable) for mean, (_, variable) in zip(mean_gradients, gradients, strict=True)],
@@ -168,15 +166,23 @@ def synchronize_step(
     )
 
 
-def configure(config: tf.ConfigProto, replica_id: int, job_name: str = "worker") -> tf.ConfigProto:
-    """Amend the options of a task's server and session so that its collective ops find those of the other tasks.
+def server_config(base: tf.ConfigProto, job_name: str = "worker") -> tf.ConfigProto:
+    """Options of a task's server: ``base``, with one task to agree with on who is in the group."""
+    config = tf.ConfigProto()
+    config.CopyFrom(base)
+    config.experimental.collective_group_leader = f"/job:{job_name}/replica:0/task:0"
+    return config
 
-    The session sees this task only: its variables are its own, and it waits for nobody until a collective op does.
+
+def session_config(base: tf.ConfigProto, replica_id: int, job_name: str = "worker") -> tf.ConfigProto:
+    """Options of a task's training session: its variables are its own, and only collective ops wait for other tasks.
+
+    Not for the server, all of whose sessions would then be isolated, those of other tasks at the rendezvous too.
     """
+    config = server_config(base, job_name)
     config.isolate_session_state = True
     del config.device_filters[:]
     config.device_filters.append(f"/job:{job_name}/task:{replica_id}")
-    config.experimental.collective_group_leader = f"/job:{job_name}/replica:0/task:0"
     return config
 
 

@@ -62,8 +62,7 @@ class Peers:
 class PeerWatch:
     """A thread that asks the peers for their status and calls ``on_loss`` when one of them is gone.
 
-    A peer is gone when another process answers in its place, or nobody answers for ``patience_secs``. Use it as a
-    context manager; :meth:`stop` ends it earlier, before the peers may leave.
+    A peer is gone when another process answers in its place, or nobody answers for ``patience_secs``.
 
     Args:
       peers: the tasks to watch.
@@ -81,15 +80,11 @@ class PeerWatch:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peer-watch", daemon=True)
 
-    def __enter__(self) -> PeerWatch:
+    def start(self) -> None:
         self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
-        """From now on peers may leave."""
+        """From now on peers may leave. Call it before they can."""
         self._stopped.set()
 
     def find_loss(self, timeout_secs: float) -> str | None:

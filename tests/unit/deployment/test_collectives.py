@@ -73,7 +73,7 @@ def test_after_a_broadcast_every_task_has_the_values_of_the_chief():
             assert np.all(bias == 0)
 
 
-def _step(own_values=(1.0, 3.0), requests=(0, 0), is_last=False):
+def _step(own_values=(1.0, 3.0), requests=(0, 0)):
     """What both tasks compute in a step: the loss and gradient are the task's value, the statistic moves by it."""
 
     def build(group, replica_id):
@@ -88,7 +88,6 @@ def _step(own_values=(1.0, 3.0), requests=(0, 0), is_last=False):
             gradients=[(tf.fill([2], 10 * value), weight), (tf.fill([1], value), bias)],
             update_ops=[statistic.assign_add([value]).op],
             statistics=[statistic],
-            is_last=is_last,
         )
         feeds[step.stop_request] = requests[replica_id]
         assert [variable for _, variable in step.gradients] == [weight, bias]
@@ -131,10 +130,6 @@ def test_a_request_of_one_task_stops_all_after_the_same_step():
 
 def test_a_loss_that_is_not_finite_on_one_task_stops_all():
     assert [stop for *_, stop, _ in _step(own_values=(1.0, float("inf")))] == [True, True]
-
-
-def test_the_last_step_stops_all():
-    assert [stop for *_, stop, _ in _step(is_last=True)] == [True, True]
 
 
 def test_a_replica_outside_of_the_group_is_refused():

@@ -1,3 +1,4 @@
+import contextlib
 import threading
 from concurrent import futures
 
@@ -48,6 +49,14 @@ def _watch(server, losses, patience_secs=1.0):
     return PeerWatch(peers, {"worker 1": b"incarnation 1"}, patience_secs, losses)
 
 
+@contextlib.contextmanager
+def _watching(*args, **kwargs):
+    watch = _watch(*args, **kwargs)
+    watch.start()
+    yield watch
+    watch.stop()
+
+
 def test_a_running_server_gives_its_status_and_a_missing_one_none(server):
     missing = _Server(b"")
     missing.stop()
@@ -57,13 +66,13 @@ def test_a_running_server_gives_its_status_and_a_missing_one_none(server):
 
 def test_peers_that_answer_are_left_in_peace(server):
     losses = _Losses()
-    with _watch(server, losses, patience_secs=0.2):
+    with _watching(server, losses, patience_secs=0.2):
         assert not losses.wait(1)
 
 
 def test_a_peer_that_falls_silent_is_named_with_its_address(server):
     losses = _Losses()
-    with _watch(server, losses):
+    with _watching(server, losses):
         server.stop()
         assert losses.wait()
     assert losses.sentences == [f"worker 1 ({server.address}) no longer answers"]
@@ -73,7 +82,7 @@ def test_another_process_in_the_place_of_a_peer_is_noticed(server):
     server.stop()
     anew = _Server(b"incarnation 2", server.address)
     losses = _Losses()
-    with _watch(anew, losses, patience_secs=3):
+    with _watching(anew, losses, patience_secs=3):
         assert losses.wait()
     anew.stop()
     assert losses.sentences == [f"worker 1 ({server.address}) has been started anew"]
@@ -81,7 +90,7 @@ def test_another_process_in_the_place_of_a_peer_is_noticed(server):
 
 def test_after_stop_peers_may_leave(server):
     losses = _Losses()
-    with _watch(server, losses, patience_secs=0.2) as watch:
+    with _watching(server, losses, patience_secs=0.2) as watch:
         watch.stop()
         server.stop()
         assert not losses.wait(1)
