@@ -19,7 +19,7 @@ PACKAGES = ("slim_train", "datasets", "deployment")
 LAYERS = (
     ("commands", r"slim_train\.cli(\..+)?"),
     ("verbs", r"slim_train\.(train|evaluate|export|retrain|features|serving(\..+)?)"),
-    ("users of the graph", r"slim_train\.(hooks|plan)"),
+    ("users of the graph", r"slim_train\.(all_reduce|hooks|plan)"),
     ("graph", r"slim_train\.(graph|predictor)"),
     ("parts", None),  # all that no other pattern takes
     ("models and data", r"slim_train\.(nets|preprocessing)(\..+)?|(datasets|deployment)(\..+)?"),
