@@ -1,4 +1,9 @@
-"""tf.data input: TFRecord files to batches for training and evaluation."""
+"""tf.data input: TFRecord files to batches for training and evaluation.
+
+What a seed guarantees: the same records in the same files give the same order and the same distortions in every run on
+the same TensorFlow version, however many threads work. Without a seed the order is new each time and batches are taken
+as they get ready, which is a little faster.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from datasets import tfrecords
-from datasets.errors import DataError
 from datasets.spec import DatasetSpec
-from slim_train.errors import RunError
+from slim_train.input_errors import check_labels, explain_input_error
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import tf
 
+__all__ = ["batch_source", "evaluation_batches", "explain_input_error", "training_batches"]
+
 log = logging.getLogger(__name__)
 
-SHUFFLE_BYTES = 256 * 2**20
+# Records are shuffled as they are in the files, encoded: far more of them fit into memory than decoded images.
+_SHUFFLE_BYTES = 256 * 2**20
+_READ_BUFFER_BYTES = 2**20
+_PREFETCHED_BATCHES = 2
 
 
 def training_batches(
@@ -35,39 +44,62 @@ def training_batches(
     shard_index: int = 0,
     num_shards: int = 1,
     shard: bool = False,
-    prefetch: int = 4,
+    prefetch: int = _PREFETCHED_BATCHES,
 ) -> Any:
+    """Batches of distorted images without end, in a new order each epoch.
+
+    The whole data set is shuffled where its records fit into 256 MiB, else the files and as many records as fit. Every
+    epoch holds each record once; a batch may hold the end of one and the beginning of the next.
+
+    Args:
+      dataset: the split to read.
+      batch_size: images in a batch; every batch is full.
+      image_size: height and width of the images, in pixels.
+      channels: 1 or 3; a grey picture becomes 3 equal channels.
+      preprocessing: name of a recipe in slim_train.preprocessing.
+      num_classes: labels must be below it.
+      labels_offset: subtracted from every label.
+      seed: makes order and distortions repeat; None gives others each time.
+      num_readers: files read at the same time.
+      num_preprocessing_threads: threads of this input alone that decode and distort; None lets TensorFlow choose.
+      shard_index: which of ``num_shards`` this reader is; each has its own order.
+      num_shards: how many readers train together.
+      shard: give each reader its own part of the data instead of all of it: whole files where there is one for each,
+        else every ``num_shards``-th record.
+      prefetch: batches kept ready; one for each clone at least.
+
+    Returns:
+      tf.data.Dataset of ``image`` float32 [batch_size, image_size, image_size, channels] and ``label`` int64
+      [batch_size].
+
+    Raises:
+      UsageError: there is no such preprocessing.
+    """
     recipe = get_recipe(preprocessing)
     threads = num_preprocessing_threads or tf.data.AUTOTUNE
-    base_seed = random.randrange(2**31) if seed is None else seed
-    base_seed += shard_index
+    base_seed = random.randrange(2**31) if seed is None else _mix(seed, shard_index)
 
-    files = tf.data.Dataset.from_tensor_slices(list(dataset.files)).shuffle(len(dataset.files), seed=base_seed)
-    records = files.interleave(lambda file: tf.data.TFRecordDataset(file, buffer_size=2**20), cycle_length=num_readers)
-    records = records.shuffle(dataset.num_samples, seed=base_seed).repeat()
+    def decode(index: Any, serialized: Any) -> tuple[Any, Any]:
+        record = _parse(serialized, "image/encoded", "image/class/label")
+        image = recipe.decode_train(
+            record["image/encoded"], image_size, image_size, channels, tf.stack([base_seed, index])
+        )
+        return image, record["image/class/label"]
 
-    def parse(serialized: Any) -> Any:
-        parsed = _parse(serialized, num_classes, labels_offset)
-        return parsed["image/encoded"], parsed["label"]
-
-    def decode(index: Any, example: Any) -> Any:
-        encoded, label = example
-        image = recipe.decode_train(encoded, image_size, image_size, channels, tf.stack([base_seed, index]))
-        return image, label
-
-    def finish(index: Any, batch: Any) -> Any:
+    def finish(index: Any, batch: tuple[Any, Any]) -> dict[str, Any]:
         images, labels = batch
-        return {"image": recipe.batch_train(images, tf.stack([base_seed, index])), "label": labels}
+        return {
+            "image": recipe.train_batch(images, tf.stack([base_seed, index])),
+            "label": check_labels(labels, num_classes, labels_offset),
+        }
 
+    records = _shuffled_records(dataset, base_seed, num_readers, (num_shards, shard_index) if shard else None)
     batches = (
-        records.batch(batch_size, drop_remainder=True)
-        .map(parse)
-        .unbatch()
-        .enumerate()
-        .map(decode, num_parallel_calls=threads)
+        records.enumerate()
+        .map(_plain(decode), num_parallel_calls=threads)
         .batch(batch_size, drop_remainder=True)
         .enumerate()
-        .map(finish)
+        .map(_plain(finish), num_parallel_calls=2)
         .prefetch(prefetch)
     )
     return batches.with_options(_options(num_preprocessing_threads, deterministic=seed is not None))
@@ -84,75 +116,105 @@ def evaluation_batches(
     labels_offset: int = 0,
     num_preprocessing_threads: int | None = None,
 ) -> Any:
+    """Batches that hold every record of the split exactly once, in the order of the files; the last one is padded.
+
+    Arguments and errors as in :func:`training_batches`.
+
+    Returns:
+      tf.data.Dataset of ``image`` float32 [batch_size, image_size, image_size, channels], ``encoded`` string [batch_size]
+      (the images as the records hold them), ``label`` int64 [batch_size], ``filename`` string [batch_size] and ``mask``
+      bool [batch_size]: False where the last batch is padded.
+    """
     recipe = get_recipe(preprocessing)
     threads = num_preprocessing_threads or tf.data.AUTOTUNE
 
-    def parse(serialized: Any) -> Any:
-        parsed = _parse(serialized, num_classes, labels_offset)
-        return {"encoded": parsed["image/encoded"], "label": parsed["label"], "filename": parsed["image/filename"]}
+    def decode(serialized: Any) -> tuple[Any, ...]:
+        record = _parse(serialized, "image/encoded", "image/class/label", "image/filename")
+        image = recipe.decode_eval(record["image/encoded"], image_size, image_size, channels)
+        return image, record["image/encoded"], record["image/class/label"], record["image/filename"]
 
-    def decode(example: Any) -> Any:
-        image = recipe.decode_eval(example["encoded"], image_size, image_size, channels)
-        return {**example, "image": image, "mask": True}
-
-    def pad(batch: Any) -> Any:
-        batch["image"] = recipe.batch_eval(batch["image"])
-
-        def full(values: Any) -> Any:
-            missing = batch_size - tf.shape(values)[0]
-            padded = (
-                tf.pad(values, [[0, missing]] + [[0, 0]] * (values.shape.rank - 1))
-                if values.dtype != tf.string
-                else tf.concat([values, tf.fill([missing], "")], 0)
-            )
-            return tf.ensure_shape(padded, [batch_size, *values.shape[1:]])
-
-        return {name: full(values) for name, values in batch.items()}
+    def finish(images: Any, encoded: Any, labels: Any, filenames: Any) -> dict[str, Any]:
+        batch = {
+            "image": recipe.eval_batch(images),
+            "encoded": encoded,
+            "label": check_labels(labels, num_classes, labels_offset),
+            "filename": filenames,
+            "mask": tf.ones_like(labels, tf.bool),
+        }
+        return {name: _pad(values, batch_size) for name, values in batch.items()}
 
     batches = (
-        tf.data.TFRecordDataset(list(dataset.files))
+        tf.data.TFRecordDataset(list(dataset.files), buffer_size=_READ_BUFFER_BYTES)
+        .map(_plain(decode), num_parallel_calls=threads)
         .batch(batch_size)
-        .map(parse)
-        .unbatch()
-        .map(decode, num_parallel_calls=threads)
-        .batch(batch_size)
-        .map(pad)
-        .prefetch(2)
+        .map(_plain(finish))
+        .prefetch(_PREFETCHED_BATCHES)
     )
     return batches.with_options(_options(num_preprocessing_threads, deterministic=True))
 
 
 def batch_source(batches: Any, num_clones: int) -> Callable[[], dict[str, Any]]:
-    """A function that gives the next batch as tensors: each call in the graph, one for each clone, takes its own."""
-    del num_clones
-    iterator = tf.data.make_initializable_iterator(batches)
+    """A function to call once for each clone: each call adds to the graph a take of the next batch.
+
+    The iterator starts with the session, through the table initializers.
+
+    Args:
+      batches: a tf.data.Dataset of dictionaries.
+      num_clones: how many calls there will be; as many batches more are kept ready, so that all clones start at once.
+    """
+    iterator = tf.data.make_initializable_iterator(batches.prefetch(num_clones) if num_clones > 1 else batches)
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
     return lambda: dict(iterator.get_next())
 
 
-def explain_input_error(error: Exception, dataset: DatasetSpec) -> RunError | None:
-    """The file and byte offset of the record that broke the input; None when ``error`` has another cause."""
-    if isinstance(error, tf.errors.DataLossError):
-        try:
-            for file in dataset.files:
-                for _ in tfrecords.scan_records(file):
-                    pass
-        except DataError as damage:
-            return RunError(str(damage))
-    return None
+def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: tuple[int, int] | None) -> Any:
+    """Serialized records without end: every epoch holds each once, in a new order."""
+    num_files = len(dataset.files)
+    bytes_per_record = sum(Path(file).stat().st_size for file in dataset.files) / max(1, dataset.num_samples)
+    buffer_size = int(min(dataset.num_samples, _SHUFFLE_BYTES / max(1.0, bytes_per_record))) or 1
+
+    files = tf.data.Dataset.from_tensor_slices(list(dataset.files))
+    by_file = shard is not None and num_files >= shard[0]
+    if shard is not None:
+        log.info(
+            "Reader %d of %d takes its own part of the data: %s.",
+            shard[1] + 1,
+            shard[0],
+            f"{len(dataset.files[shard[1] :: shard[0]])} of {num_files} files" if by_file else "by record",
+        )
+    if by_file:
+        files = files.shard(*shard)
+    records = files.shuffle(num_files, seed=seed).interleave(
+        lambda file: tf.data.TFRecordDataset(file, buffer_size=_READ_BUFFER_BYTES),
+        cycle_length=num_readers,
+        num_parallel_calls=num_readers,
+    )
+    if shard is not None and not by_file:
+        records = records.shard(*shard)
+    return records.shuffle(buffer_size, seed=seed).repeat()
 
 
-def _parse(serialized: Any, num_classes: int, labels_offset: int) -> dict[str, Any]:
-    parsed = tf.io.parse_example(serialized, tfrecords.feature_spec())
-    labels = parsed["image/class/label"] - labels_offset
-    ok = tf.reduce_all((labels >= 0) & (labels < num_classes))
-    check = tf.debugging.Assert(ok, ["labels out of range", labels, parsed["image/filename"]])
-    with tf.control_dependencies([check]):
-        parsed["label"] = tf.identity(labels)
-    return parsed
+def _parse(serialized: Any, *keys: str) -> dict[str, Any]:
+    spec = tfrecords.feature_spec()
+    return tf.io.parse_single_example(serialized, {key: spec[key] for key in keys})
 
 
-def _options(threads: int | None, deterministic: bool) -> Any:
+def _mix(seed: int, shard_index: int) -> int:
+    """A seed of its own for each reader; neighbouring seeds and readers do not meet."""
+    return random.Random(f"{seed}/{shard_index}").randrange(2**31)
+
+
+def _pad(values: Any, batch_size: int) -> Any:
+    missing = tf.fill([batch_size - tf.shape(values)[0], *values.shape.as_list()[1:]], tf.zeros([], values.dtype))
+    return tf.ensure_shape(tf.concat([values, missing], axis=0), [batch_size, *values.shape[1:]])
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep AutoGraph from rewriting a function of nothing but TensorFlow operations, which takes most of a second."""
+    return tf.autograph.experimental.do_not_convert(function)
+
+
+def _options(threads: int | None, *, deterministic: bool) -> Any:
     options = tf.data.Options()
     options.deterministic = deterministic
     if threads:

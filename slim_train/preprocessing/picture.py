@@ -27,20 +27,17 @@ class Picture(Protocol):
 
 
 class JpegPicture:
-    """An encoded JPEG. Rows below a crop are not decoded at all, those above and columns beside it only in part.
+    """An encoded JPEG. Rows below a crop are not decoded, rows above and columns beside it only in part.
 
     Args:
       encoded: string scalar.
       channels: 1 or 3; grey pictures become 3 equal channels, colour ones their luminance.
-      fast: trade accuracy (a few of 255 at edges of colour) for speed: chroma samples are repeated instead of
-        interpolated, and the inverse cosine transform rounds more.
+      fast: repeat the chroma samples of a subsampled JPEG instead of interpolating them. Luminance stays as it is.
     """
 
     def __init__(self, encoded: Any, channels: int, fast: bool) -> None:
         self._encoded = encoded
-        self._options: dict[str, Any] = {"channels": channels}
-        if fast:
-            self._options.update(fancy_upscaling=False, dct_method="INTEGER_FAST")
+        self._options = {"channels": channels, "fancy_upscaling": not fast}
         shape = tf.image.extract_jpeg_shape(encoded)
         self.height, self.width = shape[0], shape[1]
 
@@ -67,11 +64,10 @@ class DecodedPicture:
 
 
 def with_picture(encoded: Any, channels: int, use: Callable[[Picture], Any], *, fast: bool) -> Any:
-    """``use(picture)`` for encoded bytes: a JPEG is decoded as far as needed, PNG, BMP and GIF whole."""
+    """``use(picture)`` for encoded bytes: a JPEG is decoded as far as needed, a PNG, BMP or GIF whole."""
 
     def decoded() -> Any:
         image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
-        image.set_shape([None, None, channels])
-        return use(DecodedPicture(image))
+        return use(DecodedPicture(tf.ensure_shape(image, [None, None, channels])))
 
     return tf.cond(tf.io.is_jpeg(encoded), lambda: use(JpegPicture(encoded, channels, fast)), decoded)

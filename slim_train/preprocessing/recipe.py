@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.preprocessing.picture import Picture, with_picture
+from slim_train.preprocessing.picture import DecodedPicture, Picture, with_picture
 from slim_train.tf_compat import tf
 
 
@@ -14,56 +14,63 @@ from slim_train.tf_compat import tf
 class Recipe:
     """How pictures become the input of a net.
 
-    The geometry (crop, resize, flip) is each picture's own, since pictures differ in size; the colours of all pictures
-    of a batch are then changed together, which costs one operation for the batch instead of one for each picture.
+    Cropping and resizing is each picture's own business, since pictures differ in size. Everything after that is done
+    to a whole batch, which costs one operation for the batch instead of one for each picture.
 
     Attributes:
       name: what ``--preprocessing_name`` takes.
       channels: colour channels of the nets it was made for.
-      train_geometry: (picture, height, width, seed) -> [height, width, channels] in 0..255, distorted at random.
-      train_colours: (images [batch, height, width, channels] in 0..255, seed) -> float32 as the net takes it.
-      eval_geometry: (picture, height, width) -> [height, width, channels] in 0..255.
-      eval_colours: images [batch, height, width, channels] in 0..255 -> float32 as the net takes it.
+      train_picture: (picture, height, width, seed) -> [height, width, channels] in 0..255, cropped at random.
+      train_batch: (images [batch, height, width, channels] in 0..255, seed) -> float32 as the net takes it, distorted.
+      eval_picture: (picture, height, width) -> [height, width, channels] in 0..255.
+      eval_batch: images [batch, height, width, channels] in 0..255 -> float32 as the net takes it.
+      float_range: the largest value of a decoded float32 image, as research/slim takes them.
     """
 
     name: str
     channels: int
-    train_geometry: Callable[[Picture, int, int, Any], Any]
-    train_colours: Callable[[Any, Any], Any]
-    eval_geometry: Callable[[Picture, int, int], Any]
-    eval_colours: Callable[[Any], Any]
+    train_picture: Callable[[Picture, int, int, Any], Any]
+    train_batch: Callable[[Any, Any], Any]
+    eval_picture: Callable[[Picture, int, int], Any]
+    eval_batch: Callable[[Any], Any]
+    float_range: float = 255.0
 
     def decode_train(self, encoded: Any, height: int, width: int, channels: int, seed: Any) -> Any:
-        """Decode and distort one picture; :meth:`batch_train` finishes a batch of them.
+        """Decode, crop and resize one picture for training; ``train_batch`` does the rest.
 
         Args:
           encoded: string scalar, the bytes of a JPEG, PNG, BMP or GIF. Of a JPEG only the crop is decoded.
           height: of the result, in pixels.
           width: of the result, in pixels.
           channels: 1 or 3; a grey picture becomes 3 equal channels.
-          seed: integer [2]; the same seed gives the same distortion.
+          seed: integer [2]; the same seed gives the same crop.
 
         Returns:
-          [height, width, channels], uint8 or float32, in 0..255.
+          float32 [height, width, channels] in 0..255.
         """
 
-        def geometry(picture: Picture) -> Any:
-            return self.train_geometry(picture, height, width, seed)
+        def prepare(picture: Picture) -> Any:
+            return self.train_picture(picture, height, width, seed)
 
-        return tf.ensure_shape(with_picture(encoded, channels, geometry, fast=True), [height, width, channels])
-
-    def batch_train(self, images: Any, seed: Any) -> Any:
-        """Distort and scale the colours of a batch of :meth:`decode_train`: float32, same shape, as the net takes it."""
-        return self.train_colours(images, seed)
+        return tf.ensure_shape(with_picture(encoded, channels, prepare, fast=True), [height, width, channels])
 
     def decode_eval(self, encoded: Any, height: int, width: int, channels: int) -> Any:
-        """Decode one picture as for evaluation, without chance; arguments and result as :meth:`decode_train`."""
+        """As :meth:`decode_train` for evaluation, without chance; ``eval_batch`` does the rest."""
 
-        def geometry(picture: Picture) -> Any:
-            return self.eval_geometry(picture, height, width)
+        def prepare(picture: Picture) -> Any:
+            return self.eval_picture(picture, height, width)
 
-        return tf.ensure_shape(with_picture(encoded, channels, geometry, fast=False), [height, width, channels])
+        return tf.ensure_shape(with_picture(encoded, channels, prepare, fast=False), [height, width, channels])
 
-    def batch_eval(self, images: Any) -> Any:
-        """Scale the colours of a batch of :meth:`decode_eval`: float32, same shape, as the net takes it."""
-        return self.eval_colours(images)
+    def preprocess(self, image: Any, height: int, width: int, *, is_training: bool) -> Any:
+        """A decoded image [any height, any width, channels], uint8 or float32, as the net takes it in float32."""
+        if image.dtype.is_floating:
+            image = tf.cast(image, tf.float32) * (255.0 / self.float_range)
+        picture = DecodedPicture(image)
+        shape = [height, width, image.shape[-1]]
+        if not is_training:
+            prepared = self.eval_picture(picture, height, width)
+            return self.eval_batch(tf.ensure_shape(prepared, shape)[tf.newaxis])[0]
+        seeds = tf.random.uniform([2, 2], maxval=tf.int64.max, dtype=tf.int64)
+        prepared = self.train_picture(picture, height, width, seeds[0])
+        return self.train_batch(tf.ensure_shape(prepared, shape)[tf.newaxis], seeds[1])[0]
