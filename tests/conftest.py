@@ -1,10 +1,12 @@
-"""Data that is not part of the project: tests that ask for it are skipped where it is absent."""
+"""Logging given back after each test, and data that is not part of the project: without it tests are skipped."""
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +48,13 @@ def reference_nets() -> dict[str, Any]:
     if not path.is_file():
         pytest.skip(f"no reference numbers: SLIM_TRAIN_REFERENCE is not set and there is no {path}")
     return json.loads(path.read_text())
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Commands set up logging for a whole process; a test process runs many of them."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.setLevel(level)
+    root.handlers[:] = handlers

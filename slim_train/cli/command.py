@@ -25,6 +25,8 @@ OptionsT = TypeVar("OptionsT")
 
 _LOG_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+_OLD_LOGGING_FLAGS = ("alsologtostderr", "logtostderr")
+
 
 @dataclasses.dataclass(frozen=True)
 class Command(Generic[OptionsT]):
@@ -60,6 +62,10 @@ class Command(Generic[OptionsT]):
             return self._fail(error, 1)
         except KeyboardInterrupt:
             return self._fail("stopped by Ctrl-C", 130)
+        except BrokenPipeError:
+            # Who reads our output has had enough, as in `... | head`. Python would complain once more at its exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
 
     def _main(self, argv: Sequence[str] | None) -> int:
         # Only now that these packages are known to be ours.
@@ -103,6 +109,8 @@ class Command(Generic[OptionsT]):
         flags.DEFINE_enum("verbosity", "info", list(_LOG_LEVELS), "How much to log.", flag_values=values)
         flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
         flags.DEFINE_boolean("version", False, "Show the version.", flag_values=values)
+        for name in _OLD_LOGGING_FLAGS:
+            flags.DEFINE_boolean(name, False, "For old command lines: logs go to stderr anyway.", flag_values=values)
         try:
             positional = values(list(argv))[1:]
         except flags.Error as error:

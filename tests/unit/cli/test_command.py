@@ -47,6 +47,10 @@ def test_the_command_line_wins_over_the_configuration_file(tmp_path):
     assert _options(f"--config={tmp_path / 'c.yaml'}", "--layers=2") == _Paint("green", 2)
 
 
+def test_logging_flags_of_old_command_lines_are_accepted():
+    assert _options("--alsologtostderr", "--layers=2").layers == 2
+
+
 def test_an_empty_value_of_an_optional_flag_means_none():
     assert _options("--wall=").wall is None
 
@@ -124,3 +128,10 @@ def test_help_answers_without_tensorflow(module):
         "assert 'tensorflow' not in sys.modules; sys.exit(code)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_fault():
+    command = f"{sys.executable} -m slim_train.cli.train_image_classifier --help | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Train or fine-tune")
+    assert done.stderr == ""
