@@ -12,6 +12,7 @@ COMMANDS = (
     "train_image_classifier",
     "eval_image_classifier",
     "launch_cluster",
+    "render_tfjob",
 )
 
 REQUIRED = (
@@ -36,7 +37,14 @@ EXTRAS = {
     "serve": ("fastapi>=0.110", "python-multipart>=0.0.9", "uvicorn>=0.29"),
     "spark": ("pandas>=2.1", "pyarrow>=15.0", "pyspark>=3.5"),
     # Linters are held to one release: a newer one may find fault with code that has not changed.
-    "dev": ("mypy~=2.4.0", "pytest>=8.0", "pytest-xdist>=3.5", "ruff~=0.17.0", "types-PyYAML"),
+    "dev": (
+        "kubeflow-training>=1.9",
+        "mypy~=2.4.0",
+        "pytest>=8.0",
+        "pytest-xdist>=3.5",
+        "ruff~=0.17.0",
+        "types-PyYAML",
+    ),
 }
 
 
@@ -74,6 +82,6 @@ setup(
     # Named although it is the default: an editable install then puts this folder on the path, so that new modules,
     # type checkers and editors need nothing more.
     package_dir={"": "."},
-    package_data={"slim_train": ["py.typed"]},
+    package_data={"slim_train": ["py.typed"], "deployment.kubernetes": ["tfjob.yaml"]},
     entry_points={"console_scripts": [f"{name} = slim_train.cli.{name}:main" for name in COMMANDS]},
 )
