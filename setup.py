@@ -82,6 +82,10 @@ setup(
     # Named although it is the default: an editable install then puts this folder on the path, so that new modules,
     # type checkers and editors need nothing more.
     package_dir={"": "."},
-    package_data={"slim_train": ["py.typed"], "deployment.kubernetes": ["tfjob.yaml"]},
+    package_data={
+        "slim_train": ["py.typed"],
+        "deployment.kubernetes": ["tfjob.yaml"],
+        "deployment.slurm": ["train.sbatch"],
+    },
     entry_points={"console_scripts": [f"{name} = slim_train.cli.{name}:main" for name in COMMANDS]},
 )
