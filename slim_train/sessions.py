@@ -126,6 +126,8 @@ class SynchronousSteps(tf.train.SessionRunHook):
     def __init__(self, optimizer: Any, is_chief: bool, spare_tokens: int) -> None:
         self._is_chief = is_chief
         self._start = [optimizer.chief_init_op if is_chief else optimizer.local_step_init_op]
+        # The session creator has asked already; TensorFlow complains of what nobody runs.
+        optimizer.ready_for_local_init_op.mark_used()
         if is_chief:
             runner = optimizer.get_chief_queue_runner()
             nothing = tf.no_op()
@@ -182,6 +184,7 @@ class SessionCreator(tf.train.SessionCreator):
         self._config, self._master, self._phase = config, master, phase
         self._wait_secs, self._is_interrupted = wait_secs, is_interrupted
         self._missing = phase.missing() if phase else None
+        self._sessions_made = 0
 
     def create_session(self) -> Any:
         """A session whose variables are ready.
@@ -193,22 +196,29 @@ class SessionCreator(tf.train.SessionCreator):
         self._scaffold.finalize()
         if self._phase is None:
             return self._prepare()
+        if self._sessions_made:
+            log.warning("Lost a parameter server, or the connection to it: going on when it is back.")
         parameter_servers = [task for task in self._cluster.tasks if task.job == "ps"]
         self._wait(lambda: servers.unreachable(parameter_servers))
-        if self._cluster.role != "chief":
-            return self._join_when_ready()
+        session = self._lead(self._phase) if self._cluster.role == "chief" else self._join_when_ready()
+        self._sessions_made += 1
+        return session
+
+    def _lead(self, phase: JobPhase) -> Any:
         session = self._join()
         if session is not None:
             log.info("The job is under way on the parameter servers: joining it.")
             return session
         with tf.Session(self._master, config=self._config) as preparing:
-            preparing.run(self._phase.prepare)
+            preparing.run(phase.prepare)
         session = self._prepare()
-        session.run(self._phase.train)
+        session.run(phase.train)
         return session
 
     def _prepare(self) -> Any:
-        checkpoints.repair_state(self._train_dir)
+        checkpoint = checkpoints.repair_state(self._train_dir)
+        if self._sessions_made:
+            log.info("Restoring %s.", checkpoint)
         manager = tf.train.SessionManager(
             local_init_op=self._scaffold.local_init_op,
             ready_op=self._scaffold.ready_op,

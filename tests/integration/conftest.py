@@ -157,7 +157,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def make_cluster(shapes_dir: Path, tmp_path: Path) -> Iterator[Callable[..., LocalCluster]]:
-    """``make_cluster("--batch_size=8", ps=1, worker=2)``: a cluster that trains lenet on the shapes; ended with the test."""
+    """``make_cluster("--seed=1", ps=1, worker=2)``: a cluster that trains lenet on the shapes, ended with the test."""
     clusters = []
 
     def make(*flags: str, **sizes: int) -> LocalCluster:

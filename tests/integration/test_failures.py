@@ -1,0 +1,88 @@
+"""Jobs that survive failures: real processes on loopback, killed and started again."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+
+import pytest
+
+from slim_train import checkpoints
+
+
+def _steps(cluster):
+    return [line["step"] for line in cluster.metrics()]
+
+
+def test_a_parameter_server_that_dies_and_comes_back_costs_no_more_than_the_steps_since_the_checkpoint(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=500", "--save_interval_secs=1", ps=1, chief=1, worker=1)
+    cluster.start_all()
+    cluster.wait_for_log("worker 0", "step ")
+    cluster.wait_for_step(100)
+    cluster.kill("ps 0")
+    cluster.start("ps 0")
+    assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
+
+    assert 500 <= cluster.result()["global_step"] <= 501
+    restored = int(re.search(r"Restoring .*model.ckpt-(\d+)", cluster.log("chief 0")).group(1))
+    assert 0 < restored < 500
+    for task in ("chief 0", "worker 0"):
+        assert "Lost a parameter server" in cluster.log(task)
+    assert _steps(cluster) == sorted(set(_steps(cluster)))
+
+
+@pytest.mark.slow
+def test_a_worker_and_a_chief_that_are_killed_join_again_at_the_current_step(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=2500", "--save_interval_secs=600", ps=1, chief=1, worker=1)
+    cluster.start_all()
+    cluster.wait_for_log("worker 0", "step ")
+    cluster.kill("worker 0")
+    step = _steps(cluster)[-1]
+    cluster.wait_for_step(step + 50)
+    cluster.start("worker 0")
+    cluster.wait_for_log("worker 0", "step ", times=2)
+    cluster.kill("chief 0")
+    cluster.start("chief 0")
+    cluster.wait_for_log("chief 0", "joining it")
+    assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
+    assert 2500 <= cluster.result()["global_step"] <= 2501
+    assert _steps(cluster) == sorted(set(_steps(cluster)))
+
+
+@pytest.mark.slow
+def test_sigterm_lets_a_worker_leave_and_makes_the_chief_end_the_job_with_a_checkpoint(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=100000", ps=2, worker=3)
+    cluster.start_all()
+    for worker in ("worker 1", "worker 2"):
+        cluster.wait_for_log(worker, "step ")
+    cluster.signal("worker 1", signal.SIGTERM)
+    assert cluster.exit_codes("worker 1") == {"worker 1": 0}
+    cluster.wait_for_step(_steps(cluster)[-1] + 50)
+    cluster.signal("worker 0", signal.SIGTERM)
+    assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
+    assert cluster.result()["stopped_by"] == "SIGTERM"
+    latest = checkpoints.latest_checkpoint(cluster.train_dir)
+    assert checkpoints.step_of(latest) >= cluster.result()["global_step"]
+    assert "The chief has ended the job" in cluster.log("worker 2")
+
+
+def test_a_port_that_is_taken_is_named_in_one_line(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=1", ps=1, worker=1)
+    host, port = cluster.addresses["ps"][0].split(":")
+    with socket.create_server((host, int(port))):
+        cluster.start("ps 0")
+        assert cluster.exit_codes() == {"ps 0": 2}
+    last = cluster.log("ps 0").splitlines()[-1]
+    assert last.startswith("train_image_classifier: error: ")
+    assert port in last
+    assert "Traceback" not in cluster.log("ps 0")
+
+
+def test_a_worker_whose_parameter_server_never_comes_names_it(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=1", "--cluster_wait_secs=1", ps=1, worker=1)
+    cluster.start("worker 0")
+    assert cluster.exit_codes() == {"worker 0": 1}
+    last = cluster.log("worker 0").splitlines()[-1]
+    assert "waited 1 s in vain for ps 0" in last
+    assert cluster.addresses["ps"][0] in last
