@@ -44,8 +44,16 @@ class LocalCluster:
 
     @property
     def task_counts(self) -> dict[str, int]:
-        """Tasks of each type that has an address, in the order in which they start."""
-        counts = {"ps": self.num_ps, "chief": int(self.has_chief), "worker": self.num_workers}
+        """Tasks of each type, in the order in which they start.
+
+        An evaluator is listed with the others, as Kubeflow lists it, so that the chief knows of it.
+        """
+        counts = {
+            "ps": self.num_ps,
+            "chief": int(self.has_chief),
+            "worker": self.num_workers,
+            "evaluator": int(self.has_evaluator),
+        }
         return {task_type: count for task_type, count in counts.items() if count}
 
 
@@ -76,14 +84,12 @@ def cluster_roles(cluster: LocalCluster, addresses: Sequence[str]) -> list[Role]
     """
     remaining = iter(addresses)
     spec = {task_type: [next(remaining) for _ in range(count)] for task_type, count in cluster.task_counts.items()}
-    tasks = [(task_type, index) for task_type in spec for index in range(len(spec[task_type]))]
-    if cluster.has_evaluator:
-        tasks.append(("evaluator", 0))
-    tf_configs = [json.dumps({"cluster": spec, "task": {"type": name, "index": index}}) for name, index in tasks]
-    return [_role(cluster, parse_tf_config(tf_config), tf_config) for tf_config in tf_configs]
+    tasks = [{"type": task_type, "index": index} for task_type in spec for index in range(len(spec[task_type]))]
+    return [_role(cluster, json.dumps({"cluster": spec, "task": task})) for task in tasks]
 
 
-def _role(cluster: LocalCluster, config: ClusterConfig, tf_config: str) -> Role:
+def _role(cluster: LocalCluster, tf_config: str) -> Role:
+    config = parse_tf_config(tf_config)
     environment = {
         "TF_CONFIG": tf_config,
         **_thread_share(cluster, config),

@@ -124,7 +124,7 @@ def test_each_role_gets_its_tf_config(launcher):
     assert set(texts) == {"ps0", "ps1", "chief0", "worker0", "worker1", "evaluator0"}
     [cluster] = {json.dumps(json.loads(text)["cluster"], sort_keys=True) for text in texts.values()}
     addresses = [address for of_type in json.loads(cluster).values() for address in of_type]
-    assert len(set(addresses)) == 5
+    assert len(set(addresses)) == 6
     assert all(re.fullmatch(r"127\.0\.0\.1:\d+", address) for address in addresses)
     roles = {name: parse_tf_config(text).role for name, text in texts.items()}
     assert roles == {

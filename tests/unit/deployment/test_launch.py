@@ -20,7 +20,7 @@ def _environments(name, **cluster):
 
 def test_roles_have_the_shape_of_a_kubeflow_job():
     roles = _roles(num_ps=1, num_workers=2, has_chief=True, has_evaluator=True)
-    cluster = {"ps": ADDRESSES[:1], "chief": ADDRESSES[1:2], "worker": ADDRESSES[2:4]}
+    cluster = {"ps": ADDRESSES[:1], "chief": ADDRESSES[1:2], "worker": ADDRESSES[2:4], "evaluator": ADDRESSES[4:5]}
     assert {role.name: json.loads(role.environment["TF_CONFIG"]) for role in roles} == {
         "ps 0": {"cluster": cluster, "task": {"type": "ps", "index": 0}},
         "chief": {"cluster": cluster, "task": {"type": "chief", "index": 0}},
