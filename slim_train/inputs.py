@@ -121,9 +121,9 @@ def evaluation_batches(
     Arguments and errors as in :func:`training_batches`.
 
     Returns:
-      tf.data.Dataset of ``image`` float32 [batch_size, image_size, image_size, channels], ``encoded`` string [batch_size]
-      (the images as the records hold them), ``label`` int64 [batch_size], ``filename`` string [batch_size] and ``mask``
-      bool [batch_size]: False where the last batch is padded.
+      tf.data.Dataset of ``image`` float32 [batch_size, image_size, image_size, channels], ``encoded`` string
+      [batch_size] (the images as the records hold them), ``label`` int64 [batch_size], ``filename`` string [batch_size]
+      and ``mask`` bool [batch_size]: False where the last batch is padded.
     """
     recipe = get_recipe(preprocessing)
     threads = num_preprocessing_threads or tf.data.AUTOTUNE
@@ -205,7 +205,7 @@ def _mix(seed: int, shard_index: int) -> int:
 
 
 def _pad(values: Any, batch_size: int) -> Any:
-    missing = tf.fill([batch_size - tf.shape(values)[0], *values.shape.as_list()[1:]], tf.zeros([], values.dtype))
+    missing = tf.fill([batch_size - tf.shape(values)[0], *values.shape[1:].as_list()], tf.zeros([], values.dtype))
     return tf.ensure_shape(tf.concat([values, missing], axis=0), [batch_size, *values.shape[1:]])
 
 

@@ -20,8 +20,9 @@ def fused(function: Callable[..., Any]) -> Any:
 
 def resize(image: Any, height: int, width: int) -> Any:
     """Bilinear, on research/slim's sampling grid (the first pixel's corner, not its centre, is the origin): float32."""
-    size = tf.stack([height, width])
-    return tf.raw_ops.ResizeBilinear(images=image[tf.newaxis], size=size, half_pixel_centers=False)[0]
+    # TensorFlow has vector instructions for float32 only: converting first is faster up to about 600 x 600 pixels.
+    images = tf.cast(image, tf.float32)[tf.newaxis]
+    return tf.raw_ops.ResizeBilinear(images=images, size=tf.stack([height, width]), half_pixel_centers=False)[0]
 
 
 def central_window(picture: Picture, fraction: float) -> Any:

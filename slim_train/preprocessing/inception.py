@@ -71,7 +71,7 @@ def _train_batch(images: Any, seed: Any) -> Any:
 
 @distort.fused
 def _distort(images: Any, flip: Any, brightness: Any, saturation: Any) -> Any:
-    images = distort.flip(images, flip) / 255.0 + brightness
+    images = images * (1.0 / 255.0) + brightness
     if images.shape[-1] == 3:
         images = distort.adjust_saturation(images, saturation)
-    return 2.0 * tf.clip_by_value(images, 0.0, 1.0) - 1.0
+    return distort.flip(2.0 * tf.clip_by_value(images, 0.0, 1.0) - 1.0, flip)
