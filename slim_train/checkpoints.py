@@ -6,6 +6,7 @@ Variable names are TF-Slim's, so a released TF-Slim checkpoint restores into our
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import logging
 import re
@@ -21,6 +22,7 @@ from slim_train.tf_compat import tf
 log = logging.getLogger(__name__)
 
 PREFIX = "model.ckpt"
+BEST = "best"
 _SHARD = re.compile(r"\.data-\d{5}-of-(\d{5})$")
 
 
@@ -41,14 +43,18 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     a checkpoint whose writing was cut short.
     """
     state = _state(folder)
-    if state is None:
-        return None
-    for name in dict.fromkeys([Path(state.model_checkpoint_path).name, *_saved_names(folder)]):
+    listed = [Path(state.model_checkpoint_path).name] if state else []
+    for name in dict.fromkeys([*listed, *_saved_names(folder)]):
         prefix = str(Path(folder) / name)
         if is_complete(prefix):
             return prefix
         log.warning("Passing over %s: its writing was cut short or its files are gone.", prefix)
     return None
+
+
+def newest_checkpoint(folder: str | Path) -> str | None:
+    """The latest checkpoint of a training folder, or the only one, of any name, in another folder; None without."""
+    return latest_checkpoint(folder) or _only_checkpoint(Path(folder))
 
 
 def repair_state(folder: str | Path) -> str | None:
@@ -62,7 +68,8 @@ def repair_state(folder: str | Path) -> str | None:
         if state is not None:
             (Path(folder) / "checkpoint").unlink()
         return None
-    if Path(state.model_checkpoint_path).name != Path(newest).name:
+    # A file that was written elsewhere may name the checkpoint of another folder.
+    if state is None or Path(state.model_checkpoint_path).absolute() != Path(newest).absolute():
         complete = [Path(prefix).name for prefix in saved_checkpoints(folder)]
         tf.train.update_checkpoint_state(str(folder), Path(newest).name, complete)
     return newest
@@ -84,7 +91,7 @@ def resolve_checkpoint(path: str) -> str:
     """
     given = Path(path)
     if given.is_dir():
-        found = latest_checkpoint(given) or _only_checkpoint(given)
+        found = newest_checkpoint(given)
         if found is None:
             raise UsageError(f"--checkpoint_path: the folder {path} holds no checkpoint (no .index file).")
         return found
@@ -171,6 +178,27 @@ def plan_restore(
     return RestorePlan(checkpoint, restored, tuple(excluded), tuple(missing))
 
 
+def check_resume(checkpoint: str, variables: Iterable[Any]) -> None:
+    """Check that a run can go on from ``checkpoint``: that it holds all ``variables`` in their shapes.
+
+    TensorFlow itself would take a value of another shape without a word.
+
+    Raises:
+      UsageError: it does not; the message names the variable and what was probably changed.
+    """
+    stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    for variable in variables:
+        name = variable.op.name
+        if list(stored.get(name, ())) == variable.shape.as_list() and name in stored:
+            continue
+        held = f"holds {name} in shape {list(stored[name])}" if name in stored else f"does not hold {name}"
+        wanted = f", not {variable.shape.as_list()}" if name in stored else ""
+        raise UsageError(
+            f"Cannot resume: {checkpoint} {held}{wanted}. It was trained with another --model_name, --num_classes, "
+            "--optimizer or --moving_average_decay. Use those again, or another --train_dir, or --restart."
+        )
+
+
 class BestCheckpoint:
     """Keeps a copy of the best checkpoint in ``<train_dir>/best``, its value beside it in ``best.json``.
 
@@ -178,17 +206,22 @@ class BestCheckpoint:
     """
 
     def __init__(self, train_dir: str | Path) -> None:
-        self.folder = Path(train_dir) / "best"
+        self.folder = Path(train_dir) / BEST
         self._record = self.folder / "best.json"
         self.value, self.step = float("-inf"), -1
+        self._name = ""
         if self._record.is_file():
-            stored = json.loads(self._record.read_text(encoding="utf-8"))
-            self.value, self.step = float(stored["value"]), int(stored["step"])
+            try:
+                stored = json.loads(self._record.read_text(encoding="utf-8"))
+                self.value, self.step = float(stored["value"]), int(stored["step"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise UsageError(f"{self._record} is broken ({error}): delete {self.folder} to go on.") from error
+            self._name = stored.get("checkpoint", f"{PREFIX}-{self.step}")
 
     @property
     def path(self) -> str | None:
         """The prefix of the best checkpoint, or None while there is none."""
-        return latest_checkpoint(self.folder) if self.step >= 0 else None
+        return str(self.folder / self._name) if self._name else None
 
     def offer(self, checkpoint: str, value: float, step: int, metric: str = "accuracy") -> bool:
         """Keep ``checkpoint`` if ``value`` is higher than the best so far; says whether it was."""
@@ -200,26 +233,27 @@ class BestCheckpoint:
             temporary = self.folder / f"{file.name}.tmp"
             shutil.copyfile(file, temporary)
             temporary.replace(self.folder / file.name)
-        tf.train.update_checkpoint_state(str(self.folder), name, [name])
+        # With this file the new best is the best: what a kill leaves before or after it is whole.
+        record = {"metric": metric, "value": value, "step": step, "checkpoint": name}
         temporary = self.folder / "best.json.tmp"
-        temporary.write_text(json.dumps({"metric": metric, "value": value, "step": step}) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
         temporary.replace(self._record)
+        tf.train.update_checkpoint_state(str(self.folder), name, [name])
         for file in self.folder.glob(f"{PREFIX}-*"):
             if not file.name.startswith(f"{name}."):
                 file.unlink()
-        self.value, self.step = value, step
+        self.value, self.step, self._name = value, step, name
         return True
 
 
 def set_aside(train_dir: str | Path) -> Path | None:
     """Move the checkpoints and logs of a training folder into a new ``previous-<n>`` below it, for a fresh start."""
     folder = Path(train_dir)
-    patterns = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", "metrics.jsonl", "best", "graph.pbtxt")
+    patterns = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", "metrics.jsonl", BEST, "graph.pbtxt")
     old = [path for pattern in patterns for path in folder.glob(pattern)]
     if not old:
         return None
-    number = 1 + sum(1 for _ in folder.glob("previous-*"))
-    aside = folder / f"previous-{number}"
+    aside = next(path for number in itertools.count(1) if not (path := folder / f"previous-{number}").exists())
     aside.mkdir()
     for path in old:
         path.rename(aside / path.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import os
 import types
 import typing
@@ -40,6 +41,8 @@ class OptionInfo:
         """What is wrong with ``value``, or None."""
         if value is None:
             return None
+        if isinstance(value, float) and not math.isfinite(value):
+            return "must be a finite number"
         if self.choices and value not in self.choices:
             near = nearest(str(value), map(str, self.choices), count=1)
             guess = f"; did you mean {near[0]}?" if near else ""
@@ -158,6 +161,9 @@ def _typed(value: Any, spec: FlagSpec, where: str) -> Any:
         # YAML 1.1 reads 1e-4 as text: it wants 1.0e-4. People write 1e-4.
         with contextlib.suppress(ValueError):
             value = float(value)
+    if isinstance(value, bool) and str(value).lower() in spec.info.choices:
+        # YAML reads an unquoted true as a boolean; the flag takes the word.
+        value = str(value).lower()
     if spec.type is str and isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = ",".join(value)
     if type(value) is not spec.type:

@@ -87,6 +87,11 @@ class Evaluator:
             metrics.update(batch["label"], logits)
             if visit is not None:
                 visit(batch, logits)
+        if self._max_batches is None and metrics.images != self.dataset.num_samples:
+            raise RunError(
+                f"The {self.dataset.split_name} split holds {metrics.images:,} images, and {self.dataset.dataset_dir}/"
+                f"info.json says {self.dataset.num_samples:,}: records are missing. Convert the data anew."
+            )
         return metrics
 
     def close(self) -> None:
@@ -136,7 +141,13 @@ def run(options: EvalOptions) -> None:
       RunError: there is no checkpoint to evaluate.
       UsageError: the data set or the net does not fit.
     """
-    folder, options = _with_training_options(options)
+    folder = _folder(options)
+    if options.eval_interval_secs:
+        _wait_for_training(folder, options)
+    first = _checkpoint(options)
+    if first is None and not options.eval_interval_secs:
+        raise RunError(f"There is no checkpoint in {options.checkpoint_path}.")
+    options = _with_training_options(options, folder)
     if options.dataset_dir is None:
         raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
     dataset = get_dataset(options.dataset_name, options.dataset_split_name, options.dataset_dir)
@@ -149,10 +160,8 @@ def run(options: EvalOptions) -> None:
         channels=options.eval_image_channels,
         preprocessing_name=options.preprocessing_name,
     )
+    training_folder.check_labels(folder, dataset.labels)
     eval_dir = Path(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
-    first = _checkpoint(options)
-    if first is None and not options.eval_interval_secs:
-        raise RunError(f"There is no checkpoint in {options.checkpoint_path}.")
     evaluator = Evaluator(
         dataset,
         model,
@@ -186,18 +195,38 @@ def evaluate_to_folder(
 
 def class_names(dataset: DatasetSpec, model: ModelSpec) -> list[str]:
     """One name for each logit: the data set's labels from the offset on, numbers for classes beyond them."""
-    names = list(dataset.labels[model.labels_offset :])
+    names = ["background"] * -model.labels_offset + list(dataset.labels[max(0, model.labels_offset) :])
     return names + [str(index) for index in range(len(names), model.num_classes)]
 
 
-def _with_training_options(options: EvalOptions) -> tuple[Path, EvalOptions]:
-    """The training folder, and the options with what was not given taken from its config.yaml."""
+def _folder(options: EvalOptions) -> Path:
+    """The training folder: where the checkpoint lies, or above that for the best one."""
     path = Path(options.checkpoint_path)
-    folder = path if path.is_dir() else path.parent
-    # best/ lies below the training folder.
-    trained = training_folder.read_options(folder) or training_folder.read_options(folder.parent)
+    folder = path if path.is_dir() or options.eval_interval_secs else path.parent
+    return (
+        folder.parent if folder.name == checkpoints.BEST and not (folder / training_folder.CONFIG).exists() else folder
+    )
+
+
+def _wait_for_training(folder: Path, options: EvalOptions) -> None:
+    """Wait until a training that is to be followed has begun: its config.yaml says what to evaluate."""
+    if folder.is_file() or (not folder.is_dir() and checkpoints.is_complete(str(folder))):
+        raise UsageError(
+            f"--eval_interval_secs follows a training folder, and --checkpoint_path={folder} is one checkpoint."
+        )
+    if not (folder / training_folder.CONFIG).is_file() and checkpoints.latest_checkpoint(folder) is None:
+        log.info("Waiting for a training to begin in %s.", folder)
+    while not (folder / training_folder.CONFIG).is_file() and checkpoints.latest_checkpoint(folder) is None:
+        time.sleep(options.eval_interval_secs)
+
+
+def _with_training_options(options: EvalOptions, folder: Path) -> EvalOptions:
+    """The options with what was not given taken from the training folder's config.yaml."""
+    channels = 1 if options.use_grayscale else options.eval_image_channels
+    options = dataclasses.replace(options, eval_image_channels=channels)
+    trained = training_folder.read_options(folder)
     if trained is None:
-        return folder, options
+        return options
     defaults = {
         "dataset_dir": trained.data.dataset_dir,
         "labels_offset": trained.data.labels_offset,
@@ -208,14 +237,15 @@ def _with_training_options(options: EvalOptions) -> tuple[Path, EvalOptions]:
         "eval_image_channels": trained.model.train_image_channels,
     }
     given = {name: getattr(options, name) for name in defaults if getattr(options, name) is not None}
-    return folder, dataclasses.replace(options, **(defaults | given))
+    return dataclasses.replace(options, **(defaults | given))
 
 
 def _checkpoint(options: EvalOptions) -> str | None:
-    if Path(options.checkpoint_path).is_dir():
-        return checkpoints.latest_checkpoint(options.checkpoint_path)
-    if not Path(options.checkpoint_path).parent.is_dir() and not options.eval_interval_secs:
-        raise RunError(f"There is no checkpoint at {options.checkpoint_path}: no such folder.")
+    path = Path(options.checkpoint_path)
+    if path.is_dir() or options.eval_interval_secs:
+        return checkpoints.newest_checkpoint(path)
+    if not path.parent.is_dir():
+        raise RunError(f"There is no checkpoint at {path}: no such folder.")
     return checkpoints.resolve_checkpoint(options.checkpoint_path)
 
 

@@ -155,9 +155,12 @@ def _freezes_batch_norm(choice: str, net: str, trainable_scopes: Sequence[str]) 
     if choice != "auto":
         return choice == "true"
     heads = nets.get_record(net).head_scopes
-    return bool(trainable_scopes) and all(
-        any(scopes.in_scope(scope, head) for head in heads) for scope in trainable_scopes
-    )
+
+    def is_head(scope: str) -> bool:
+        # InceptionV3/AuxLogits is one, too, though only a layer below it depends on the number of classes.
+        return any(scopes.in_scope(scope, head) or ("/" in scope and scopes.in_scope(head, scope)) for head in heads)
+
+    return bool(trainable_scopes) and all(map(is_head, trainable_scopes))
 
 
 def _add_summaries(end_points: dict[str, Any], gradients: list[tuple[Any, Any]], histograms: bool) -> None:

@@ -112,8 +112,9 @@ class StepMetrics(tf.train.SessionRunHook):
         step, loss, learning_rate = int(run_values.results[0]), *map(float, run_values.results[1:])
         if not math.isfinite(loss):
             raise RunError(
-                f"The loss is {loss} at step {step}: training has diverged and was stopped; the checkpoints are from "
-                "before. A lower --learning_rate, --warmup_steps or --gradient_clip_norm may help."
+                f"The loss is {loss} at step {step}: training has diverged and was stopped. Start again with "
+                "--restart, or delete the newest checkpoints if the loss was growing when they were written; a lower "
+                "--learning_rate, --warmup_steps or --gradient_clip_norm may help."
             )
         self.step, self.loss = step, loss
         self.own_steps += 1
@@ -158,6 +159,7 @@ class ValidationHook(tf.train.SessionRunHook):
       evaluate: checkpoint prefix -> metrics by name, with ``accuracy`` among them.
       every_n_steps: global steps between evaluations.
       patience: evaluations without a better accuracy before stopping; 0 never stops.
+      is_interrupted: asked at the end; who was told to leave has no time for an evaluation.
       train_dir: the training folder.
       log_dir: folder of event files; None writes none.
     """
@@ -171,8 +173,10 @@ class ValidationHook(tf.train.SessionRunHook):
         patience: int,
         train_dir: Path,
         log_dir: str | None = None,
+        is_interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._global_step = graph.global_step
+        self._is_interrupted = is_interrupted
         self._fetches = tf.train.SessionRunArgs(graph.step)
         self._saver, self._evaluate = saver, evaluate
         self._every, self._patience = every_n_steps, patience
@@ -202,7 +206,7 @@ class ValidationHook(tf.train.SessionRunHook):
 
     def end(self, session: Any) -> None:
         step = int(session.run(self._global_step))
-        if step > self._last_evaluated:
+        if step > self._last_evaluated and not self._is_interrupted():
             self._validate(session, step)
 
     def _multiple_after(self, step: int) -> int:

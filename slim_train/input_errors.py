@@ -17,7 +17,7 @@ from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
 
-_BAD_LABEL = re.compile(r"label (-?\d+) less --labels_offset=(\d+) is not in 0\.\.(\d+)")
+_BAD_LABEL = re.compile(r"label (-?\d+) less --labels_offset=(-?\d+) is not in 0\.\.(\d+)")
 # What stands before and after the reason in a tf.data error.
 _AROUND_REASON = re.compile(r"^.*(?:iterator: [\w:\[\]]+: |Graph execution error:\s+)|\s*\[\[.*$", re.DOTALL)
 

@@ -52,9 +52,10 @@ def balanced_class_weights(
     Args:
       class_counts: images of each class of the data set. A class without images gets weight 0 and is not among the C.
       num_classes: length of the result, where the net has more classes than the data; None takes the data's.
-      labels_offset: classes that the net leaves out at the start, as it is subtracted from labels.
+      labels_offset: classes that the net leaves out at the start, as it is subtracted from labels; -1 adds one.
     """
-    counts = np.asarray(class_counts[labels_offset:], np.float64)
+    background = [0] * -labels_offset
+    counts = np.asarray([*background, *class_counts[max(0, labels_offset) :]], np.float64)
     weights = np.zeros(num_classes or len(counts))
     present = np.flatnonzero(counts)
     weights[present] = counts.sum() / (len(present) * counts[present])

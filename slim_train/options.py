@@ -24,8 +24,8 @@ class DataOptions(Options):
     dataset_split_name: str = option("train", "Which split to read.")
     labels_offset: int = option(
         0,
-        "Subtracted from every label and from the number of classes: 1 drops a background class.",
-        at_least=0,
+        "Subtracted from every label and from the number of classes: 1 drops a background class, -1 makes room for "
+        "that of a released checkpoint.",
     )
     num_classes: int | None = option(
         None,
@@ -58,6 +58,8 @@ class ModelOptions(Options):
         "Colour channels the net sees, 1 or 3; grey pictures become 3 equal ones. Default: the net's own.",
         choices=(1, 3),
     )
+    use_grayscale: bool = option(False, "The same as --train_image_channels=1.")
+    quantize_delay: int = option(-1, "For old command lines: -1, no quantization.", at_most=-1, saved=False)
     weight_decay: float = option(0.00004, "L2 penalty on weights (adamw: decoupled decay rate).", at_least=0)
     batch_norm_decay: float | None = option(
         None,
@@ -67,8 +69,8 @@ class ModelOptions(Options):
     )
     freeze_batch_norm: str = option(
         "auto",
-        "true: batch norm runs on its moving statistics; auto: so when --trainable_scopes leaves every batch norm "
-        "untrained.",
+        "true: batch norm runs on its moving statistics; auto: so when --trainable_scopes trains the classification "
+        "head alone.",
         choices=("auto", "true", "false"),
     )
 
@@ -85,7 +87,7 @@ class OptimizerOptions(Options):
     end_learning_rate: float = option(0.0001, "Last rate of polynomial and cosine decay.", at_least=0)
     learning_rate_decay_factor: float = option(0.94, "Factor of each exponential decay.", above=0)
     num_epochs_per_decay: float = option(2.0, "Epochs between exponential decays; length of polynomial decay.", above=0)
-    warmup_steps: int = option(0, "Steps over which the rate first climbs from 0, in a line.", at_least=0)
+    warmup_steps: int = option(0, "Steps over which the rate first climbs to its height, in a line.", at_least=0)
     adadelta_rho: float = option(0.95, "adadelta: decay of the squared gradients.")
     adagrad_initial_accumulator_value: float = option(0.1, "adagrad: starting value of the accumulators.", above=0)
     adam_beta1: float = option(0.9, "adam, adamw: decay of the first moment.")
@@ -142,12 +144,12 @@ class LoopOptions(Options):
 
     train_dir: str = option("/tmp/tfmodel/", "Folder for checkpoints, logs and config.yaml.", aliases=("output_dir",))
     max_number_of_steps: int | None = option(
-        None, "Stop at this global step. Default: --num_epochs, or never.", at_least=0
+        None, "Stop at this global step. Default: --num_epochs, or never.", at_least=1
     )
     num_epochs: float | None = option(None, "Stop after so many passes over the data.", above=0)
     restart: bool = option(
         False,
-        "Start fresh although --train_dir holds a checkpoint; its old checkpoints are removed.",
+        "Start fresh although --train_dir holds a checkpoint; the earlier run moves to previous-<n> in it.",
         saved=False,
     )
     seed: int | None = option(None, "Seed of initial values, order and distortions. Default: different each run.")
@@ -244,7 +246,7 @@ class EvalOptions(Options):
     checkpoint_path: str = option(
         "/tmp/tfmodel/",
         "Training folder, whose latest checkpoint is evaluated, or one checkpoint.",
-        aliases=("train_dir",),
+        aliases=("train_dir", "output_dir"),
     )
     eval_dir: str | None = option(None, "Folder for the results. Default: eval_<split> in the checkpoint's folder.")
     dataset_dir: str | None = option(
@@ -252,12 +254,14 @@ class EvalOptions(Options):
     )
     dataset_name: str | None = option(None, "Name of the data set. Default: what info.json says.")
     dataset_split_name: str = option("test", "Which split to evaluate.")
-    labels_offset: int | None = option(None, "As in training. Default: the training folder's.", at_least=0)
+    labels_offset: int | None = option(None, "As in training. Default: the training folder's.")
     num_classes: int | None = option(None, "As in training. Default: the training folder's.", at_least=1)
     model_name: str | None = option(None, "Name of the net. Default: the training folder's, else inception_v3.")
     preprocessing_name: str | None = option(None, "Preprocessing recipe. Default: the training folder's.")
     eval_image_size: int | None = option(None, "Height and width in pixels. Default: as trained.", at_least=1)
     eval_image_channels: int | None = option(None, "1 or 3. Default: as trained.", choices=(1, 3))
+    use_grayscale: bool = option(False, "The same as --eval_image_channels=1.")
+    quantize: bool = option(False, "For old command lines: no quantization.", choices=(False,), saved=False)
     batch_size: int = option(100, "Images per step.", at_least=1)
     max_num_batches: int | None = option(None, "Evaluate only so many batches. Default: all images.", at_least=1)
     num_preprocessing_threads: int | None = option(None, "Threads that decode images.", at_least=1)

@@ -78,6 +78,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
     master = _start_server(options, cluster, session_config)
 
     # Data and model.
+    assert options.data.dataset_dir, "the command requires it"
     dataset = get_dataset(options.data.dataset_name, options.data.dataset_split_name, options.data.dataset_dir)
     model = _model(options, dataset)
     schedule = _schedule(options, dataset, cluster)
@@ -116,6 +117,9 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             histogram_summaries=options.loop.histogram_summaries,
         )
         restore = _plan_restore(options, model, graph) if is_chief and not resumed else None
+        if resumed:
+            checkpoints.check_resume(resumed, tf.global_variables())
+            training_folder.check_labels(train_dir, dataset.labels)
 
         if options.loop.dry_run:
             plan.show(graph, restore, resumed, model, schedule)
@@ -124,14 +128,16 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
         # Loop.
         with tf.device(sessions.checkpoint_device(deployment)):
             scaffold = _scaffold(options, restore, resumed)
+        stop = StopOnSignal()
         metrics = _step_metrics(options, graph, schedule, is_chief)
         phase = sessions.JobPhase(deployment) if deployment.num_ps_tasks else None
         hooks = [metrics, *_loop_hooks(graph, schedule, phase, is_chief)]
         if is_chief:
-            hooks += _chief_hooks(options, cluster, dataset, model, graph, schedule, scaffold)
+            validation_set = _validation_set(options, dataset)
             _start_folder(options, dataset, model)
+            hooks += _chief_hooks(options, cluster, validation_set, model, graph, schedule, scaffold, stop)
         began = time.monotonic()
-        with StopOnSignal() as stop:
+        with stop:
             creator = sessions.SessionCreator(
                 cluster,
                 scaffold,
@@ -218,7 +224,7 @@ def _model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
         num_classes=options.data.num_classes,
         labels_offset=options.data.labels_offset,
         image_size=options.model.train_image_size,
-        channels=options.model.train_image_channels,
+        channels=1 if options.model.use_grayscale else options.model.train_image_channels,
         preprocessing_name=options.model.preprocessing_name,
     )
 
@@ -355,14 +361,20 @@ def _loop_hooks(graph: TrainingGraph, schedule: Schedule, phase: sessions.JobPha
     return hooks
 
 
+def _validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetSpec | None:
+    split_name = options.validation.eval_split_name
+    return get_dataset(dataset.name, split_name, dataset.dataset_dir) if split_name else None
+
+
 def _chief_hooks(
     options: TrainOptions,
     cluster: ClusterConfig,
-    dataset: DatasetSpec,
+    validation_set: DatasetSpec | None,
     model: ModelSpec,
     graph: TrainingGraph,
     schedule: Schedule,
     scaffold: Any,
+    stop: StopOnSignal,
 ) -> list[Any]:
     """What only the chief does: checkpoints, summaries, evaluation, profiles."""
     loop, validation = options.loop, options.validation
@@ -374,9 +386,9 @@ def _chief_hooks(
             )
         )
     has_evaluator = any(task.type == "evaluator" for task in cluster.tasks)
-    if validation.eval_split_name and (validation.early_stopping_patience or not has_evaluator):
+    if validation_set and (validation.early_stopping_patience or not has_evaluator):
         evaluator = Evaluator(
-            get_dataset(dataset.name, options.validation.eval_split_name, dataset.dataset_dir),
+            validation_set,
             model,
             batch_size=options.validation.eval_batch_size,
             moving_average_decay=options.optimizer.moving_average_decay,
@@ -386,10 +398,11 @@ def _chief_hooks(
                 graph,
                 lambda: scaffold.saver,
                 lambda checkpoint: evaluator.evaluate(checkpoint).headline(),
-                every_n_steps=options.validation.eval_every_n_steps or round(schedule.steps_per_epoch),
+                every_n_steps=options.validation.eval_every_n_steps or max(1, round(schedule.steps_per_epoch)),
                 patience=options.validation.early_stopping_patience,
                 train_dir=Path(options.loop.train_dir),
                 log_dir=_log_dir(options),
+                is_interrupted=lambda: stop.received is not None,
             )
         )
     profiled = options.loop.profiled_steps()

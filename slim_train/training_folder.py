@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets.spec import read_labels
 from slim_train import config
 from slim_train.errors import UsageError
 from slim_train.options import TrainOptions
@@ -41,6 +44,22 @@ def start(folder: Path, options: TrainOptions, dataset_dir: str | Path) -> None:
 def has_ended(folder: Path) -> bool:
     """Whether the training in ``folder`` has written its result."""
     return (folder / RESULT).is_file()
+
+
+def check_labels(folder: Path, labels: Sequence[str]) -> None:
+    """Check that the classes a folder was trained on are those of a data set, in the same order.
+
+    Raises:
+      UsageError: they are not; the message names the first that differs.
+    """
+    path = folder / "labels.txt"
+    trained = read_labels(path) if path.is_file() else tuple(labels)
+    for label, (ours, theirs) in enumerate(itertools.zip_longest(trained, labels, fillvalue="missing")):
+        if ours != theirs:
+            raise UsageError(
+                f"The data set is not the one that {folder} was trained on: label {label} is {ours!r} in its "
+                f"labels.txt and {theirs!r} in the data set's."
+            )
 
 
 def is_complete(folder: Path, options: TrainOptions) -> bool:

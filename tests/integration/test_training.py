@@ -90,9 +90,11 @@ def test_the_best_checkpoint_lies_in_best_and_evaluates(trained_dir, tmp_path):
     assert metrics["accuracy"] == pytest.approx(best.value)
 
 
-def test_training_resumes_at_its_step_and_says_so(shapes_dir, tmp_path, caplog):
+def test_training_resumes_at_its_step_and_says_so(shapes_dir, tmp_path, capsys):
     assert _train(shapes_dir, tmp_path, "--max_number_of_steps=10") == 0
+    assert "RESUMING" not in capsys.readouterr().err
     assert _train(shapes_dir, tmp_path, "--max_number_of_steps=20") == 0
+    assert "RESUMING from" in capsys.readouterr().err
     assert _result(tmp_path)["global_step"] == 20
     assert [line["step"] for line in _metrics(tmp_path)] == [5, 10, 15, 20]
 
@@ -110,6 +112,49 @@ def test_restart_begins_at_step_0_and_keeps_the_old_run(shapes_dir, tmp_path):
     assert _train(shapes_dir, tmp_path, "--max_number_of_steps=5", "--restart") == 0
     assert _result(tmp_path)["global_step"] == 5
     assert checkpoints.latest_checkpoint(tmp_path / "previous-1").endswith("model.ckpt-10")
+
+
+def test_a_restart_forgets_the_best_of_the_run_before(shapes_dir, tmp_path):
+    flags = ("--max_number_of_steps=5", "--eval_split_name=test")
+    assert _train(shapes_dir, tmp_path, *flags) == 0
+    record = tmp_path / "best" / "best.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "value": 2.0}))
+    assert _train(shapes_dir, tmp_path, *flags, "--restart") == 0
+    assert _result(tmp_path)["best_accuracy"] <= 1
+
+
+@pytest.mark.parametrize("flag", ["--optimizer=adam", "--num_classes=5", "--model_name=cifarnet"])
+def test_a_run_with_other_variables_cannot_resume_and_leaves_the_folder_as_it_was(
+    shapes_dir, trained_dir, flag, capsys
+):
+    before = (trained_dir / "config.yaml").read_text()
+    flags = ("--moving_average_decay=0.9", "--max_number_of_steps=80", flag)
+    assert _train(shapes_dir, trained_dir, *flags) == 2
+    assert "Cannot resume" in capsys.readouterr().err
+    assert (trained_dir / "config.yaml").read_text() == before
+
+
+def test_a_data_set_of_other_classes_is_refused(trained_dir, shapes_dir, tmp_path, capsys):
+    for file in shapes_dir.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "labels.txt").write_text("0:square\n1:disc\n2:cross\n")
+    info = json.loads((tmp_path / "info.json").read_text())
+    for split in info["splits"].values():
+        split["class_counts"] = {name: split["class_counts"][name] for name in ("square", "disc", "cross")}
+    (tmp_path / "info.json").write_text(json.dumps(info))
+    argv = [f"--checkpoint_path={trained_dir}", f"--dataset_dir={tmp_path}", f"--eval_dir={tmp_path}/eval"]
+    assert eval_image_classifier.COMMAND.main(argv) == 2
+    assert "label 0 is 'cross'" in capsys.readouterr().err
+
+
+def test_records_that_are_missing_do_not_pass_for_a_whole_split(trained_dir, shapes_dir, tmp_path, capsys):
+    for file in shapes_dir.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    info = (tmp_path / "info.json").read_text()
+    (tmp_path / "info.json").write_text(info.replace("27", "36").replace('": 9', '": 12'))
+    argv = [f"--checkpoint_path={trained_dir}", f"--dataset_dir={tmp_path}", f"--eval_dir={tmp_path}/eval"]
+    assert eval_image_classifier.COMMAND.main(argv) == 1
+    assert "holds 27 images" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_not_finite_stops_and_names_the_step(shapes_dir, tmp_path, capsys):
@@ -150,9 +195,15 @@ def test_fine_tuning_restores_the_trunk_and_trains_only_the_scope(trained_dir, s
     assert not after.has_tensor("LeNet/conv1/weights/Momentum")
 
 
-def test_more_clones_give_the_same_images_per_step(shapes_dir, tmp_path):
-    assert _train(shapes_dir, tmp_path, "--num_clones=2", "--batch_size=8", "--max_number_of_steps=5") == 0
-    assert _result(tmp_path)["global_step"] == 5
+def test_epochs_count_the_images_of_all_clones(shapes_dir, tmp_path):
+    assert _train(shapes_dir, tmp_path, "--num_clones=2", "--batch_size=8", "--num_epochs=2") == 0
+    assert _result(tmp_path)["global_step"] == 8  # 2 epochs of 63 images, 16 a step
+
+
+def test_a_batch_may_be_larger_than_the_data_set(shapes_dir, tmp_path):
+    flags = ("--batch_size=200", "--max_number_of_steps=2", "--eval_split_name=test")
+    assert _train(shapes_dir, tmp_path, *flags) == 0
+    assert [line["step"] for line in _metrics(tmp_path) if "eval_accuracy" in line] == [1, 2]
 
 
 def test_the_same_seed_gives_the_same_losses(shapes_dir, tmp_path):
@@ -232,18 +283,24 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(shapes_dir, tmp_path, capsy
 
 
 def test_evaluation_without_a_checkpoint_exits_1_and_names_the_folder(shapes_dir, tmp_path, capsys):
-    argv = [f"--checkpoint_path={tmp_path}", f"--dataset_dir={shapes_dir}", "--model_name=lenet"]
-    assert eval_image_classifier.COMMAND.main(argv) == 1
-    assert str(tmp_path) in capsys.readouterr().err
+    for argv in ([], [f"--dataset_dir={shapes_dir}", "--model_name=lenet"]):
+        assert eval_image_classifier.COMMAND.main([f"--checkpoint_path={tmp_path}", *argv]) == 1
+        assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_one_checkpoint_cannot_be_followed(trained_dir, capsys):
+    argv = [f"--checkpoint_path={trained_dir}/model.ckpt-60", "--eval_interval_secs=1"]
+    assert eval_image_classifier.COMMAND.main(argv) == 2
+    assert "follows a training folder" in capsys.readouterr().err
 
 
 def test_evaluation_follows_a_running_training_to_its_end(shapes_dir, tmp_path):
-    process = _start(shapes_dir, tmp_path, "--max_number_of_steps=400", "--save_interval_secs=1")
+    process = _start(shapes_dir, tmp_path, "--max_number_of_steps=200", "--save_interval_secs=2")
     argv = [f"--checkpoint_path={tmp_path}", "--eval_interval_secs=1", "--mistakes=0"]
     assert eval_image_classifier.COMMAND.main(argv) == 0
     process.communicate(timeout=60)
     metrics = json.loads((tmp_path / "eval_test" / "eval_test.json").read_text())
-    assert metrics["global_step"] == 400
+    assert metrics["global_step"] == 200
     assert training_folder.has_ended(tmp_path)
 
 

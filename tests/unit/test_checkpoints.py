@@ -6,6 +6,7 @@ import pytest
 
 from slim_train.checkpoints import (
     BestCheckpoint,
+    check_resume,
     is_complete,
     latest_checkpoint,
     plan_restore,
@@ -50,6 +51,34 @@ def test_the_latest_checkpoint_is_found_after_the_folder_was_moved(tmp_path):
     _save(tmp_path / "old", steps=(1, 2))
     (tmp_path / "old").rename(tmp_path / "new")
     assert latest_checkpoint(tmp_path / "new") == str(tmp_path / "new" / "model.ckpt-2")
+
+
+def test_repair_points_a_moved_folder_at_its_own_checkpoint(tmp_path):
+    _save(tmp_path / "old")
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    tf.train.update_checkpoint_state(str(tmp_path / "new"), str(tmp_path / "old" / "model.ckpt-7"))
+    repair_state(tmp_path / "new")
+    assert tf.train.latest_checkpoint(str(tmp_path / "new")) == str(tmp_path / "new" / "model.ckpt-7")
+
+
+def test_a_training_folder_that_lost_its_state_file_is_not_empty(tmp_path):
+    prefix = _save(tmp_path)
+    (tmp_path / "checkpoint").unlink()
+    assert latest_checkpoint(tmp_path) == prefix
+    assert repair_state(tmp_path) == prefix == tf.train.latest_checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [
+        ({"net/conv/biases": [4]}, r"holds net/conv/biases in shape \[3\], not \[4\]"),
+        ({"net/conv/biases/Momentum": [3]}, "does not hold net/conv/biases/Momentum"),
+    ],
+)
+def test_a_run_with_other_variables_cannot_resume(tmp_path, shapes, words):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default(), pytest.raises(UsageError, match=f"Cannot resume: .*{words}.*--restart"):
+        check_resume(prefix, _variables({**SHAPES, **shapes}))
 
 
 def test_a_folder_without_checkpoints_has_no_latest(tmp_path):
@@ -183,8 +212,24 @@ def test_a_better_checkpoint_replaces_the_best_and_its_files(tmp_path):
     best.offer(str(tmp_path / "model.ckpt-1"), 0.6, 1)
     best.offer(str(tmp_path / "model.ckpt-2"), 0.7, 2)
     assert not list(best.folder.glob("model.ckpt-1.*"))
-    assert json.loads((best.folder / "best.json").read_text()) == {"metric": "accuracy", "value": 0.7, "step": 2}
-    shutil.rmtree(best.folder)
+    record = {"metric": "accuracy", "value": 0.7, "step": 2, "checkpoint": "model.ckpt-2"}
+    assert json.loads((best.folder / "best.json").read_text()) == record
+
+
+def test_a_kill_before_the_value_is_written_leaves_the_old_best_the_best(tmp_path):
+    _save(tmp_path, steps=(1, 2))
+    BestCheckpoint(tmp_path).offer(str(tmp_path / "model.ckpt-1"), 0.6, 1)
+    for file in tmp_path.glob("model.ckpt-2.*"):
+        shutil.copy(file, tmp_path / "best")
+    best = BestCheckpoint(tmp_path)
+    assert (best.value, step_of(best.path)) == (0.6, 1)
+
+
+def test_a_broken_best_value_is_named(tmp_path):
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "best.json").write_text("")
+    with pytest.raises(UsageError, match="best.json is broken"):
+        BestCheckpoint(tmp_path)
 
 
 def test_setting_aside_moves_everything_old_and_loses_nothing(tmp_path):
@@ -197,3 +242,9 @@ def test_setting_aside_moves_everything_old_and_loses_nothing(tmp_path):
     assert (aside / "metrics.jsonl").exists()
     assert (tmp_path / "notes.txt").exists()
     assert set_aside(tmp_path) is None
+
+
+def test_setting_aside_takes_the_next_free_name(tmp_path):
+    _save(tmp_path)
+    (tmp_path / "previous-1").mkdir()
+    assert set_aside(tmp_path) == tmp_path / "previous-2"

@@ -61,8 +61,13 @@ def test_a_value_out_of_bounds_is_refused_and_named(values, words):
 
 
 def test_nan_is_out_of_every_bound():
-    with pytest.raises(UsageError, match="at least 0"):
+    with pytest.raises(UsageError, match="finite"):
         _Inner(rate=float("nan"))
+
+
+def test_an_unquoted_yaml_true_is_the_word_where_the_flag_takes_that(tmp_path):
+    path = _yaml(tmp_path, "freeze_batch_norm: true\n")
+    assert read_yaml(path, TrainOptions()) == {"freeze_batch_norm": "true"}
 
 
 def test_written_options_read_back_the_same(tmp_path):
