@@ -182,7 +182,7 @@ def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: 
             shard[0],
             f"{len(dataset.files[shard[1] :: shard[0]])} of {num_files} files" if by_file else "by record",
         )
-    if by_file:
+    if shard is not None and by_file:
         files = files.shard(*shard)
     records = files.shuffle(num_files, seed=seed).interleave(
         lambda file: tf.data.TFRecordDataset(file, buffer_size=_READ_BUFFER_BYTES),
