@@ -28,7 +28,13 @@ def flags_of(command: str) -> set[str]:
 def command_lines() -> list[list[str]]:
     lines = (line for block in BLOCKS for line in block.replace("\\\n", " ").splitlines())
     words = (shlex.split(line, comments=True) for line in lines)
-    return [line for line in words if line and line[0] in COMMANDS]
+    return [part for line in words for part in split_at_double_dash(line) if part and part[0] in COMMANDS]
+
+
+def split_at_double_dash(words: list[str]) -> list[list[str]]:
+    """launch_cluster --flags -- command --flags: two command lines."""
+    end = words.index("--") if "--" in words else len(words)
+    return [words[:end], words[end + 1 :]]
 
 
 @pytest.mark.parametrize("words", command_lines(), ids=" ".join)
