@@ -28,7 +28,7 @@ class Role:
       name: how its lines and the log call it: ``worker 1``.
       environment: variables that it has beside those of this process.
       leads: whether its end is the end of the job, in success or failure.
-      is_needed: whether the job cannot go on when it has failed for good.
+      is_needed: whether the other roles cannot do without it: the job fails with it, and ends it last.
     """
 
     name: str

@@ -39,8 +39,9 @@ class Supervisor:
 
     A role that fails is started again, up to ``max_restarts`` times each; not after exit code 2, bad usage, which would
     only come again. When the role that leads has finished, the others have ``finish_secs`` to end by themselves before
-    they get SIGTERM. A signal to this process is passed on to all; after ``grace_secs``, or at a Ctrl-C that follows,
-    those that are left are killed.
+    they get SIGTERM. A signal to this process is passed on to all; to roles that others need only when the others have
+    ended, as a chief that saves a checkpoint reads it from the parameter servers. Those that are left after
+    ``grace_secs``, or at a Ctrl-C that follows, are killed.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Supervisor:
         self._signals: list[signal.Signals] = []
         self._exit_code: int | None = None
         self._terminate_at = self._kill_at = math.inf
+        self._held_back: signal.Signals | None = None
 
     def run(self) -> int:
         """Run the job to its end and leave no process behind. For the main thread, which gets the signals.
@@ -81,6 +83,7 @@ class Supervisor:
                     self._obey_signals()
                     self._notice_ends()
                     self._mind_time()
+                    self._stop_the_needed()
             finally:
                 for process in list(self._running):
                     self._settle(process.role, self._bury(process))
@@ -122,7 +125,7 @@ class Supervisor:
             self._kill_at = -math.inf
         elif self._signals and not self._is_stopping:
             number = _PASSED_ON[self._signals[0]]
-            log.warning("%s: %s to %s; Ctrl-C kills.", self._signals[0].name, number.name, self._names())
+            log.warning("%s: passed on to %s; Ctrl-C kills.", self._signals[0].name, self._names())
             self._stop(number)
 
     @property
@@ -131,8 +134,16 @@ class Supervisor:
 
     def _stop(self, number: signal.Signals) -> None:
         self._kill_at = time.monotonic() + self._grace_secs
+        self._held_back = number
         for process in self._running:
-            process.send(number)
+            if not process.role.is_needed:
+                process.send(number)
+
+    def _stop_the_needed(self) -> None:
+        if self._held_back and all(process.role.is_needed for process in self._running):
+            for process in self._running:
+                process.send(self._held_back)
+            self._held_back = None
 
     def _notice_ends(self) -> None:
         for process in [process for process in self._running if process.poll() is not None]:

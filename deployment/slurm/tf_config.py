@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -139,6 +140,10 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         os.environ["TF_CONFIG"] = tf_config(os.environ, arguments.num_ps, arguments.base_port)
+        if json.loads(os.environ["TF_CONFIG"])["task"]["type"] == "ps":
+            # Slurm signals all tasks at once, but the checkpoint that the chief then saves comes from here. What is
+            # ignored stays so in the command; it ends by itself, after the others.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if os.environ.get("SLURM_CPUS_PER_TASK"):
             os.environ.update(thread_environment(_number(os.environ, "SLURM_CPUS_PER_TASK")))
         os.execvp(arguments.command[0], arguments.command)

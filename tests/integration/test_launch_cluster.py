@@ -287,12 +287,32 @@ def test_a_signal_is_passed_on_to_every_role_once(launcher, sent, passed_on):
         assert len(launcher.notes(f"{role}.start")) == 1
 
 
+def test_a_parameter_server_gets_the_signal_when_the_others_have_ended(launcher):
+    program = """
+        def ended(number, _frame):
+            note("order", sorted(path.name for path in HERE.glob("*.done")))
+            if NAME != "ps0":
+                time.sleep(0.2)
+                note("done")
+            sys.exit(0)
+
+        signal.signal(signal.SIGTERM, ended)
+        note("ready")
+        sleep_for_ever()
+    """
+    process = launcher.start(program, "--num_workers=2")
+    launcher.wait_for("ps0.ready", "worker0.ready", "worker1.ready")
+    process.send_signal(signal.SIGTERM)
+    assert finished(process).returncode == 0
+    assert launcher.notes("ps0.order") == ["['worker0.done', 'worker1.done']"]
+
+
 def test_a_second_ctrl_c_kills(launcher):
     errors = launcher.folder / "errors"
     process = launcher.start(IGNORE_SIGNALS, "--num_workers=1", stderr=errors.open("w"))
     launcher.wait_for("ps0.ready", "worker0.ready")
     process.send_signal(signal.SIGINT)
-    within_time_limit(lambda: "SIGINT to ps 0, worker 0" in errors.read_text())
+    within_time_limit(lambda: "SIGINT: passed on to ps 0, worker 0" in errors.read_text())
     process.send_signal(signal.SIGINT)
     assert finished(process).returncode == 128 + signal.SIGKILL
     assert "Ctrl-C again: killing ps 0, worker 0." in errors.read_text()

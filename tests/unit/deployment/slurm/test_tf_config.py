@@ -165,6 +165,16 @@ def test_the_batch_script_runs_the_training_as_every_task(tmp_path):
     assert set(lines[1::2]) == {"6['--dataset_dir=a b', '--train_dir=t']"}
 
 
+@pytest.mark.parametrize(("rank", "ignores"), [(0, "False"), (3, "True")])
+def test_parameter_servers_outlast_the_signal_at_the_end_of_the_time(rank, ignores):
+    result = subprocess.run(
+        [sys.executable, "-m", "deployment.slurm.tf_config", "--num_ps=1", "--", sys.executable, "-c",
+         "import signal; print(signal.getsignal(signal.SIGTERM) == signal.SIG_IGN)"],
+        cwd=ROOT, env={**os.environ, **_task(rank, rank % 2)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.stdout == f"{ignores}\n", result.stderr
+
+
 def test_outside_slurm_the_error_is_clear():
     result = subprocess.run(
         [sys.executable, "-m", "deployment.slurm.tf_config", "--", "true"],
