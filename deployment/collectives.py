@@ -166,23 +166,17 @@ def synchronize_step(
     )
 
 
-def server_config(base: tf.ConfigProto, job_name: str = "worker") -> tf.ConfigProto:
-    """Options of a task's server: ``base``, with one task to agree with on who is in the group."""
-    config = tf.ConfigProto()
-    config.CopyFrom(base)
-    config.experimental.collective_group_leader = f"/job:{job_name}/replica:0/task:0"
-    return config
-
-
 def session_config(base: tf.ConfigProto, replica_id: int, job_name: str = "worker") -> tf.ConfigProto:
     """Options of a task's training session: its variables are its own, and only collective ops wait for other tasks.
 
-    Not for the server, all of whose sessions would then be isolated, those of other tasks at the rendezvous too.
+    They ask one task who is in the group, the chief, which the options of the task's server must name as well.
     """
-    config = server_config(base, job_name)
+    config = tf.ConfigProto()
+    config.CopyFrom(base)
     config.isolate_session_state = True
     del config.device_filters[:]
     config.device_filters.append(f"/job:{job_name}/task:{replica_id}")
+    config.experimental.collective_group_leader = f"/job:{job_name}/replica:0/task:0"
     return config
 
 

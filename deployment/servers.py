@@ -17,6 +17,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from deployment import collectives
 from deployment.cluster import ClusterConfig, ClusterError, Task
 from deployment.devices import DeploymentConfig, session_config
 
@@ -40,29 +41,39 @@ class Interrupted(Exception):
 def start_server(cluster: ClusterConfig, config: tf.ConfigProto) -> tf.distribute.Server:
     """Start the TensorFlow server of this task on the port that the cluster gives it.
 
+    Args:
+      config: that of the task's session will do.
+
     Raises:
       ClusterError: the port is taken. Tried first, since TensorFlow reports it in C++, lines long.
     """
     assert cluster.own.job is not None and cluster.own.address is not None
     _check_port_is_free(cluster.own)
+    server_config = tf.ConfigProto()
+    server_config.CopyFrom(config)
+    # It would isolate all sessions, those of other tasks on this server too.
+    server_config.isolate_session_state = False
     return tf.distribute.Server(
         tf.train.ClusterSpec(cluster.jobs()),
         job_name=cluster.own.job,
         task_index=cluster.own.number,
         protocol="grpc",
-        config=config,
+        config=server_config,
     )
 
 
 def training_config(cluster: ClusterConfig, deployment: DeploymentConfig) -> tf.ConfigProto:
     """Session and server options of a task that trains: it sees the parameter servers and itself.
 
-    So no task waits for another worker, be it late or dead. TF_NUM_INTRAOP_THREADS and TF_NUM_INTEROP_THREADS in the
-    environment bound its threads, where several tasks share a machine.
+    So no task waits for another worker, be it late or dead; without parameter servers only its collective ops do.
+    TF_NUM_INTRAOP_THREADS and TF_NUM_INTEROP_THREADS in the environment bound its threads, where several tasks share a
+    machine.
     """
     config = session_config(deployment, *_threads_from_environment())
     if cluster.strategy == "parameter_servers":
         config.device_filters.extend(["/job:ps", cluster.own.device])
+    elif cluster.strategy == "all_reduce":
+        config = collectives.session_config(config, cluster.own.number)
     return config
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from deployment import model_deploy
+from deployment.collectives import ReplicaGroup, SynchronizedStep, synchronize_step
 from slim_train import losses, optimizers, scopes
 from slim_train.averages import MovingAverages
 from slim_train.model import ModelSpec
@@ -32,6 +33,8 @@ class TrainingGraph:
       trained: variables that the optimizer changes.
       model_variables: all variables of the net, batch-norm statistics included.
       synchronizer: the SyncReplicasOptimizer of synchronous replicas on parameter servers, else None.
+      synchronized: the step of all tasks together where they all-reduce, else None.
+      broadcast: op that gives every task the chief's variables, for tasks that all-reduce, else None.
     """
 
     global_step: Any
@@ -42,6 +45,8 @@ class TrainingGraph:
     trained: tuple[Any, ...]
     model_variables: tuple[Any, ...]
     synchronizer: Any = None
+    synchronized: SynchronizedStep | None = None
+    broadcast: Any = None
 
 
 def build_training_graph(
@@ -100,11 +105,18 @@ def build_training_graph(
             optimizer_options, learning_rate, weight_decay=model_options.weight_decay if adamw else 0.0
         )
     total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=trained)
+    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
+    model_variables = tuple(slim.get_model_variables())
+    group = _replica_group(deployment)
+    synchronized = None
+    if group:
+        statistics = _untrainable(model_variables) if update_ops else []
+        synchronized = synchronize_step(group, total_loss, gradients, update_ops, statistics)
+        total_loss, gradients, update_ops = synchronized.loss, synchronized.gradients, synchronized.update_ops
     if optimizer_options.gradient_clip_norm:
         with tf.device(deployment.optimizer_device()):
             gradients = optimizers.clip_by_global_norm(gradients, optimizer_options.gradient_clip_norm)
 
-    model_variables = tuple(slim.get_model_variables())
     averages = _moving_averages(optimizer_options, global_step)
     averaged = list({variable.op.name: variable for variable in (*trained, *model_variables)}.values())
     is_synchronous = schedule.sync_replicas and deployment.num_ps_tasks > 0
@@ -117,7 +129,6 @@ def build_training_graph(
             variables_to_average=averaged,
         )
     with tf.device(deployment.optimizer_device()):
-        update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
         update_ops.append(optimizer.apply_gradients(gradients, global_step=global_step))
         with tf.control_dependencies(update_ops):
             # Synchronous replicas change the variables, averages too, in an op of the chief.
@@ -136,7 +147,21 @@ def build_training_graph(
         tuple(trained),
         model_variables,
         optimizer if is_synchronous else None,
+        synchronized,
+        group.broadcast(tf.global_variables()) if group else None,
     )
+
+
+def _replica_group(deployment: model_deploy.DeploymentConfig) -> ReplicaGroup | None:
+    """The tasks that all-reduce; None with parameter servers, and for a task alone."""
+    if deployment.num_replicas == 1 or deployment.num_ps_tasks:
+        return None
+    return ReplicaGroup(deployment.num_replicas, deployment.replica_id, deployment.inputs_device())
+
+
+def _untrainable(variables: Sequence[Any]) -> list[Any]:
+    trainable = {variable.op.name for variable in tf.trainable_variables()}
+    return [variable for variable in variables if variable.op.name not in trainable]
 
 
 def _moving_averages(options: OptimizerOptions, global_step: Any) -> MovingAverages | None:

@@ -215,6 +215,11 @@ class ClusterOptions(Options):
     cluster_wait_secs: int = option(
         1800, "Seconds to wait for other tasks of the cluster to appear; 0 waits for ever.", at_least=0
     )
+    collective_timeout_secs: int = option(
+        60,
+        "Without parameter servers: when a task of the cluster is lost, the others end within so many seconds.",
+        at_least=5,
+    )
     ps_idle_timeout_secs: int = option(
         1800,
         "A parameter server fails when the chief has been gone for so many seconds; 0 never.",

@@ -31,10 +31,10 @@ def resolve_cluster(options: ClusterOptions) -> ClusterConfig:
             "unset one of them."
         )
     cluster = parse_tf_config(tf_config) if tf_config else _started_by_hand(options)
-    if cluster.strategy == "all_reduce":
+    if cluster.strategy == "all_reduce" and not tf_config:
         raise UsageError(
-            f"{cluster.num_replicas} tasks that train and no parameter server (ps): training by all-reduce is not "
-            "supported yet; add a ps to the cluster."
+            f"--worker_replicas={cluster.num_replicas} without --num_ps_tasks means training by all-reduce, in which "
+            "every worker must know the others' addresses: describe the cluster in TF_CONFIG instead."
         )
     if options.sync_replicas and not cluster.is_complete:
         raise UsageError("--sync_replicas needs to know every worker, and TF_CONFIG describes a sparse cluster.")

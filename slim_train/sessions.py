@@ -8,6 +8,7 @@ mark, so their workers may start on values that are not all there yet, and learn
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -215,10 +216,20 @@ class SessionCreator(tf.train.SessionCreator):
         session.run(phase.train)
         return session
 
-    def _prepare(self) -> Any:
-        checkpoint = checkpoints.repair_state(self._train_dir)
-        if self._sessions_made:
-            log.info("Restoring %s.", checkpoint)
+    def coordinate(self, hooks: Sequence[Any]) -> list[Any]:
+        """The hooks for the loop, from those that look at this task alone: the same, a task may stop by itself."""
+        return list(hooks)
+
+    def naming_losses(self) -> contextlib.AbstractContextManager[None]:
+        """Around the loop: says which task is lost, where that ends training; here a new session is made instead."""
+        return contextlib.nullcontext()
+
+    def _prepare(self, restores: bool = True) -> Any:
+        """A session with initialized variables, or those of the newest checkpoint where there is one."""
+        if restores:
+            checkpoint = checkpoints.repair_state(self._train_dir)
+            if self._sessions_made:
+                log.info("Restoring %s.", checkpoint)
         manager = tf.train.SessionManager(
             local_init_op=self._scaffold.local_init_op,
             ready_op=self._scaffold.ready_op,
@@ -227,7 +238,7 @@ class SessionCreator(tf.train.SessionCreator):
         return manager.prepare_session(
             self._master,
             saver=self._scaffold.saver,
-            checkpoint_dir=str(self._train_dir.absolute()),
+            checkpoint_dir=str(self._train_dir.absolute()) if restores else None,
             config=self._config,
             init_op=self._scaffold.init_op,
             init_fn=self._scaffold.init_fn,

@@ -13,6 +13,7 @@ from datasets.spec import DatasetSpec
 from deployment import model_deploy, servers
 from deployment.cluster import ClusterConfig
 from slim_train import (
+    all_reduce,
     checkpoints,
     config,
     evaluate,
@@ -138,18 +139,25 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             hooks += _chief_hooks(options, cluster, validation_set, model, graph, schedule, scaffold, stop)
         began = time.monotonic()
         with stop:
-            creator = sessions.SessionCreator(
-                cluster,
-                scaffold,
-                train_dir,
-                session_config,
-                master,
-                phase,
+            creator = _session_creator(
+                options,
+                graph,
+                schedule,
+                cluster=cluster,
+                scaffold=scaffold,
+                train_dir=train_dir,
+                config=session_config,
+                master=master,
+                phase=phase,
                 wait_secs=options.cluster.cluster_wait_secs,
                 is_interrupted=lambda: stop.received is not None or (not is_chief and _is_complete(options)),
             )
+            hooks = creator.coordinate([stop, *hooks])
             try:
-                with tf.train.MonitoredSession(creator, [stop, *hooks], sessions.STOP_GRACE_SECS) as session:
+                with (
+                    creator.naming_losses(),
+                    tf.train.MonitoredSession(creator, hooks, sessions.STOP_GRACE_SECS) as session,
+                ):
                     while not session.should_stop():
                         session.run(graph.train_op)
             except servers.Interrupted:
@@ -212,7 +220,7 @@ def _deployment(options: TrainOptions, cluster: ClusterConfig) -> model_deploy.D
 
 def _start_server(options: TrainOptions, cluster: ClusterConfig, config: Any) -> str:
     """The address of the TensorFlow server to train on, started here unless by hand; "" where none is needed."""
-    if options.cluster.master or not cluster.num_ps_tasks or options.loop.dry_run:
+    if options.cluster.master or cluster.strategy == "local" or options.loop.dry_run:
         return options.cluster.master
     return servers.start_server(cluster, config).target
 
@@ -231,13 +239,14 @@ def _model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
 
 def _schedule(options: TrainOptions, dataset: DatasetSpec, cluster: ClusterConfig) -> Schedule:
     decays_by_epochs = options.optimizer.learning_rate_decay_type in ("exponential", "polynomial")
+    is_all_reduced = cluster.strategy == "all_reduce"
     return Schedule(
         num_samples=dataset.num_samples,
         batch_size=options.data.batch_size,
         num_clones=options.cluster.num_clones or 1,
         num_replicas=cluster.num_replicas,
-        sync_replicas=options.cluster.sync_replicas and cluster.num_ps_tasks > 0,
-        replicas_to_aggregate=options.cluster.replicas_to_aggregate or cluster.num_replicas,
+        sync_replicas=is_all_reduced or (options.cluster.sync_replicas and cluster.num_ps_tasks > 0),
+        replicas_to_aggregate=(not is_all_reduced and options.cluster.replicas_to_aggregate) or cluster.num_replicas,
         num_epochs=options.loop.num_epochs,
         max_number_of_steps=options.loop.max_number_of_steps,
         num_epochs_per_decay=options.optimizer.num_epochs_per_decay if decays_by_epochs else None,
@@ -356,7 +365,7 @@ def _loop_hooks(graph: TrainingGraph, schedule: Schedule, phase: sessions.JobPha
         hooks.append(sessions.SynchronousSteps(graph.synchronizer, is_chief, spare_tokens))
     if phase:
         hooks.append(sessions.EndOfJob(phase, is_chief, release))
-    if schedule.last_step is not None:
+    if schedule.last_step is not None and not graph.synchronized:
         hooks.append(sessions.StopAtStep(graph.global_step, graph.step, schedule.last_step))
     return hooks
 
@@ -409,6 +418,15 @@ def _chief_hooks(
     if profiled:
         hooks.append(Profile(*profiled, log_dir=_log_dir(options)))
     return hooks
+
+
+def _session_creator(
+    options: TrainOptions, graph: TrainingGraph, schedule: Schedule, **kwargs: Any
+) -> sessions.SessionCreator:
+    if graph.synchronized is None:
+        return sessions.SessionCreator(**kwargs)
+    timeout_secs = options.cluster.collective_timeout_secs
+    return all_reduce.SessionCreator(graph=graph, last_step=schedule.last_step, timeout_secs=timeout_secs, **kwargs)
 
 
 def _finish(train_dir: Path, schedule: Schedule, metrics: StepMetrics, seconds: float, stop: StopOnSignal) -> None:
