@@ -86,3 +86,33 @@ def test_a_worker_whose_parameter_server_never_comes_names_it(make_cluster):
     last = cluster.log("worker 0").splitlines()[-1]
     assert "waited 1 s in vain for ps 0" in last
     assert cluster.addresses["ps"][0] in last
+
+
+@pytest.mark.slow
+def test_a_parameter_server_gives_up_on_a_chief_that_stays_away(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=100000", "--ps_idle_timeout_secs=2", ps=1, worker=1)
+    cluster.start_all()
+    cluster.wait_for_step(5)
+    cluster.kill("worker 0")
+    assert cluster.exit_codes("ps 0") == {"ps 0": 1}
+    last = cluster.log("ps 0").splitlines()[-1]
+    assert "worker 0" in last
+    assert "--ps_idle_timeout_secs" in last
+
+
+@pytest.mark.slow
+def test_a_checkpoint_cut_short_is_passed_over_when_the_whole_cluster_starts_again(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=300", "--save_interval_secs=1", ps=1, worker=1)
+    cluster.start_all()
+    cluster.wait_for_step(100)
+    for task in ("worker 0", "ps 0"):
+        cluster.kill(task)
+    good = checkpoints.step_of(checkpoints.latest_checkpoint(cluster.train_dir))
+    (cluster.train_dir / "model.ckpt-299.index").write_bytes(b"cut short")
+    state = cluster.train_dir / "checkpoint"
+    state.write_text(state.read_text().replace(f"model.ckpt-{good}", "model.ckpt-299"))
+    cluster.start_all()
+    assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
+    assert f"RESUMING from {cluster.train_dir}/model.ckpt-{good};" in cluster.log("worker 0")
+    assert cluster.result()["global_step"] == 300
+    assert _steps(cluster) == sorted(set(_steps(cluster)))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import socket
+import subprocess
+import sys
 
 import pytest
 
+from slim_train.cli import train_image_classifier
 from slim_train.tf_compat import tf
 
 CONTRIBUTED = re.compile(r"Contributed (\d+) gradients")
@@ -54,3 +59,53 @@ def test_a_backup_worker_stands_in_for_one_that_is_killed(make_cluster):
     cluster.kill("worker 1")
     assert cluster.exit_codes("worker 0", "ps 0") == {"worker 0": 0, "ps 0": 0}, cluster.logs()
     assert cluster.result()["global_step"] >= 400
+
+
+@pytest.mark.slow
+def test_an_evaluator_keeps_the_best_checkpoint_and_finished_tasks_started_again_have_nothing_to_do(make_cluster):
+    cluster = make_cluster(
+        "--max_number_of_steps=200", "--save_interval_secs=1", "--shard_data", ps=2, chief=1, evaluator=1
+    )
+    cluster.start("evaluator 0")
+    for task in ("ps 0", "ps 1", "chief 0"):
+        cluster.start(task)
+    assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
+    evaluation = json.loads((cluster.train_dir / "eval_test" / "eval_test.json").read_text())
+    assert evaluation["global_step"] == 200
+    best = json.loads((cluster.train_dir / "best" / "best.json").read_text())
+    assert best["value"] >= evaluation["accuracy"]
+
+    saved = {file: file.stat().st_mtime_ns for file in cluster.train_dir.glob("model.ckpt-*")}
+    cluster.start_all()
+    assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
+    assert {file: file.stat().st_mtime_ns for file in cluster.train_dir.glob("model.ckpt-*")} == saved
+    for task in ("ps 0", "chief 0"):
+        assert "Nothing to do" in cluster.log(task)
+
+
+@pytest.mark.slow
+def test_the_flags_for_servers_started_by_hand_still_train(shapes_dir, tmp_path):
+    addresses = {"ps": [f"127.0.0.1:{_free_port()}"], "worker": [f"127.0.0.1:{_free_port()}"]}
+    serve = (
+        "import json, sys, tensorflow as tf\n"
+        "spec = tf.train.ClusterSpec(json.loads(sys.argv[1]))\n"
+        "servers = [tf.distribute.Server(spec, job_name=job, task_index=0) for job in ('ps', 'worker')]\n"
+        "servers[0].join()\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", serve, json.dumps(addresses)])
+    try:
+        flags = (f"--master=grpc://{addresses['worker'][0]}", "--task=0", "--worker_replicas=1", "--num_ps_tasks=1")
+        argv = [f"--dataset_dir={shapes_dir}", f"--train_dir={tmp_path}", "--model_name=lenet", "--clone_on_cpu"]
+        while socket.socket().connect_ex(("127.0.0.1", int(addresses["worker"][0].split(":")[1]))):
+            assert process.poll() is None
+        assert train_image_classifier.COMMAND.main([*argv, "--max_number_of_steps=20", *flags]) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert json.loads((tmp_path / "result.json").read_text())["global_step"] == 20
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
