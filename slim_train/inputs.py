@@ -15,6 +15,7 @@ from typing import Any
 
 from datasets import tfrecords
 from datasets.spec import DatasetSpec
+from deployment.threads import available_cpus
 from slim_train.input_errors import check_labels, explain_input_error
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import tf
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 # Records are shuffled as they are in the files, encoded: far more of them fit into memory than decoded images.
 _SHUFFLE_BYTES = 256 * 2**20
 _READ_BUFFER_BYTES = 2**20
+_RECORDS_PER_READ = 16
 _PREFETCHED_BATCHES = 2
 
 
@@ -61,7 +63,7 @@ def training_batches(
       labels_offset: subtracted from every label.
       seed: makes order and distortions repeat; None gives others each time.
       num_readers: files read at the same time.
-      num_preprocessing_threads: threads of this input alone that decode and distort; None lets TensorFlow choose.
+      num_preprocessing_threads: threads of this input alone that decode and distort; None means one for each processor.
       shard_index: which of ``num_shards`` this reader is; each has its own order.
       num_shards: how many readers train together.
       shard: give each reader its own part of the data instead of all of it: whole files where there is one for each,
@@ -76,7 +78,7 @@ def training_batches(
       UsageError: there is no such preprocessing.
     """
     recipe = get_recipe(preprocessing)
-    threads = num_preprocessing_threads or tf.data.AUTOTUNE
+    threads = num_preprocessing_threads or available_cpus()
     base_seed = random.randrange(2**31) if seed is None else _mix(seed, shard_index)
 
     def decode(index: Any, serialized: Any) -> tuple[Any, Any]:
@@ -126,7 +128,7 @@ def evaluation_batches(
       and ``mask`` bool [batch_size]: False where the last batch is padded.
     """
     recipe = get_recipe(preprocessing)
-    threads = num_preprocessing_threads or tf.data.AUTOTUNE
+    threads = num_preprocessing_threads or available_cpus()
 
     def decode(serialized: Any) -> tuple[Any, ...]:
         record = _parse(serialized, "image/encoded", "image/class/label", "image/filename")
@@ -184,10 +186,15 @@ def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: 
         )
     if shard is not None and by_file:
         files = files.shard(*shard)
-    records = files.shuffle(num_files, seed=seed).interleave(
-        lambda file: tf.data.TFRecordDataset(file, buffer_size=_READ_BUFFER_BYTES),
-        cycle_length=num_readers,
-        num_parallel_calls=num_readers,
+    # Readers hand over a few records at a time: one by one, waking each other costs more than reading.
+    records = (
+        files.shuffle(num_files, seed=seed)
+        .interleave(
+            lambda file: tf.data.TFRecordDataset(file, buffer_size=_READ_BUFFER_BYTES).batch(_RECORDS_PER_READ),
+            cycle_length=num_readers,
+            num_parallel_calls=num_readers,
+        )
+        .unbatch()
     )
     if shard is not None and not by_file:
         records = records.shard(*shard)
@@ -217,6 +224,9 @@ def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
 def _options(threads: int | None, *, deterministic: bool) -> Any:
     options = tf.data.Options()
     options.deterministic = deterministic
+    # The autotuning thread sleeps for up to a minute and sometimes misses that its input is closed: then so long does
+    # closing the session take. Decoding is bound by processors, of which we know the number.
+    options.autotune.enabled = False
     if threads:
         options.threading.private_threadpool_size = threads
     return options

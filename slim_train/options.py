@@ -35,7 +35,7 @@ class DataOptions(Options):
     batch_size: int = option(32, "Images per clone and step.", at_least=1)
     num_readers: int = option(4, "Files read at the same time.", at_least=1)
     num_preprocessing_threads: int | None = option(
-        None, "Threads that decode and distort images. Default: TensorFlow chooses.", at_least=1
+        None, "Threads that decode and distort images. Default: one for each processor.", at_least=1
     )
     shard_data: bool = option(
         False,

@@ -1,0 +1,178 @@
+"""The input pipeline alone: training_batches against a straightforward tf.data port of the same recipe.
+
+The port is what one would write from the recipe: each image decoded whole, cropped, resized, flipped and distorted by
+tf.image, one at a time in a parallel map. Both read the same records, shuffle them whole, and let TensorFlow choose the
+number of threads. They run in turn in one process; ``ratio`` is ours over the port's, in images a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this benchmark."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--pic_path", type=Path, help="folder of photos, which are resized to 500 x 375 JPEGs")
+    source.add_argument("--dataset_dir", help="TFRecords, as download_and_convert_data writes them, taken as they are")
+    parser.add_argument("--num_images", type=int, default=1000, help="how many of the photos")
+    parser.add_argument("--image_size", type=int, default=224)
+    parser.add_argument("--channels", type=int, default=3)
+    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=9, help="how many times each is measured, in turn")
+    parser.add_argument("--batches", type=int, default=60, help="batches a measurement")
+
+
+def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the ratio of images a second, and the CPU time of an image in each."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from datasets.factory import get_dataset
+    from slim_train import inputs
+
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = _photos(args.pic_path, args.num_images, folder) if args.pic_path else None
+        dataset = dataset or get_dataset(None, "train", args.dataset_dir)
+        ours = _Pipeline(
+            lambda: inputs.training_batches(
+                dataset,
+                batch_size=args.batch_size,
+                image_size=args.image_size,
+                channels=args.channels,
+                preprocessing="inception",
+                num_classes=dataset.num_classes,
+            ),
+            args,
+        )
+        port = _Pipeline(lambda: _port(dataset, args.batch_size, args.image_size, args.channels), args)
+        for _ in range(args.rounds):
+            ours.measure()
+            port.measure()
+    yield {
+        "images": "500 x 375 JPEGs" if args.pic_path else args.dataset_dir,
+        "image_size": args.image_size,
+        "channels": args.channels,
+        "batch_size": args.batch_size,
+        "images_per_second": round(statistics.median(ours.rates), 1),
+        "port_images_per_second": round(statistics.median(port.rates), 1),
+        "ratio": round(statistics.median(a / b for a, b in zip(ours.rates, port.rates, strict=True)), 3),
+        "cpu_ms_per_image": round(statistics.median(ours.cpu_ms), 4),
+        "port_cpu_ms_per_image": round(statistics.median(port.cpu_ms), 4),
+    }
+
+
+def _port(dataset: Any, batch_size: int, image_size: int, channels: int) -> Any:
+    from slim_train.tf_compat import tf
+
+    features = {
+        "image/encoded": tf.io.FixedLenFeature([], tf.string),
+        "image/class/label": tf.io.FixedLenFeature([], tf.int64),
+    }
+
+    def preprocess(serialized: Any) -> dict[str, Any]:
+        record = tf.io.parse_single_example(serialized, features)
+        image = tf.io.decode_jpeg(record["image/encoded"], channels=channels)
+        image = tf.image.convert_image_dtype(image, tf.float32)
+        begin, size, _ = tf.image.sample_distorted_bounding_box(
+            tf.shape(image),
+            tf.zeros([0, 0, 4]),
+            min_object_covered=0.1,
+            aspect_ratio_range=(0.75, 1.33),
+            area_range=(0.05, 1.0),
+            max_attempts=100,
+            use_image_if_no_bounding_boxes=True,
+        )
+        image = tf.slice(image, begin, size)
+        image = tf.image.resize(image, [image_size, image_size])
+        image = tf.ensure_shape(image, [image_size, image_size, channels])
+        image = tf.image.random_flip_left_right(image)
+        image = tf.image.random_brightness(image, max_delta=32.0 / 255.0)
+        if channels == 3:
+            image = tf.image.random_saturation(image, lower=0.5, upper=1.5)
+        image = tf.clip_by_value(image, 0.0, 1.0)
+        return {"image": (image - 0.5) * 2.0, "label": record["image/class/label"]}
+
+    return (
+        tf.data.TFRecordDataset(list(dataset.files))
+        .shuffle(dataset.num_samples)
+        .repeat()
+        .map(preprocess, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size, drop_remainder=True)
+        # Not AUTOTUNE: a measurement would then count batches that were made while the other pipeline was measured.
+        .prefetch(2)
+    )
+
+
+class _Pipeline:
+    """A graph and session that take batches and throw them away."""
+
+    def __init__(self, make_batches: Callable[[], Any], args: argparse.Namespace) -> None:
+        from slim_train.tf_compat import tf
+
+        self.rates: list[float] = []
+        self.cpu_ms: list[float] = []
+        self._args = args
+        with tf.Graph().as_default() as graph:
+            iterator = tf.data.make_initializable_iterator(make_batches())
+            self._take = iterator.get_next()["image"].op
+            self._session = tf.Session(graph=graph)
+            self._session.run(iterator.initializer)
+        self._run(args.batches)
+
+    def measure(self) -> None:
+        """Take batches for a while, when the other pipeline has come to rest and what waits prefetched is used up."""
+        _wait_until_idle()
+        self._run(12)
+        began, cpu_began = time.monotonic(), _cpu_seconds()
+        self._run(self._args.batches)
+        images = self._args.batches * self._args.batch_size
+        self.rates.append(images / (time.monotonic() - began))
+        self.cpu_ms.append(1000.0 * (_cpu_seconds() - cpu_began) / images)
+
+    def _run(self, batches: int) -> None:
+        for _ in range(batches):
+            self._session.run(self._take)
+
+
+def _wait_until_idle() -> None:
+    while True:
+        before = _cpu_seconds()
+        time.sleep(0.1)
+        if _cpu_seconds() - before < 0.005:
+            return
+
+
+def _cpu_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _photos(folder: Path, num_images: int, output: str) -> Any:
+    """Records of photos below ``folder``, resized to the size most of ImageNet's have."""
+    from PIL import Image
+
+    from datasets.spec import DatasetSpec
+    from datasets.tfrecords import image_example, write_records
+
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    files = random.Random(0).sample(files, min(num_images, len(files)))
+
+    def examples() -> Iterator[bytes]:
+        for file in files:
+            encoded = io.BytesIO()
+            with Image.open(file) as image:
+                image.convert("RGB").resize((500, 375), Image.Resampling.BICUBIC).save(encoded, "JPEG", quality=90)
+            yield image_example(encoded.getvalue(), "jpeg", 0, "photo", 375, 500, file.name)
+
+    path = Path(output, "photos_train.tfrecord")
+    write_records(path, examples())
+    return DatasetSpec("photos", "train", output, (str(path),), 1, len(files), ("photo",))
