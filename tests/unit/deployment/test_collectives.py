@@ -48,13 +48,15 @@ def _number_of_ops(tensors, bucket_bytes):
         return sum(op.type == "CollectiveReduce" for op in graph.get_operations())
 
 
-def test_small_tensors_share_a_buffer_and_large_ones_go_alone():
+def test_small_tensors_share_a_buffer_and_large_ones_are_cut():
     assert _number_of_ops([(10,)] * 10, bucket_bytes=400) == 1
     assert _number_of_ops([(10,)] * 11, bucket_bytes=400) == 2
-    assert _number_of_ops([(10,), (1000,), (10,)], bucket_bytes=400) == 3
+    assert _number_of_ops([(10,), (1000,), (10,)], bucket_bytes=400) == 12
+    assert _number_of_ops([(101,)], bucket_bytes=400) == 2
 
 
-def test_after_a_broadcast_every_task_has_the_values_of_the_chief():
+@pytest.mark.parametrize("bucket_bytes", [8, 2**20])
+def test_after_a_broadcast_every_task_has_the_values_of_the_chief(bucket_bytes):
     with tf.Graph().as_default(), _session() as session:
         variables = []
         for replica_id in range(2):
@@ -64,7 +66,7 @@ def test_after_a_broadcast_every_task_has_the_values_of_the_chief():
                     tf.get_variable("weights", initializer=np.full((3, 2), 1.5 + replica_id, np.float32)),
                     tf.get_variable("bias", initializer=np.full(4, 9.0 * replica_id, np.float32)),
                 ])  # fmt: skip
-        broadcast = [_group(replica_id).broadcast(variables[replica_id]) for replica_id in range(2)]
+        broadcast = [_group(replica_id, bucket_bytes).broadcast(variables[replica_id]) for replica_id in range(2)]
         session.run(tf.global_variables_initializer())
         session.run(broadcast)
         for step, weights, bias in session.run(variables):
