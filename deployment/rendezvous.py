@@ -26,14 +26,29 @@ _CALL_TIMEOUT_MS = 20_000
 
 
 class Meeting(NamedTuple):
-    """The other training tasks, and what their servers answered when all met: for a ``PeerWatch``."""
+    """What a task knows of the others once all have met.
+
+    Attributes:
+      peers: the other training tasks.
+      statuses: what their servers answered; with ``peers`` for a ``PeerWatch``.
+      differing: as the chief sees it, the workers with another signature; as a worker does, the chief if it has one.
+    """
 
     peers: Peers
     statuses: dict[str, bytes]
+    differing: list[str]
+
+
+class _Token(NamedTuple):
+    """What a worker leaves."""
+
+    number: int
+    status: bytes
+    signature: bytes
 
 
 class _Queues(NamedTuple):
-    """On the chief's server: who has come, and for each task the leave to go on."""
+    """On the chief's server: who has come, and for each task the leave to go on, which is the chief's signature."""
 
     roll: Any
     gates: list[Any]
@@ -46,6 +61,7 @@ _Wait = Callable[[Callable[[], list[str]]], None]
 def meet(
     cluster: ClusterConfig,
     server_target: str,
+    signature: bytes = b"",
     limit_secs: float = 0,
     is_interrupted: Callable[[], bool] = lambda: False,
 ) -> Meeting:
@@ -53,6 +69,7 @@ def meet(
 
     Args:
       server_target: ``target`` of this task's ``tf.distribute.Server``.
+      signature: of what the tasks must have in common.
       limit_secs: patience; 0 waits for ever.
       is_interrupted: asked between two looks.
 
@@ -67,38 +84,44 @@ def meet(
         wait_until_none_missing(missing, limit_secs, is_interrupted)
 
     if cluster.own.number == 0:
-        return Meeting(peers, _call_the_roll(server_target, [task.name for task in training], peers, wait))
+        tokens = _call_the_roll(server_target, [task.name for task in training], signature, peers, wait)
+        differing = [peers.describe(name) for name, token in tokens.items() if token.signature != signature]
+        return Meeting(peers, {name: token.status for name, token in tokens.items()}, differing)
     [own_status] = Peers({"self": server_target.removeprefix("grpc://")}).statuses(timeout_secs=30).values()
     assert own_status is not None, "a server answers its own process"
     [chief] = (task for task in training if task.number == 0)
+    chief_name = peers.describe(chief.name)
+    token = _Token(cluster.own.number, own_status, signature)
     while True:
-        wait(lambda: [name for name in _silent(peers) if name == peers.describe(chief.name)])
+        wait(lambda: [name for name in _silent(peers) if name == chief_name])
         try:
-            token = (cluster.own.number, own_status)
-            _answer_the_roll(f"grpc://{chief.address}", len(training), token, peers.describe(chief.name), peers, wait)
+            chiefs = _answer_the_roll(f"grpc://{chief.address}", len(training), token, chief_name, peers, wait)
             statuses = {name: status for name, status in peers.statuses(_PROBE_TIMEOUT_SECS).items() if status}
+            if chiefs != signature:  # Then the chief may be gone by now.
+                return Meeting(peers, statuses, [chief_name])
             if len(statuses) == len(peers.names):
-                return Meeting(peers, statuses)
+                return Meeting(peers, statuses, [])
         except tf.errors.OpError as error:
             log.debug("The roll call broke off, the chief is being started anew: %s", error)
 
 
-def _call_the_roll(target: str, names: list[str], peers: Peers, wait: _Wait) -> dict[str, bytes]:
-    present: dict[str, bytes] = {}
+def _call_the_roll(target: str, names: list[str], signature: bytes, peers: Peers, wait: _Wait) -> dict[str, _Token]:
+    """What each worker has left, by its name."""
+    present: dict[str, _Token] = {}
     with tf.Graph().as_default(), _session(target) as session:
         queues = _queues(len(names))
         size, dequeue = queues.roll.size(), queues.roll.dequeue()
-        let_in = [gate.enqueue([True]) for gate in queues.gates[1:]]
+        let_in = [gate.enqueue([signature]) for gate in queues.gates[1:]]
 
         def missing() -> list[str]:
             for _ in range(session.run(size)):
-                number, status = session.run(dequeue)
-                present[names[number]] = status
+                token = _Token(*session.run(dequeue))
+                present[names[token.number]] = token
             statuses = peers.statuses(_PROBE_TIMEOUT_SECS)
             return [
                 peers.describe(name)
                 for name, status in statuses.items()
-                if status is None or status != present.get(name)
+                if status is None or name not in present or status != present[name].status
             ]
 
         wait(missing)
@@ -107,15 +130,16 @@ def _call_the_roll(target: str, names: list[str], peers: Peers, wait: _Wait) -> 
 
 
 def _answer_the_roll(
-    chief_target: str, num_replicas: int, token: tuple[int, bytes], chief: str, peers: Peers, wait: _Wait
-) -> None:
+    chief_target: str, num_replicas: int, token: _Token, chief: str, peers: Peers, wait: _Wait
+) -> bytes:
+    """The chief's signature."""
     with tf.Graph().as_default(), _session(chief_target) as session:
         queues = _queues(num_replicas)
-        gate = queues.gates[token[0]]
+        gate = queues.gates[token.number]
         is_open, enter = gate.size() > 0, gate.dequeue()
         session.run(queues.roll.enqueue(token))
         wait(lambda: [] if session.run(is_open) else _silent(peers) or [chief])
-        session.run(enter)
+        return session.run(enter)
 
 
 def _silent(peers: Peers) -> list[str]:
@@ -125,8 +149,8 @@ def _silent(peers: Peers) -> list[str]:
 
 def _queues(num_replicas: int) -> _Queues:
     with tf.device("/job:worker/task:0/device:CPU:0"):
-        roll = tf.FIFOQueue(-1, [tf.int64, tf.string], shapes=[(), ()], shared_name="roll_call")
-        gates = [tf.FIFOQueue(-1, tf.bool, shapes=(), shared_name=f"gate_{n}") for n in range(num_replicas)]
+        roll = tf.FIFOQueue(-1, [tf.int64, tf.string, tf.string], shapes=[(), (), ()], shared_name="roll_call")
+        gates = [tf.FIFOQueue(-1, tf.string, shapes=(), shared_name=f"gate_{n}") for n in range(num_replicas)]
     return _Queues(roll, gates)
 
 

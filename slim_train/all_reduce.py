@@ -7,6 +7,7 @@ Every task holds all variables. The chief's values go to all before the first st
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import math
 import os
@@ -18,6 +19,7 @@ from deployment.peers import PeerWatch
 from deployment.rendezvous import meet
 from deployment.servers import LostTaskError
 from slim_train import sessions
+from slim_train.errors import UsageError
 from slim_train.graph import TrainingGraph
 from slim_train.tf_compat import tf
 
@@ -95,6 +97,8 @@ class SessionCreator(sessions.SessionCreator):
     def __init__(self, graph: TrainingGraph, last_step: int | None, timeout_secs: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._graph, self._last_step, self._timeout = graph, last_step, timeout_secs
+        variables = [(variable.op.name, variable.shape.as_list()) for variable in tf.global_variables()]
+        self._signature = hashlib.sha256(repr(variables).encode()).digest()
         self._watch: PeerWatch | None = None
         self._loss: str | None = None
         self._last_resort = threading.Timer(timeout_secs / 4, self._give_up)
@@ -105,13 +109,21 @@ class SessionCreator(sessions.SessionCreator):
 
         Raises:
           LostTaskError: a task is lost, or was when a session had been made before.
+          UsageError: tasks build different graphs.
         """
         if self._watch is not None:  # The session broke off.
             raise LostTaskError(self._describe(self._loss or self._watch.find_loss(self._timeout / 2)))
         self._scaffold.finalize()
         session = self._prepare(restores=self._cluster.role == "chief")
-        meeting = meet(self._cluster, self._master, self._wait_secs, self._is_interrupted)
-        self._watch = PeerWatch(*meeting, self._timeout / 2, on_loss=lambda loss: self._break_off(session, loss))
+        meeting = meet(self._cluster, self._master, self._signature, self._wait_secs, self._is_interrupted)
+        if meeting.differing:
+            raise UsageError(
+                f"{self._cluster.own.name} has other variables than {' and '.join(meeting.differing)}: start all tasks "
+                "with the same options for the net and the optimizer."
+            )
+        self._watch = PeerWatch(
+            meeting.peers, meeting.statuses, self._timeout / 2, lambda loss: self._break_off(session, loss)
+        )
         self._watch.start()
         session.run(self._graph.broadcast)
         return session

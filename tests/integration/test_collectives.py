@@ -63,7 +63,7 @@ PROGRAM = textwrap.dedent("""\
                 def end(loss):
                     say(lost=loss)
                     session.close()
-                watch = PeerWatch(*meeting, patience_secs=options["patience_secs"], on_loss=end)
+                watch = PeerWatch(meeting.peers, meeting.statuses, options["patience_secs"], on_loss=end)
                 watch.start()
             session.run(start)
             for index in range(options["steps"]):

@@ -44,6 +44,13 @@ def test_a_task_number_beyond_the_replicas_is_refused():
         roles.resolve_cluster(ClusterOptions(task=2, worker_replicas=2, num_ps_tasks=1))
 
 
+def test_all_reduce_needs_the_addresses_of_tf_config(monkeypatch):
+    with pytest.raises(UsageError, match="--worker_replicas=2 without --num_ps_tasks .* TF_CONFIG"):
+        roles.resolve_cluster(ClusterOptions(worker_replicas=2))
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}')
+    assert roles.resolve_cluster(ClusterOptions()).strategy == "all_reduce"
+
+
 def test_synchronous_replicas_are_refused_in_a_sparse_cluster(monkeypatch):
     sparse = '{"sparseCluster": {"worker": {"1": "b:1"}, "ps": ["c:1"]}, "task": {"type": "worker", "index": 1}}'
     monkeypatch.setenv("TF_CONFIG", sparse)

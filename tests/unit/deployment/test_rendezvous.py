@@ -25,8 +25,8 @@ def clusters():
     ]
 
 
-def _meet(cluster, limit_secs=60):
-    return meet(cluster, start_server(cluster, tf.ConfigProto()).target, limit_secs)
+def _meet(cluster, signature=b"", limit_secs=60):
+    return meet(cluster, start_server(cluster, tf.ConfigProto()).target, signature, limit_secs)
 
 
 def test_the_tasks_meet_whoever_comes_first_and_know_each_other(clusters):
@@ -42,8 +42,21 @@ def test_the_tasks_meet_whoever_comes_first_and_know_each_other(clusters):
         "chief": ["worker 0"],
         "worker": ["chief"],
     }
-    for peers, statuses in met.values():
+    for peers, statuses, _ in met.values():
         assert peers.statuses(timeout_secs=10) == statuses
+
+
+@pytest.mark.parametrize("of_worker", [b"same", b"other"])
+def test_both_learn_whether_the_other_has_the_same_signature(clusters, of_worker):
+    chief, worker = clusters
+    met = {}
+    thread = threading.Thread(target=lambda: met.update(worker=_meet(worker, of_worker)))
+    thread.start()
+    met["chief"] = _meet(chief, b"same")
+    thread.join(60)
+    is_other = of_worker == b"other"
+    assert met["chief"].differing == [f"worker 0 ({worker.own.address})"] * is_other
+    assert met["worker"].differing == [f"chief ({chief.own.address})"] * is_other
 
 
 def test_a_chief_whose_worker_does_not_come_names_it(clusters):
