@@ -63,7 +63,13 @@ class Recipe:
         return tf.ensure_shape(with_picture(encoded, channels, prepare, fast=False), [height, width, channels])
 
     def preprocess(self, image: Any, height: int, width: int, *, is_training: bool) -> Any:
-        """A decoded image [any height, any width, channels], uint8 or float32, as the net takes it in float32."""
+        """A decoded image [any height, any width, channels], uint8 or float32, as the net takes it in float32.
+
+        Raises:
+          ValueError: the image's shape does not say that it has 1 or 3 channels.
+        """
+        if image.shape.rank != 3 or image.shape[-1] not in (1, 3):
+            raise ValueError(f"The image must have the shape [height, width, 1 or 3 channels], not {image.shape}.")
         if image.dtype.is_floating:
             image = tf.cast(image, tf.float32) * (255.0 / self.float_range)
         picture = DecodedPicture(image)
