@@ -18,6 +18,7 @@ COMMANDS = (
 REQUIRED = (
     "absl-py>=2.0",
     "google-crc32c>=1.5",
+    "grpcio>=1.50",
     "numpy>=1.26",
     "pillow>=10.1",
     "pyyaml>=6.0.1",
