@@ -191,6 +191,27 @@ def test_damaged_bytes_are_named_by_file_and_byte(tmp_path):
     assert f"byte {first}" in words
 
 
+def test_a_file_cut_short_is_named_with_the_record_that_is_missing_its_end(tmp_path):
+    records = _records([0, 1, 2])
+    dataset = _dataset(tmp_path, records)
+    path = Path(dataset.files[0])
+    path.write_bytes(path.read_bytes()[:-20])
+    words = _explained(dataset)
+    last = sum(len(tfrecords.frame(record)) for record in records[:2])
+    for part in (dataset.files[0], f"byte {last}", "cut short"):
+        assert part in words
+
+
+def test_an_image_cut_short_is_named_by_file_and_byte(tmp_path):
+    whole = _jpeg(90, size=(60, 40), mode="RGB")
+    bad = tfrecords.image_example(whole[: len(whole) // 2], "jpeg", 0, "a", 40, 60, "half.jpg")
+    dataset = _dataset(tmp_path, _records([0, 1]), [*_records([2]), bad])
+    words = _explained(dataset)
+    offset = len(tfrecords.frame(_records([2])[0]))
+    for part in (dataset.files[1], f"byte {offset}", "half.jpg"):
+        assert part in words
+
+
 def test_an_error_that_is_not_the_inputs_is_not_explained(tmp_path):
     dataset = _dataset(tmp_path, _records([0]))
     error = tf.errors.InvalidArgumentError(None, None, "Matrix size-incompatible")
