@@ -17,6 +17,7 @@ from typing import Any
 
 from slim_train import scopes
 from slim_train.errors import RunError, UsageError
+from slim_train.files import replacing
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
@@ -230,14 +231,12 @@ class BestCheckpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         name = Path(checkpoint).name
         for file in Path(checkpoint).parent.glob(f"{name}.*"):
-            temporary = self.folder / f"{file.name}.tmp"
-            shutil.copyfile(file, temporary)
-            temporary.replace(self.folder / file.name)
+            with replacing(self.folder / file.name) as temporary:
+                shutil.copyfile(file, temporary)
         # With this file the new best is the best: what a kill leaves before or after it is whole.
         record = {"metric": metric, "value": value, "step": step, "checkpoint": name}
-        temporary = self.folder / "best.json.tmp"
-        temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
-        temporary.replace(self._record)
+        with replacing(self._record) as temporary:
+            temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
         tf.train.update_checkpoint_state(str(self.folder), name, [name])
         for file in self.folder.glob(f"{PREFIX}-*"):
             if not file.name.startswith(f"{name}."):

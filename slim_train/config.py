@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import yaml
 
 from slim_train.errors import UsageError, nearest
+from slim_train.files import replacing
 
 T = TypeVar("T")
 
@@ -147,9 +148,8 @@ def write_yaml(path: str | os.PathLike[str], options: Any) -> None:
     """Write the options as YAML, atomically, one flag a line, so that ``--config`` gives the same options again."""
     values = {spec.name: spec.default for spec in flag_specs(options) if spec.info.saved}
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    temporary = Path(f"{os.fspath(path)}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def _typed(value: Any, spec: FlagSpec, where: str) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from datasets.spec import read_labels
 from slim_train import config
 from slim_train.errors import UsageError
+from slim_train.files import replacing
 from slim_train.options import TrainOptions
 
 CONFIG = "config.yaml"
@@ -34,9 +35,8 @@ def start(folder: Path, options: TrainOptions, dataset_dir: str | Path) -> None:
         for name in _OF_THE_DATA_SET:
             source = Path(dataset_dir) / name
             if source.is_file():
-                temporary = folder / f"{name}.tmp"
-                shutil.copyfile(source, temporary)
-                temporary.replace(folder / name)
+                with replacing(folder / name) as temporary:
+                    shutil.copyfile(source, temporary)
     except OSError as error:
         raise UsageError(f"--train_dir: cannot write to {folder}: {error.strerror}.") from error
 
@@ -87,9 +87,8 @@ def forget_metrics_after(folder: Path, step: int) -> int:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
     kept = [line for line in lines if _step(line) <= step]
     if len(kept) < len(lines):
-        temporary = path.with_name(f"{path.name}.tmp")
-        temporary.write_text("".join(kept), encoding="utf-8")
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
     return len(lines) - len(kept)
 
 
@@ -103,9 +102,8 @@ def read_options(folder: Path) -> TrainOptions | None:
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write ``values`` as JSON, atomically."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _step(line: str) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from slim_train.reports.files import replacing
+from slim_train.files import replacing
 from slim_train.reports.fonts import font_file, one_line, pillow_font
 
 # All sizes in pixels.

@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from slim_train.reports.files import replacing
+from slim_train.files import replacing
 from slim_train.reports.fonts import font_file, one_line
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from slim_train.files import replacing
 from slim_train.metrics import Predictions
-from slim_train.reports.files import replacing
 
 COLUMNS = ("file", "label", "prediction", "probability", "correct")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slim_train.reports.files import replacing
+from slim_train.files import replacing
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
