@@ -31,8 +31,10 @@ def test_a_chief_and_a_worker_train_to_the_last_step_and_every_task_exits_0(make
 
     result = cluster.result()
     assert 300 <= result["global_step"] <= 301
-    assert _contributions(cluster, "worker 0") > 0
-    assert result["own_steps"] + _contributions(cluster, "worker 0") == result["global_step"]
+    contributed = _contributions(cluster, "worker 0")
+    assert contributed > 0
+    # The worker's last gradient may land after the chief has read the step for the last time.
+    assert result["own_steps"] + contributed - result["global_step"] in (0, 1)
     stored = tf.train.load_checkpoint(str(cluster.train_dir)).get_variable_to_shape_map()
     assert "LeNet/conv1/weights" in stored
     assert "job_phase" not in stored
