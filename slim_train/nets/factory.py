@@ -14,17 +14,37 @@ from slim_train.nets import (
     alexnet,
     cifarnet,
     inception,
+    inception_resnet_v2,
+    inception_v4,
     lenet,
     mobilenet_v1,
     mobilenet_v2,
+    mobilenet_v3,
+    nasnet,
     overfeat,
+    pnasnet,
     resnet,
     vgg,
 )
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim
 
-_FAMILIES = (alexnet, cifarnet, inception, lenet, mobilenet_v1, mobilenet_v2, overfeat, resnet, vgg)
+_FAMILIES = (
+    alexnet,
+    cifarnet,
+    inception,
+    inception_resnet_v2,
+    inception_v4,
+    lenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    nasnet,
+    overfeat,
+    pnasnet,
+    resnet,
+    vgg,
+)
 _RECORDS = types.MappingProxyType({record.name: record for family in _FAMILIES for record in family.RECORDS})
 
 

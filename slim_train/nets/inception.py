@@ -6,13 +6,8 @@ from typing import Any
 
 from tf_slim.nets import inception
 
-from slim_train.nets.heads import (
-    fitting_avg_pool2d,
-    fully_connected_conv2d,
-    global_average_pool,
-    pointwise_logits,
-    pooled_classifier,
-)
+from slim_train.nets.heads import pointwise_logits, pooled_classifier
+from slim_train.nets.inception_blocks import auxiliary_features
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 
@@ -87,12 +82,12 @@ def inception_arg_scope(weight_decay: float, batch_norm_decay: float | None = No
 
 def _inception_v3_auxiliary_logits(net: Any, num_classes: int) -> Any:
     with tf.variable_scope("AuxLogits"):
-        net = fitting_avg_pool2d(net, 5, stride=3, scope="AvgPool_1a_5x5")
-        net = slim.conv2d(net, 128, [1, 1], scope="Conv2d_1b_1x1")
-        net = fully_connected_conv2d(
-            net, 768, 5, scope="Conv2d_2a_5x5", weights_initializer=tf.truncated_normal_initializer(stddev=0.01)
+        net = auxiliary_features(
+            net,
+            "AvgPool_1a_5x5",
+            "Conv2d_2a_5x5",
+            weights_initializer=tf.truncated_normal_initializer(stddev=0.01),
         )
-        net = global_average_pool(net, "GlobalPool")
         return pointwise_logits(
             net,
             num_classes,

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from slim_train.nets.heads import pooled_classifier
-from slim_train.nets.inverted_residual import Unit, inverted_residual
+from slim_train.nets.inverted_residual import Unit, stack_units
 from slim_train.nets.mobilenet import mobilenet_arg_scope, round_width
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
@@ -33,18 +33,11 @@ def mobilenet_v2(
     images: Any, num_classes: int, width_multiplier: float = 1.0, dropout_keep_prob: float = 0.8
 ) -> tuple[Any, dict[str, Any]]:
     """Layers ``width_multiplier`` times as wide as in the paper's table; the features narrow only down to 1280."""
-    layers, inner_tensors = {}, {}
     with tf.variable_scope("MobilenetV2", values=[images]):
-        stem_width = round_width(_STEM_WIDTH * width_multiplier)
-        net = layers["layer_1"] = slim.conv2d(images, stem_width, [3, 3], stride=2, scope="Conv")
-        for index, unit in enumerate(_UNITS):
-            scope = f"expanded_conv_{index}" if index else "expanded_conv"
-            tensors = inverted_residual(net, unit, round_width(unit.width * width_multiplier), scope)
-            net = layers[f"layer_{index + 2}"] = tensors["output"]
-            inner_tensors.update({f"layer_{index + 2}/{name}": tensor for name, tensor in tensors.items()})
+        stem = slim.conv2d(images, round_width(_STEM_WIDTH * width_multiplier), [3, 3], stride=2, scope="Conv")
+        net, layers, inner_tensors = stack_units(stem, _UNITS, width_multiplier)
         net = slim.conv2d(net, _feature_width(width_multiplier), [1, 1], scope="Conv_1")
-        layers[f"layer_{len(_UNITS) + 2}"] = net
-        end_points = {**layers, **inner_tensors}
+        end_points = {"layer_1": stem, **layers, "layer_19": net, **inner_tensors}
         output = pooled_classifier(
             net,
             end_points,

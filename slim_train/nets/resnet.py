@@ -7,6 +7,7 @@ from typing import Any
 
 from tf_slim.nets import resnet_utils, resnet_v1, resnet_v2
 
+from slim_train.nets.modes import is_training
 from slim_train.nets.record import Builder, NetRecord
 from slim_train.tf_compat import slim, tf
 
@@ -17,7 +18,7 @@ def resnet(trunk: Builder, name: str, images: Any, num_classes: int) -> tuple[An
     """``trunk``, a builder of tf_slim.nets, with global pooling and a linear classifier."""
     with tf.variable_scope(name, values=[images]) as scope:
         # tf_slim sets the mode of batch norm from this argument, over whatever the arg scope of the caller says.
-        net, end_points = trunk(images, num_classes=None, is_training=_batch_norm_is_training(), scope=scope)
+        net, end_points = trunk(images, num_classes=None, is_training=is_training(slim.batch_norm), scope=scope)
         end_points["global_pool"] = net
         if not num_classes:
             return net, end_points
@@ -32,10 +33,6 @@ def resnet(trunk: Builder, name: str, images: Any, num_classes: int) -> tuple[An
 def resnet_arg_scope(weight_decay: float, batch_norm_decay: float | None = None) -> dict[Any, Any]:
     decay = 0.997 if batch_norm_decay is None else batch_norm_decay
     return resnet_utils.resnet_arg_scope(weight_decay=weight_decay, batch_norm_decay=decay)
-
-
-def _batch_norm_is_training() -> bool:
-    return slim.current_arg_scope()[slim.arg_scope_func_key(slim.batch_norm)]["is_training"]
 
 
 def _record(version: str, trunk: Builder) -> NetRecord:

@@ -14,21 +14,25 @@ from slim_train.nets import factory
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 
-# Deeper copies of a net whose smaller sister is swept by default.
-_DEEP = re.compile(r"resnet_v\d_(101|152|200)")
+# Nets that take seconds to build; but for the first two, a smaller sister is swept by default.
+_SLOW_TO_BUILD = re.compile(r"inception_(v4|resnet_v2)|resnet_v\d_(101|152|200)|nasnet_.*|pnasnet_large")
 # Nets with a fully connected layer over a map of one size: other image sizes give other weights.
 _TIED_TO_IMAGE_SIZE = {"lenet", "cifarnet"}
 # A size that every net takes, none is made for, and that halves to odd maps.
 _IMAGE_SIZE = 100
 # A number that is no kernel size and no width of any layer: what has it in its shape depends on the classes.
-_NUM_CLASSES = 13
+_NUM_CLASSES = 17
 
 each_net = pytest.mark.parametrize(
     "record",
     [
-        pytest.param(factory.get_record(name), id=name, marks=pytest.mark.slow if _DEEP.match(name) else [])
+        pytest.param(
+            factory.get_record(name), id=name, marks=pytest.mark.slow if _SLOW_TO_BUILD.fullmatch(name) else []
+        )
         for name in factory.net_names()
     ],
+    # Brings the tests of a net together, so that one worker builds its graphs once for all of them.
+    scope="module",
 )
 
 
@@ -54,14 +58,14 @@ def build(record: NetRecord, image_size: int, num_classes: int = _NUM_CLASSES, *
     arg_scope = slim.current_arg_scope()
     from_getter = set()
 
-    def getter(get_variable: Any, name: str, *args: Any, **kwargs: Any) -> Any:
+    def record_name(getter: Any, name: str, *args: Any, **kwargs: Any) -> Any:
         from_getter.add(name)
-        return get_variable(name, *args, **kwargs)
+        return getter(name, *args, **kwargs)
 
     with (
         tf.Graph().as_default() as graph,
         tf.device("/job:caller"),
-        tf.variable_scope(tf.get_variable_scope(), custom_getter=getter) as scope,
+        tf.variable_scope(tf.get_variable_scope(), custom_getter=record_name) as scope,
     ):
         settings = dict(vars(scope))
         images = tf.zeros([2, image_size, image_size, record.channels])
