@@ -18,6 +18,9 @@ from deployment.threads import available_cpus, thread_environment
 _HOST = "127.0.0.1"
 _MOST_PS_THREADS = 4
 
+# Set in the environment of every role: its output gets the role's name in front of each line here.
+LINES_HAVE_PREFIXES = "SLIM_TRAIN_LINES_HAVE_PREFIXES"
+
 
 @dataclasses.dataclass(frozen=True)
 class LocalCluster:
@@ -92,6 +95,7 @@ def _role(cluster: LocalCluster, tf_config: str) -> Role:
     config = parse_tf_config(tf_config)
     environment = {
         "TF_CONFIG": tf_config,
+        LINES_HAVE_PREFIXES: "1",
         **_thread_share(cluster, config),
         **_gpu_share(cluster, config),
     }

@@ -42,6 +42,9 @@ class DataOptions(Options):
         "In a cluster: each worker reads its own part of the data, whole files where there are enough. Default: each "
         "reads all of it, in an order of its own.",
     )
+    use_synthetic_data: bool = option(
+        False, "Train on one batch of noise over and over: the speed of everything but the input."
+    )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 
 from deployment.cluster import ClusterConfig, Task, parse_tf_config
+from deployment.launch import LINES_HAVE_PREFIXES
 from slim_train.errors import UsageError
 from slim_train.options import ClusterOptions
 
@@ -45,8 +46,9 @@ def resolve_cluster(options: ClusterOptions) -> ClusterConfig:
 
 @contextlib.contextmanager
 def role_in_log(cluster: ClusterConfig) -> Iterator[None]:
-    """While inside, every line of the log begins with the task's name, unless it leads."""
-    handlers = [] if cluster.role == "chief" else logging.getLogger().handlers
+    """While inside, every line of the log begins with the task's name, unless it leads or its launcher says it."""
+    is_said = cluster.role == "chief" or LINES_HAVE_PREFIXES in os.environ
+    handlers = [] if is_said else logging.getLogger().handlers
     formatters = [(handler, handler.formatter) for handler in handlers]
     for handler, formatter in formatters:
         handler.setFormatter(_EveryLine(f"{cluster.own.name}: ", formatter or logging.Formatter()))

@@ -267,6 +267,13 @@ def _checkpoint_to_resume(options: TrainOptions, train_dir: Path) -> str | None:
 
 
 def _training_batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, cluster: ClusterConfig) -> Any:
+    if options.data.use_synthetic_data:
+        return inputs.synthetic_batches(
+            batch_size=options.data.batch_size,
+            image_size=model.image_size,
+            channels=model.channels,
+            num_classes=model.num_classes,
+        )
     return inputs.training_batches(
         dataset,
         batch_size=options.data.batch_size,

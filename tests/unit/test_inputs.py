@@ -112,6 +112,17 @@ def test_shards_share_the_data_between_them(tmp_path, num_files, words, caplog):
     assert words in caplog.text
 
 
+def test_synthetic_batches_repeat_one_batch_of_noise_that_fits_the_net():
+    first, second = _take(
+        lambda: inputs.synthetic_batches(batch_size=64, image_size=8, channels=3, num_classes=CLASSES), 2
+    )
+    assert first["image"].shape == (64, 8, 8, 3)
+    assert first["image"].dtype == np.float32
+    assert first["image"].std() > 0.5
+    assert set(first["label"]) == set(range(CLASSES))
+    assert (first["image"] == second["image"]).all()
+
+
 def test_evaluation_holds_every_record_once_in_order_and_masks_the_padding(tmp_path):
     dataset = _dataset(tmp_path, _records([0, 1, 2, 0]), _records([1, 2]))
     batches = _evaluation(dataset)

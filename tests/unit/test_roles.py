@@ -4,6 +4,7 @@ import logging
 
 import pytest
 
+from deployment.launch import LINES_HAVE_PREFIXES
 from slim_train import roles
 from slim_train.errors import UsageError
 from slim_train.options import ClusterOptions
@@ -14,6 +15,7 @@ PS_CLUSTER = '{"cluster": {"worker": ["a:1", "b:1"], "ps": ["c:1"]}, "task": {"t
 @pytest.fixture(autouse=True)
 def no_tf_config(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.delenv(LINES_HAVE_PREFIXES, raising=False)
 
 
 def test_without_tf_config_and_flags_a_process_trains_alone():
@@ -58,14 +60,17 @@ def test_synchronous_replicas_are_refused_in_a_sparse_cluster(monkeypatch):
         roles.resolve_cluster(ClusterOptions(sync_replicas=True))
 
 
-def test_every_line_of_a_workers_log_begins_with_its_name(monkeypatch):
+@pytest.mark.parametrize(("launcher", "prefix"), [("", "worker 1: "), ("launch_cluster", "")])
+def test_every_line_of_a_workers_log_begins_with_its_name_unless_its_launcher_says_it(monkeypatch, launcher, prefix):
     monkeypatch.setenv("TF_CONFIG", PS_CLUSTER)
+    if launcher:
+        monkeypatch.setenv(LINES_HAVE_PREFIXES, "1")
     handler = logging.StreamHandler()
     logging.getLogger().addHandler(handler)
     record = logging.LogRecord("name", logging.INFO, "file", 1, "two\nlines", None, None)
     try:
         with roles.role_in_log(roles.resolve_cluster(ClusterOptions())):
-            assert handler.format(record) == "worker 1: two\nworker 1: lines"
+            assert handler.format(record) == f"{prefix}two\n{prefix}lines"
         assert handler.format(record) == "two\nlines"
     finally:
         logging.getLogger().removeHandler(handler)
