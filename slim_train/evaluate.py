@@ -14,7 +14,7 @@ from datasets.spec import DatasetSpec
 from slim_train import checkpoints, inputs, reports, training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.metrics import ClassificationMetrics
-from slim_train.model import ModelSpec, resolve_model
+from slim_train.model import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
 from slim_train.options import EvalOptions
 from slim_train.progress import ProgressBar
@@ -184,19 +184,13 @@ def evaluate_to_folder(
 ) -> ClassificationMetrics:
     """Evaluate one checkpoint and write metrics, predictions and pictures to ``eval_dir``."""
     dataset = evaluator.dataset
-    labels = class_names(dataset, evaluator.model)
+    labels = class_names(dataset.labels, evaluator.model)
     eval_dir.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with reports.EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
         metrics = evaluator.evaluate(checkpoint, writer.visit)
         writer.finish(metrics, checkpoint, checkpoints.step_of(checkpoint), time.monotonic() - began)
     return metrics
-
-
-def class_names(dataset: DatasetSpec, model: ModelSpec) -> list[str]:
-    """One name for each logit: the data set's labels from the offset on, numbers for classes beyond them."""
-    names = ["background"] * -model.labels_offset + list(dataset.labels[max(0, model.labels_offset) :])
-    return names + [str(index) for index in range(len(names), model.num_classes)]
 
 
 def _folder(options: EvalOptions) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 from datasets.spec import DatasetSpec
 from slim_train.errors import UsageError, unknown
@@ -54,6 +55,12 @@ def resolve_model(
         channels=channels or record.channels,
         preprocessing=_recipe_name(preprocessing_name or record.preprocessing),
     )
+
+
+def class_names(labels: Sequence[str], model: ModelSpec) -> list[str]:
+    """One name for each logit: the data set's labels from the offset on, numbers for classes beyond them."""
+    names = ["background"] * -model.labels_offset + list(labels[max(0, model.labels_offset) :])
+    return names + [str(index) for index in range(len(names), model.num_classes)]
 
 
 def _recipe_name(name: str) -> str:

@@ -18,9 +18,9 @@ PACKAGES = ("slim_train", "datasets", "deployment")
 # From the top down: a module may import those of its own layer and of the layers below.
 LAYERS = (
     ("commands", r"slim_train\.cli(\..+)?"),
-    ("verbs", r"slim_train\.(train|evaluate|export|retrain|features|serving(\..+)?)"),
+    ("verbs", r"slim_train\.(train|evaluate|export|features|label_image|(retrain|serving)(\..+)?)"),
     ("users of the graph", r"slim_train\.(all_reduce|hooks|plan)"),
-    ("graph", r"slim_train\.(graph|predictor)"),
+    ("graph", r"slim_train\.(graph|predictor|model_loaders)"),
     ("parts", None),  # all that no other pattern takes
     ("models and data", r"slim_train\.(nets|preprocessing)(\..+)?|(datasets|deployment)(\..+)?"),
     ("ground", r"slim_train(\.(tf_compat|config|errors|files|steps|scopes))?"),
@@ -34,7 +34,7 @@ FORBIDDEN = (
     (r"slim_train\.nets(\..+)?", r"(slim_train\.preprocessing|datasets|deployment)(\..+)?", "nets stand alone"),
     (r"slim_train\.preprocessing(\..+)?", r"(slim_train\.nets|datasets|deployment)(\..+)?", "recipes stand alone"),
     (
-        r"slim_train\.serving(\..+)?",
+        r"slim_train\.(serving(\..+)?|predictor|model_loaders|trained_model)",
         r"slim_train\.(train|graph|inputs|optimizers|losses|hooks)",
         "serving never trains",
     ),

@@ -1,0 +1,61 @@
+"""What an export says of itself, in model.json: all that is not in the graph. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from slim_train.errors import UsageError
+from slim_train.files import replacing
+
+FILE = "model.json"
+# Where TensorFlow Serving leaves files alone that the graph does not read.
+FOLDER_IN_SAVED_MODEL = "assets.extra"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportInfo:
+    """The net of an export.
+
+    Attributes:
+      model_name: the net.
+      labels: a name for each score.
+      image_size: height and width of its input in pixels.
+      channels: colour channels of its input.
+      preprocessing: name of the recipe.
+      step: global step of the checkpoint.
+      checkpoint: file name of the checkpoint; empty where the net was not trained.
+    """
+
+    model_name: str
+    labels: tuple[str, ...]
+    image_size: tuple[int, int]
+    channels: int
+    preprocessing: str
+    step: int
+    checkpoint: str
+
+
+def write_export_info(path: Path, info: ExportInfo) -> None:
+    """Write ``info`` as JSON, atomically."""
+    with replacing(path) as temporary:
+        text = json.dumps(dataclasses.asdict(info), indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_export_info(path: Path) -> ExportInfo | None:
+    """What ``path`` says, or None where there is no such file.
+
+    Raises:
+      UsageError: the file is not one of ours.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        info = ExportInfo(**{field.name: content[field.name] for field in dataclasses.fields(ExportInfo)})
+        height, width = map(int, info.image_size)
+        return dataclasses.replace(info, labels=tuple(map(str, info.labels)), image_size=(height, width))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} does not describe an export of slim-train ({error!r}): export anew.") from error

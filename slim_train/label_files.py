@@ -1,0 +1,27 @@
+"""Files of class names, in both forms there are. No TensorFlow."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from datasets.spec import read_labels
+from slim_train.errors import UsageError
+
+_NUMBERED = re.compile(r"\d+:")
+
+
+def read_class_names(path: str | Path) -> tuple[str, ...]:
+    """The class names of a file with a ``0:angry`` line for each (labels.txt) or a plain name a line (TF-Hub's).
+
+    Raises:
+      UsageError: the file cannot be read, or names no class.
+      DataError: its lines are numbered, and not 0, 1, 2, ...
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").replace("\r\n", "\n").rstrip("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read the labels file {path}: {error}.") from error
+    if lines == [""]:
+        raise UsageError(f"The labels file {path} is empty: it must hold a class name a line.")
+    return read_labels(path) if all(map(_NUMBERED.match, lines)) else tuple(lines)
