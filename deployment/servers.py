@@ -1,9 +1,4 @@
-"""TensorFlow servers of a cluster's tasks: starting one, waiting for others, and the role of a parameter server.
-
-A parameter server must know when to stop. TensorFlow's own ``server.join()`` never returns; here each training task
-leaves a token in a queue that lives on the server, after its training session has closed, and the server goes when it
-has the token of every task that can still be waited for.
-"""
+"""TensorFlow servers of a cluster's tasks: starting one, and waiting for those of others."""
 
 from __future__ import annotations
 
@@ -13,7 +8,6 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -25,9 +19,6 @@ log = logging.getLogger(__name__)
 
 POLL_SECS = 0.5
 _PROBE_TIMEOUT_SECS = 2.0
-_CALL_TIMEOUT_MS = 10_000
-# How long a worker may be out of reach, once the chief is done, before a parameter server leaves without its token.
-_LOST_WORKER_SECS = 10.0
 
 
 class LostTaskError(RuntimeError):
@@ -130,101 +121,6 @@ def wait_until_none_missing(
             log.info("Waiting for %s.", ", ".join(names))
             said = True
         time.sleep(POLL_SECS)
-
-
-def serve_parameters(cluster: ClusterConfig, wait_secs: float = 0, idle_timeout_secs: float = 0) -> None:
-    """The role of a parameter server: hold variables until every training task is done.
-
-    A worker that cannot be reached once the chief is done is not waited for: nothing that it does can matter any more.
-
-    Args:
-      wait_secs: how long to wait for the chief to appear; 0 waits for ever.
-      idle_timeout_secs: how long the chief may be gone before it is done; 0 waits for ever.
-
-    Raises:
-      ClusterError: the port is taken.
-      LostTaskError: the chief did not appear, or has been gone for too long.
-    """
-    server = start_server(cluster, parameter_server_config(cluster))
-    log.info("Serving parameters at %s until every training task is done.", cluster.own.address)
-    training = {task.number: task for task in cluster.tasks if task.job == "worker"}
-    done: set[int] = set()
-    with tf.Graph().as_default():
-        queue = _done_queue(cluster.own)
-        count, take = queue.size(), queue.dequeue()
-        with tf.Session(server.target, config=parameter_server_config(cluster)) as session:
-
-            def collect() -> bool:
-                """Take the tokens that have come, and say whether the chief's is among all so far."""
-                for _ in range(session.run(count)):
-                    number = int(session.run(take))
-                    if number not in done:
-                        done.add(number)
-                        log.info("%s is done.", training[number].name if number in training else f"Worker {number}")
-                return 0 in done
-
-            chief = training.get(0)
-            if chief:
-                wait_until_none_missing(lambda: [] if collect() else unreachable([chief]), wait_secs)
-            absence = _Absence([chief] if chief else [])
-            while not collect():
-                if idle_timeout_secs and absence.seconds() > idle_timeout_secs:
-                    assert chief is not None
-                    raise LostTaskError(
-                        f"{chief.name} ({chief.address}) has been gone for more than {idle_timeout_secs:g} s "
-                        "(--ps_idle_timeout_secs) without having finished"
-                    )
-                time.sleep(POLL_SECS)
-            others = {number: _Absence([task]) for number, task in training.items()}
-            while late := [number for number in others if number not in done]:
-                for number in late:
-                    if others[number].seconds() > _LOST_WORKER_SECS:
-                        log.warning("%s is gone; not waiting for it.", training[number].name)
-                        done.add(number)
-                time.sleep(POLL_SECS)
-                collect()
-    log.info("Every training task is done.")
-
-
-def report_done(cluster: ClusterConfig, server_target: str) -> None:
-    """Tell every parameter server that this task is done. Call it once the task's training session is closed.
-
-    A server that is not there, or goes while it is told, is passed over.
-    """
-    for task in cluster.tasks:
-        if task.job != "ps" or not task.address or not is_reachable(task):
-            continue
-        config = tf.ConfigProto(
-            device_filters=[cluster.own.device, task.device], operation_timeout_in_ms=_CALL_TIMEOUT_MS
-        )
-        with tf.Graph().as_default():
-            put = _done_queue(task).enqueue([cluster.own.number])
-            try:
-                with tf.Session(server_target, config=config) as session:
-                    session.run(put)
-            except tf.errors.OpError as error:
-                log.warning("%s could not be told that this task is done: %s", task.name, error.message)
-
-
-class _Absence:
-    """For how long tasks have been out of reach; a task without an address never is."""
-
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        self._tasks = list(tasks)
-        self._since: float | None = None
-
-    def seconds(self) -> float:
-        if not unreachable(self._tasks):
-            self._since = None
-            return 0.0
-        self._since = self._since or time.monotonic()
-        return time.monotonic() - self._since
-
-
-def _done_queue(server: Task) -> Any:
-    """The queue of task numbers on a parameter server: the same one for every session that makes it."""
-    with tf.device(f"{server.device}/device:CPU:0"):
-        return tf.FIFOQueue(-1, tf.int32, shapes=(), shared_name="done_tasks")
 
 
 def _check_port_is_free(task: Task) -> None:

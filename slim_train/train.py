@@ -10,7 +10,7 @@ from typing import Any
 
 from datasets.factory import get_dataset
 from datasets.spec import DatasetSpec
-from deployment import model_deploy, servers
+from deployment import model_deploy, parameter_server, servers
 from deployment.cluster import ClusterConfig
 from slim_train import (
     all_reduce,
@@ -59,7 +59,7 @@ def run(options: TrainOptions) -> None:
             elif cluster.role != "chief" and not options.loop.restart and _is_complete(options):
                 log.info("Nothing to do: %s says that training is complete.", options.loop.train_dir)
             elif cluster.role == "ps":
-                servers.serve_parameters(
+                parameter_server.serve_parameters(
                     cluster, options.cluster.cluster_wait_secs, options.cluster.ps_idle_timeout_secs
                 )
             else:
@@ -96,7 +96,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
         )  # fmt: skip
         if not options.loop.dry_run:
             _finish_again(train_dir, resumed, schedule)
-            servers.report_done(cluster, master)
+            parameter_server.report_done(cluster, master)
         return
 
     with tf.Graph().as_default():
@@ -123,7 +123,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             training_folder.check_labels(train_dir, dataset.labels)
 
         if options.loop.dry_run:
-            plan.show(graph, restore, resumed, model, schedule)
+            plan.show(graph, restore, resumed, model, schedule, deployment)
             return
 
         # Loop.
@@ -171,7 +171,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             _finish(train_dir, schedule, metrics, time.monotonic() - began, stop)
         else:
             log.info("Contributed %d gradients; the job is at step %d.", metrics.own_steps, metrics.step)
-        servers.report_done(cluster, master)
+        parameter_server.report_done(cluster, master)
 
 
 def _evaluate(options: TrainOptions) -> None:
@@ -213,6 +213,7 @@ def _deployment(options: TrainOptions, cluster: ClusterConfig) -> model_deploy.D
             replica_id=cluster.own.number,
             num_replicas=cluster.num_replicas,
             num_ps_tasks=cluster.num_ps_tasks,
+            partition_min_bytes=options.cluster.partition_min_bytes,
         ).for_this_machine()
     except ValueError as error:
         raise UsageError(f"{error}.") from error

@@ -67,6 +67,26 @@ def test_sigterm_lets_a_worker_leave_and_makes_the_chief_end_the_job_with_a_chec
     assert "The chief has ended the job" in cluster.log("worker 2")
 
 
+def test_sigterm_to_all_tasks_at_once_lets_the_chief_save_what_the_servers_hold(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=100000", ps=1, worker=1)
+    cluster.start_all()
+    cluster.wait_for_step(50)
+    cluster.signal("ps 0", signal.SIGTERM)
+    cluster.signal("worker 0", signal.SIGTERM)
+    assert cluster.exit_codes() == {"ps 0": 0, "worker 0": 0}, cluster.logs()
+    latest = checkpoints.latest_checkpoint(cluster.train_dir)
+    assert checkpoints.step_of(latest) == cluster.result()["global_step"]
+
+
+def test_sigterm_ends_a_parameter_server_whose_chief_is_gone(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=100000", ps=1, worker=1)
+    cluster.start_all()
+    cluster.wait_for_step(10)
+    cluster.kill("worker 0")
+    cluster.signal("ps 0", signal.SIGTERM)
+    assert cluster.exit_codes("ps 0") == {"ps 0": -signal.SIGTERM}, cluster.logs()
+
+
 def test_a_port_that_is_taken_is_named_in_one_line(make_cluster):
     cluster = make_cluster("--max_number_of_steps=1", ps=1, worker=1)
     host, port = cluster.addresses["ps"][0].split(":")
