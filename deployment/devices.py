@@ -11,6 +11,8 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from deployment.partitions import partitioning_getter
+
 log = logging.getLogger(__name__)
 
 # What `tf.device` takes: a device string, or a function from an operation to one.
@@ -77,6 +79,8 @@ class DeploymentConfig:
       ps_job_name: TensorFlow job of the parameter servers.
       num_cpu_devices: logical CPU devices of this process (``ConfigProto.device_count``, see :func:`session_config`).
         Clones on the CPU take them in turn: with more than one, CPUs stand for GPUs.
+      partition_min_bytes: trained variables of so many bytes and more are cut into parts, one for each parameter
+        server; 0 leaves all whole.
 
     Raises:
       ValueError: a value is out of range; the message names it.
@@ -90,9 +94,11 @@ class DeploymentConfig:
     worker_job_name: str = "worker"
     ps_job_name: str = "ps"
     num_cpu_devices: int = dataclasses.field(default=1, kw_only=True)
+    partition_min_bytes: int = dataclasses.field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        least = {"num_clones": 1, "replica_id": 0, "num_replicas": 1, "num_ps_tasks": 0, "num_cpu_devices": 1}
+        least = {"num_clones": 1, "replica_id": 0, "num_replicas": 1, "num_ps_tasks": 0, "num_cpu_devices": 1,
+                 "partition_min_bytes": 0}  # fmt: skip
         for name, minimum in least.items():
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")
@@ -113,6 +119,11 @@ class DeploymentConfig:
     def worker_device(self) -> str:
         """This task, without a device; "" where there is no cluster."""
         return f"/job:{self.worker_job_name}/task:{self.replica_id}" if self.is_distributed else ""
+
+    @property
+    def ps_devices(self) -> list[str]:
+        """The device of each parameter server that holds its variables."""
+        return [f"{self.ps_device}/task:{task}/device:CPU:0" for task in range(self.num_ps_tasks)]
 
     @property
     def ps_device(self) -> str:
@@ -151,6 +162,16 @@ class DeploymentConfig:
             return self.clone_device(0)
         return f"{self.worker_device}/device:CPU:0"
 
+    def variable_getter(self) -> Callable[..., Any] | None:
+        """What cuts large variables into parts, for ``tf.variable_scope(custom_getter=...)``; None where none is.
+
+        One variable larger than the others together, such as the first fully connected layer of VGG, would leave a
+        parameter server with most of the bytes, and its network connection with most of the work.
+        """
+        if self.num_ps_tasks < 2 or not self.partition_min_bytes:
+            return None
+        return partitioning_getter(self.partition_min_bytes, self.num_ps_tasks)
+
     def caching_device(self) -> str | None:
         """Where a step keeps its copy of the variables, for ``tf.variable_scope(caching_device=...)``.
 
@@ -186,8 +207,7 @@ class DeploymentConfig:
 
     @cached_property
     def _ps_placement(self) -> BalancedPlacement:
-        servers = [f"{self.ps_device}/task:{task}/device:CPU:0" for task in range(self.num_ps_tasks)]
-        return BalancedPlacement(servers, other_device=self.inputs_device())
+        return BalancedPlacement(self.ps_devices, other_device=self.inputs_device())
 
     def _check_clone(self, clone_index: int) -> None:
         if not 0 <= clone_index < self.num_clones:

@@ -98,6 +98,7 @@ def create_clones(
                 tf.get_variable_scope(),
                 reuse=True if index else None,
                 caching_device=config.caching_device(),
+                custom_getter=config.variable_getter(),
             ),
         ):
             clones.append(Clone(model_fn(*(args or ()), **(kwargs or {})), scope, device))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from deployment import partitions
 from slim_train import scopes
 from slim_train.errors import RunError, UsageError
 from slim_train.files import replacing
@@ -116,19 +117,19 @@ class RestorePlan:
 
     Attributes:
       checkpoint: its prefix.
-      restored: names in the checkpoint, and the variables they go to.
+      restored: names in the checkpoint, and the variable that each goes to, or the parts of one.
       excluded: names left out by ``--checkpoint_exclude_scopes``.
       missing: names that the checkpoint lacks.
     """
 
     checkpoint: str
-    restored: dict[str, Any]
+    restored: dict[str, list[Any]]
     excluded: tuple[str, ...]
     missing: tuple[str, ...]
 
     def init_fn(self) -> Callable[[Any, Any], None]:
         """A function (scaffold, session) that restores; make it while the graph can still grow."""
-        saver = tf.train.Saver(self.restored, name="fine_tune_saver")
+        saver = tf.train.Saver(list(itertools.chain(*self.restored.values())), name="fine_tune_saver")
         return lambda _scaffold, session: saver.restore(session, self.checkpoint)
 
     def describe(self) -> str:
@@ -161,7 +162,7 @@ def plan_restore(
       UsageError: a scope matches nothing, variables are missing, shapes differ or nothing is left to restore. The
         message names the variables and the flag that would cure it.
     """
-    by_name = {variable.op.name: variable for variable in variables}
+    by_name = partitions.by_stored_name(variables)
     excluded = scopes.select(by_name, exclude_scopes, "checkpoint_exclude_scopes")
     wanted = {name: by_name[name] for name in by_name if name not in set(excluded)}
     stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
@@ -172,7 +173,7 @@ def plan_restore(
             f"{_advice(missing, head_scopes, exclude_scopes)} or --ignore_missing_vars would start them afresh. "
             f"Is it another net's? It holds {', '.join(scopes.top_scopes(stored, depth=1)[:8])}."
         )
-    restored = {name: variable for name, variable in wanted.items() if name in stored}
+    restored = {name: parts for name, parts in wanted.items() if name in stored}
     _check_shapes(checkpoint, restored, stored, head_scopes, exclude_scopes)
     if not restored:
         raise UsageError(f"Nothing is left to restore from {checkpoint}: every variable is excluded or missing.")
@@ -188,12 +189,12 @@ def check_resume(checkpoint: str, variables: Iterable[Any]) -> None:
       UsageError: it does not; the message names the variable and what was probably changed.
     """
     stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
-    for variable in variables:
-        name = variable.op.name
-        if list(stored.get(name, ())) == variable.shape.as_list() and name in stored:
+    for name, (variable, *_) in partitions.by_stored_name(variables).items():
+        shape = partitions.stored_shape(variable)
+        if name in stored and list(stored[name]) == shape:
             continue
         held = f"holds {name} in shape {list(stored[name])}" if name in stored else f"does not hold {name}"
-        wanted = f", not {variable.shape.as_list()}" if name in stored else ""
+        wanted = f", not {shape}" if name in stored else ""
         raise UsageError(
             f"Cannot resume: {checkpoint} {held}{wanted}. It was trained with another --model_name, --num_classes, "
             "--optimizer or --moving_average_decay. Use those again, or another --train_dir, or --restart."
@@ -296,17 +297,18 @@ def _neighbours(path: Path) -> str:
 
 def _check_shapes(
     checkpoint: str,
-    restored: dict[str, Any],
+    restored: dict[str, list[Any]],
     stored: dict[str, list[int]],
     head_scopes: Sequence[str],
     exclude_scopes: Sequence[str],
 ) -> None:
-    wrong = [name for name, variable in restored.items() if variable.shape.as_list() != list(stored[name])]
+    shapes = {name: partitions.stored_shape(parts[0]) for name, parts in restored.items()}
+    wrong = [name for name, shape in shapes.items() if shape != list(stored[name])]
     if wrong:
         first = wrong[0]
         others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise UsageError(
-            f"{first}{others} has shape {restored[first].shape.as_list()} in the net and {list(stored[first])} in "
+            f"{first}{others} has shape {shapes[first]} in the net and {list(stored[first])} in "
             f"{checkpoint}. {_advice(wrong, head_scopes, exclude_scopes)} would start it afresh."
         )
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from deployment import model_deploy
+from deployment import model_deploy, partitions
 from deployment.collectives import ReplicaGroup, SynchronizedStep, synchronize_step
 from slim_train import losses, optimizers, scopes
 from slim_train.averages import MovingAverages
@@ -169,10 +169,11 @@ def _moving_averages(options: OptimizerOptions, global_step: Any) -> MovingAvera
 
 
 def _variables_to_train(trainable_scopes: Sequence[str]) -> list[Any]:
-    variables = {variable.op.name: variable for variable in tf.trainable_variables()}
     if not trainable_scopes:
-        return list(variables.values())
-    return [variables[name] for name in scopes.select(variables, trainable_scopes, "trainable_scopes")]
+        return tf.trainable_variables()
+    variables = partitions.by_stored_name(tf.trainable_variables())
+    chosen = scopes.select(variables, trainable_scopes, "trainable_scopes")
+    return [variable for name in chosen for variable in variables[name]]
 
 
 def _freezes_batch_norm(choice: str, net: str, trainable_scopes: Sequence[str]) -> bool:

@@ -223,6 +223,12 @@ class ClusterOptions(Options):
         "Without parameter servers: when a task of the cluster is lost, the others end within so many seconds.",
         at_least=5,
     )
+    partition_min_bytes: int = option(
+        64 * 2**20,
+        "Variables of so many bytes and more are split over the parameter servers; 0 keeps all whole. Checkpoints hold "
+        "them whole either way.",
+        at_least=0,
+    )
     ps_idle_timeout_secs: int = option(
         1800,
         "A parameter server fails when the chief has been gone for so many seconds; 0 never.",

@@ -54,7 +54,9 @@ def run(options: TrainOptions) -> None:
         if len(cluster.tasks) > 1:
             log.info("%s", cluster.describe())
         try:
-            if cluster.role == "evaluator":
+            if options.loop.dry_run and cluster.role in ("evaluator", "ps"):
+                log.info("--dry_run: %s trains nothing; the plan is that of the chief.", cluster.own.name)
+            elif cluster.role == "evaluator":
                 _evaluate(options)
             elif cluster.role != "chief" and not options.loop.restart and _is_complete(options):
                 log.info("Nothing to do: %s says that training is complete.", options.loop.train_dir)
@@ -88,7 +90,8 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
     log.info("%s", schedule.describe())
 
     # Where to start: a checkpoint in the training folder, else --checkpoint_path, else initial values.
-    resumed = _checkpoint_to_resume(options, train_dir) if is_chief else None
+    restores = is_chief or options.loop.dry_run
+    resumed = _checkpoint_to_resume(options, train_dir) if restores else None
     if resumed and schedule.last_step is not None and checkpoints.step_of(resumed) >= schedule.last_step:
         log.warning(
             "Nothing to do: %s is already at step %d of %d. A higher --max_number_of_steps or --num_epochs would go on "
@@ -117,7 +120,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             class_weights=_class_weights(options, dataset, model),
             histogram_summaries=options.loop.histogram_summaries,
         )
-        restore = _plan_restore(options, model, graph) if is_chief and not resumed else None
+        restore = _plan_restore(options, model, graph) if restores and not resumed else None
         if resumed:
             checkpoints.check_resume(resumed, tf.global_variables())
             training_folder.check_labels(train_dir, dataset.labels)
@@ -176,8 +179,6 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
 
 def _evaluate(options: TrainOptions) -> None:
     """The evaluator's role: every new checkpoint of the training folder, the best one kept, until training ends."""
-    if options.loop.dry_run:
-        return
     train_dir = Path(options.loop.train_dir)
 
     def missing() -> list[str]:
