@@ -11,6 +11,7 @@ COMMANDS = (
     "download_and_convert_data",
     "train_image_classifier",
     "eval_image_classifier",
+    "export_inference_graph",
     "launch_cluster",
     "render_tfjob",
 )

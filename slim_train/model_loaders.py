@@ -25,7 +25,7 @@ NodeT = TypeVar("NodeT")
 log = logging.getLogger(__name__)
 
 # Signatures of a SavedModel. Ours have all of these; of others the first is enough, on float images.
-SERVING, PIXELS, PREPROCESS = "serving_default", "pixels", "preprocess"
+SERVING, CLASSIFY, PIXELS, PREPROCESS = "serving_default", "classify", "pixels", "preprocess"
 
 # Usual names in graphs of others: those of TF-Hub's retrain, then research/slim's.
 _INPUTS = ("Placeholder", "input", "image", "images")

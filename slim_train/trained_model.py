@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from slim_train.nets import factory as nets
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import slim, tf
 
-log = logging.getLogger(__name__)
-
 # Names of nodes.
 PIXELS, INPUT, SCORES = "pixels", "input", "scores"
 _AVERAGE = "ExponentialMovingAverage"
@@ -31,33 +28,31 @@ class TrainedModel:
     Attributes:
       spec: the net.
       labels: a name for each score.
-      checkpoint: prefix of the checkpoint; None leaves the variables at their initial values.
+      checkpoint: prefix of the checkpoint.
+      folder: the training folder; of a checkpoint from elsewhere, the one that it lies in.
       use_averages: take the moving averages of the variables: True, False, or None for those that the checkpoint holds.
     """
 
     spec: ModelSpec
     labels: tuple[str, ...]
-    checkpoint: str | None
+    checkpoint: str
+    folder: Path
     use_averages: bool | None = None
 
     @property
     def step(self) -> int:
-        """The global step of the checkpoint; 0 where there is none."""
-        return checkpoints.step_of(self.checkpoint) if self.checkpoint else 0
+        """The global step of the checkpoint; 0 where it holds none."""
+        return checkpoints.step_of(self.checkpoint)
+
+    def takes_averages(self) -> bool:
+        """Whether moving averages are taken, for the log."""
+        names = tf.train.load_checkpoint(self.checkpoint).get_variable_to_shape_map()
+        return self.use_averages is not False and any(name.endswith(f"/{_AVERAGE}") for name in names)
 
     def decode(self, encoded: Any) -> Any:
         """A picture as evaluation sees it: bytes, string scalar, to float32 [height, width, channels] in 0..255."""
         size = self.spec.image_size
         return get_recipe(self.spec.preprocessing).decode_eval(encoded, size, size, self.spec.channels)
-
-    def scale(self, pixels: Any) -> Any:
-        """The second half of preprocessing: pictures [N, height, width, channels] in 0..255, to what the net takes."""
-        return get_recipe(self.spec.preprocessing).eval_batch(pixels)
-
-    def logits(self, images: Any) -> Any:
-        """The net in inference mode on what :meth:`scale` gives: float32 [N, classes]."""
-        output, _ = nets.get_network_fn(self.spec.name, self.spec.num_classes, is_training=False)(images)
-        return output
 
     def build(self) -> tuple[Any, Any]:
         """Add the net to the current graph, from decoded pictures to probabilities.
@@ -70,8 +65,10 @@ class TrainedModel:
         """
         size = self.spec.image_size
         pixels = tf.placeholder(tf.float32, [None, size, size, self.spec.channels], name=PIXELS)
-        scores = tf.nn.softmax(self.logits(tf.identity(self.scale(pixels), name=INPUT)))
-        return pixels, tf.identity(scores, name=SCORES)
+        inputs = tf.identity(get_recipe(self.spec.preprocessing).eval_batch(pixels), name=INPUT)
+        network_fn = nets.get_network_fn(self.spec.name, self.spec.num_classes, is_training=False)
+        logits, _ = network_fn(inputs)
+        return pixels, tf.nn.softmax(logits, name=SCORES)
 
     def freeze(self) -> Any:
         """The graph of :meth:`build` with the trained values as constants: a GraphDef.
@@ -91,9 +88,6 @@ class TrainedModel:
           RunError: the checkpoint does not fit.
         """
         variables = slim.get_model_variables()
-        if self.checkpoint is None:
-            session.run(tf.variables_initializer(variables))
-            return
         stored = tf.train.load_checkpoint(self.checkpoint).get_variable_to_shape_map()
         restored = self._names(variables, stored)
         for name, variable in restored.items():
@@ -112,8 +106,6 @@ class TrainedModel:
         if self.use_averages:
             return averages
         found = {} if self.use_averages is False else {name: averages[name] for name in averages if name in stored}
-        if found:
-            log.info("Taking the moving averages of %d of %d variables.", len(found), len(by_name))
         rest = {name: variable for name, variable in by_name.items() if f"{name}/{_AVERAGE}" not in found}
         return found | rest
 
@@ -128,6 +120,7 @@ def find_trained_model(
     num_classes: int | None = None,
     labels_offset: int | None = None,
     labels: Sequence[str] | None = None,
+    labels_folder: str | Path | None = None,
     use_averages: bool | None = None,
 ) -> TrainedModel:
     """What a training folder or a checkpoint holds; what is given overrides what the folder says.
@@ -135,6 +128,7 @@ def find_trained_model(
     Args:
       path: a training folder, whose newest checkpoint is taken, or a checkpoint.
       labels: class names, one for each score; None takes the folder's labels.txt.
+      labels_folder: another folder with a labels.txt, for a folder that has none.
 
     Raises:
       UsageError: there is no checkpoint, no net is named, or the classes are not known.
@@ -154,7 +148,11 @@ def find_trained_model(
     if model_name is None:
         raise UsageError(f"{folder} has no config.yaml that would name the net: give --model_name.")
     offset = (labels_offset or 0) if labels is None else 0
-    names = tuple(labels) if labels is not None else _labels_of(folder, num_classes, offset)
+    names = (
+        tuple(labels)
+        if labels is not None
+        else _labels_of([folder, Path(labels_folder or folder)], num_classes, offset)
+    )
     spec = resolve_model(
         model_name,
         DatasetSpec("", "", str(folder), (), len(names), 0, names),
@@ -164,15 +162,16 @@ def find_trained_model(
         channels=channels,
         preprocessing_name=preprocessing_name,
     )
-    return TrainedModel(spec, tuple(class_names(names, spec)), checkpoint, use_averages)
+    return TrainedModel(spec, tuple(class_names(names, spec)), checkpoint, folder, use_averages)
 
 
-def _labels_of(folder: Path, num_classes: int | None, labels_offset: int) -> tuple[str, ...]:
-    """The class names of the data set, without a background class."""
-    if (folder / INFO_FILE).is_file():
-        return read_info(folder).labels
-    if (folder / LABELS_FILE).is_file():
-        return read_class_names(folder / LABELS_FILE)
+def _labels_of(folders: Sequence[Path], num_classes: int | None, labels_offset: int) -> tuple[str, ...]:
+    """The class names of the data set, without a background class, from the first folder that has them."""
+    for folder in folders:
+        if (folder / INFO_FILE).is_file():
+            return read_info(folder).labels
+        if (folder / LABELS_FILE).is_file():
+            return read_class_names(folder / LABELS_FILE)
     if num_classes is None:
-        raise UsageError(f"{folder} has no labels.txt that would name the classes: give --labels or --num_classes.")
+        raise UsageError(f"{folders[0]} has no labels.txt that names the classes: give --labels or --num_classes.")
     return tuple(str(label) for label in range(num_classes + labels_offset))

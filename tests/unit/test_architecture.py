@@ -18,7 +18,7 @@ PACKAGES = ("slim_train", "datasets", "deployment")
 # From the top down: a module may import those of its own layer and of the layers below.
 LAYERS = (
     ("commands", r"slim_train\.cli(\..+)?"),
-    ("verbs", r"slim_train\.(train|evaluate|export|features|label_image|(retrain|serving)(\..+)?)"),
+    ("verbs", r"slim_train\.(train|evaluate|features|label_image|(export|retrain|serving)(\..+)?)"),
     ("users of the graph", r"slim_train\.(all_reduce|hooks|plan)"),
     ("graph", r"slim_train\.(graph|predictor|model_loaders)"),
     ("parts", None),  # all that no other pattern takes

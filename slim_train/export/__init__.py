@@ -1,0 +1,1 @@
+"""Export: a trained net as files that other programs load."""

@@ -1,0 +1,118 @@
+"""The check of an export: each file's answers against the checkpoint's, on the same pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import warnings
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets import images
+from datasets.errors import DataError
+from datasets.factory import get_dataset
+from datasets.spec import read_info
+from slim_train.model_loaders import SERVING
+from slim_train.tf_compat import tf
+from slim_train.trained_model import PIXELS, SCORES, TrainedModel
+
+log = logging.getLogger(__name__)
+
+_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How far answers are from the checkpoint's.
+
+    Attributes:
+      largest: of a probability.
+      same_best: pictures whose likeliest class is the same.
+      pictures: how many there were.
+    """
+
+    largest: float
+    same_best: int
+    pictures: int
+
+
+def compare(answers: NDArray[np.float32], expected: NDArray[np.float32]) -> Difference:
+    """The difference between two arrays of probabilities, [pictures, classes] each."""
+    same_best = int((answers.argmax(axis=1) == expected.argmax(axis=1)).sum())
+    return Difference(float(np.abs(answers - expected).max()), same_best, len(expected))
+
+
+class Reference:
+    """The answers of the checkpoint itself, its variables restored as evaluation does.
+
+    Attributes:
+      encoded: the pictures.
+      pixels: the pictures decoded, float32 [N, height, width, channels].
+      scores: the probabilities, float32 [N, classes].
+    """
+
+    def __init__(self, trained: TrainedModel, encoded: Sequence[bytes]) -> None:
+        self.encoded = list(encoded)
+        with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+            one = tf.placeholder(tf.string, [])
+            decoded = trained.decode(one)
+            pixels, scores = trained.build()
+            trained.restore(session)
+            self.pixels = np.stack([session.run(decoded, {one: data}) for data in self.encoded])
+            self.scores = session.run(scores, {pixels: self.pixels})
+
+    def check_saved_model(self, folder: Path) -> Difference:
+        """Compare the signature serving_default of a SavedModel."""
+        with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+            signature = tf.saved_model.loader.load(session, ["serve"], str(folder)).signature_def[SERVING]
+            encoded, scores = signature.inputs["image_bytes"].name, signature.outputs["scores"].name
+            return compare(session.run(scores, {encoded: self.encoded}), self.scores)
+
+    def check_frozen(self, path: Path) -> Difference:
+        """Compare a frozen graph."""
+        graph_def = tf.GraphDef.FromString(path.read_bytes())
+        with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+            tf.graph_util.import_graph_def(graph_def, name="")
+            return compare(session.run(f"{SCORES}:0", {f"{PIXELS}:0": self.pixels}), self.scores)
+
+    def check_tflite(self, path: Path) -> Difference:
+        """Compare a TFLite model."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)  # For LiteRT's.
+            interpreter = tf.lite.Interpreter(model_path=str(path))
+        (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+        interpreter.resize_tensor_input(source["index"], self.pixels.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(source["index"], self.pixels)
+        interpreter.invoke()
+        return compare(interpreter.get_tensor(result["index"]), self.scores)
+
+
+def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) -> list[bytes]:
+    """The first encoded pictures of a data set, of a split not trained on where it has one; none where it is gone."""
+    if dataset_dir is None:
+        return []
+    try:
+        splits = read_info(dataset_dir).splits
+        split = next((split for split in ("validation", "test") if split in splits), next(iter(splits)))
+        files = get_dataset(name, split, dataset_dir).files
+    except (DataError, StopIteration) as error:
+        log.info("No pictures of the data set to compare with: %s", error)
+        return []
+    records = (record for file in files for record in tf.python_io.tf_record_iterator(file))
+    examples = map(tf.train.Example.FromString, islice(records, count))
+    return [example.features.feature["image/encoded"].bytes_list.value[0] for example in examples]
+
+
+def made_pictures(count: int) -> list[bytes]:
+    """PNGs with soft patches of colour, the same every time."""
+    random = np.random.default_rng(_SEED)
+    patches = random.integers(0, 256, (count, 3, 8, 8), np.uint8)
+    return [
+        images.encode_planes(np.kron(planes, np.ones((1, 32, 32), np.uint8)).tobytes(), 256, 256, 3).data
+        for planes in patches
+    ]

@@ -1,0 +1,114 @@
+"""The files of an export, all written from one frozen graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from slim_train import export_info
+from slim_train.export_info import ExportInfo
+from slim_train.model_loaders import CLASSIFY, PIXELS, PREPROCESS, SERVING
+from slim_train.tf_compat import tf
+from slim_train.trained_model import TrainedModel
+
+TFLITE_KINDS = ("float32", "float16", "int8")
+
+
+def write_frozen(path: Path, graph_def: Any, info: ExportInfo) -> None:
+    """A GraphDef with constants for variables, and beside it what it does not say itself, ``<name>.json``."""
+    path.write_bytes(graph_def.SerializeToString())
+    export_info.write_export_info(path.with_suffix(".json"), info)
+
+
+def write_labels(path: Path, info: ExportInfo) -> None:
+    """The class names, one a line, as other programs that label images take them."""
+    path.write_text("".join(f"{label}\n" for label in info.labels), encoding="utf-8")
+
+
+def write_saved_model(folder: Path, trained: TrainedModel, graph_def: Any, info: ExportInfo) -> None:
+    """A SavedModel that needs nothing but TensorFlow. ``folder`` must not exist.
+
+    Its signatures enter one chain at different places: serialised tf.train.Examples -> image bytes -> pixels -> scores.
+
+    * ``serving_default``: ``image_bytes`` string [N], each a JPEG, PNG, BMP or GIF of any size, to ``scores`` float
+      [N, classes] and ``classes`` string [N, classes], both in the order of the labels (as TensorFlow's own classifiers
+      had it), so that a column is always the same class.
+    * ``classify``: the same for TensorFlow Serving's Classify call, from Examples with ``image/encoded``.
+    * ``pixels``: ``pixels`` float [N, height, width, channels] in 0..255, of the size that the net takes, to the same.
+    * ``preprocess``: ``image_bytes`` to ``pixels``.
+    """
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+        examples = tf.placeholder(tf.string, [None], name="examples")
+        features = tf.io.parse_example(examples, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
+        encoded = tf.identity(features["image/encoded"], name="image_bytes")
+        decoded = tf.map_fn(trained.decode, encoded, fn_output_signature=tf.float32)
+        pixels = tf.identity(decoded, name="pixels")
+        (scores,) = tf.graph_util.import_graph_def(graph_def, {"pixels": pixels}, ["scores:0"], name="net")
+        classes = tf.tile(tf.constant([info.labels]), [tf.shape(scores)[0], 1], name="classes")
+        answers = {"classes": classes, "scores": scores}
+        predict, classify = "tensorflow/serving/predict", "tensorflow/serving/classify"
+        builder = tf.saved_model.builder.SavedModelBuilder(str(folder))
+        builder.add_meta_graph_and_variables(
+            session,
+            ["serve"],
+            signature_def_map={
+                SERVING: _signature({"image_bytes": encoded}, answers, predict),
+                CLASSIFY: _signature({"inputs": examples}, answers, classify),
+                PIXELS: _signature({"pixels": pixels}, answers, predict),
+                PREPROCESS: _signature({"image_bytes": encoded}, {"pixels": pixels}, predict),
+            },
+            strip_default_attrs=True,
+        )
+        builder.save()
+    extra = folder / export_info.FOLDER_IN_SAVED_MODEL
+    extra.mkdir()
+    export_info.write_export_info(extra / export_info.FILE, info)
+
+
+def write_tflite(path: Path, graph_def: Any, kind: str) -> None:
+    """A TFLite model, ``pixels`` to ``scores``.
+
+    Args:
+      kind: ``float32``; ``float16``, weights in 16 bits; ``int8``, weights in 8 bits and activations in 32 ("dynamic
+        range").
+    """
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+        pixels, scores = tf.graph_util.import_graph_def(graph_def, return_elements=["pixels:0", "scores:0"], name="")
+        converter = tf.lite.TFLiteConverter.from_session(session, [pixels], [scores])
+        if kind != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if kind == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        path.write_bytes(converter.convert())
+
+
+def with_half_constants(graph_def: Any) -> Any:
+    """The same graph with its float32 constants stored as float16, each followed by a cast back.
+
+    TensorFlow folds the casts when the graph is first run: memory and speed are those of float32. Numbers beyond
+    float16's range, 65504, stay as they are.
+    """
+    half = tf.GraphDef()
+    half.CopyFrom(graph_def)
+    del half.node[:]
+    for node in graph_def.node:
+        values = tf.make_ndarray(node.attr["value"].tensor) if node.op == "Const" else None
+        if values is None or values.dtype != np.float32 or values.size < 2 or np.abs(values).max() > np.finfo("f2").max:
+            half.node.append(node)
+            continue
+        stored = half.node.add(name=f"{node.name}/float16", op="Const", device=node.device)
+        stored.attr["dtype"].type = tf.float16.as_datatype_enum
+        stored.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values.astype(np.float16)))
+        cast = half.node.add(name=node.name, op="Cast", input=[stored.name], device=node.device)
+        cast.attr["SrcT"].type, cast.attr["DstT"].type = tf.float16.as_datatype_enum, tf.float32.as_datatype_enum
+    return half
+
+
+def _signature(inputs: dict[str, Any], outputs: dict[str, Any], method: str) -> Any:
+    return tf.saved_model.signature_def_utils.build_signature_def(
+        {name: tf.saved_model.utils.build_tensor_info(tensor) for name, tensor in inputs.items()},
+        {name: tf.saved_model.utils.build_tensor_info(tensor) for name, tensor in outputs.items()},
+        method,
+    )

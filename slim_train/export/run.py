@@ -1,0 +1,262 @@
+"""Export: a checkpoint as a SavedModel, a frozen graph and TFLite models, none of which is left unchecked."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datasets.images import ImageRejected, normalise
+from datasets.spec import INFO_FILE, read_info
+from slim_train import training_folder
+from slim_train.errors import RunError, UsageError
+from slim_train.export import check, formats
+from slim_train.export.architecture import write_architecture
+from slim_train.export.check import Difference, Reference
+from slim_train.export.options import CheckOptions, ExportOptions, SourceOptions
+from slim_train.export_info import ExportInfo
+from slim_train.label_files import read_class_names
+from slim_train.picture_files import find_pictures
+from slim_train.trained_model import TrainedModel, find_trained_model
+
+log = logging.getLogger(__name__)
+
+RESULT = "export.json"
+_DEFAULT_NET = "inception_v3"
+# The largest difference of a probability that rounding explains, by where the rounding is: sums in another order, or
+# weights in 16 bits. Weights in 8 bits may do anything, which is shown and not judged.
+_TOLERANCE = {"float32": 1e-3, "float16": 0.1}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedFile:
+    """One result.
+
+    Attributes:
+      format: such as ``tflite float16``.
+      path: relative to the export folder.
+      bytes: of the file, or of all files in the folder.
+      difference: from the checkpoint's answers; None where nothing was compared.
+    """
+
+    format: str
+    path: str
+    bytes: int
+    difference: Difference | None
+
+
+def run(options: ExportOptions) -> None:
+    """Write and check what is asked for; nothing appears in the export folder before its check.
+
+    Raises:
+      UsageError: flags contradict each other, or the checkpoint's net or classes are not known.
+      RunError: a file does not answer as the checkpoint does.
+    """
+    if options.source.checkpoint_path is None:
+        _write_graph_alone(options)
+        return
+    _refuse_graph_flags(options)
+    trained = _trained_model(options.source)
+    folder, info = _destination(options, trained), _info(trained)
+    averages = ", moving averages" if trained.takes_averages() else ""
+    log.info("Exporting %s of %s, %d classes%s.", info.model_name, trained.checkpoint, len(info.labels), averages)
+    pictures = _pictures(options, trained)
+    reference = Reference(trained, pictures) if pictures else None
+    with _staging(folder) as staging:
+        files = [_write(job, staging, reference) for job in _jobs(options, trained, info)]
+        if options.result.output_file is None:
+            formats.write_labels(staging / "labels.txt", info)
+            training_folder.write_json(staging / RESULT, _as_json(info, files))
+        _publish(staging, folder)
+    _log_result(files, folder)
+
+
+def _write_graph_alone(options: ExportOptions) -> None:
+    if options.result.output_file is None:
+        raise UsageError(
+            "--train_dir is missing: the training folder, or the checkpoint, to export. --output_file without one "
+            "writes the graph of --model_name alone."
+        )
+    path = Path(options.result.output_file)
+    write_architecture(path, options.source, options.graph)
+    log.info("Wrote the graph of %s without weights to %s.", options.source.model_name or _DEFAULT_NET, path)
+
+
+def _refuse_graph_flags(options: ExportOptions) -> None:
+    graph = options.graph
+    if graph.is_training:
+        raise UsageError("--is_training is for the graph alone: a checkpoint is exported to answer, not to be trained.")
+    if graph.write_text_graphdef:
+        raise UsageError("--write_text_graphdef is for the graph alone: as text, weights would take gigabytes.")
+    if graph.batch_size:
+        raise UsageError("--batch_size is for the graph alone: what is exported of a checkpoint takes any number.")
+
+
+def _trained_model(source: SourceOptions) -> TrainedModel:
+    assert source.checkpoint_path is not None
+    decay = source.moving_average_decay
+    trained = find_trained_model(
+        source.checkpoint_path,
+        model_name=source.model_name,
+        preprocessing_name=source.preprocessing_name,
+        image_size=source.image_size,
+        channels=1 if source.use_grayscale else None,
+        num_classes=source.num_classes,
+        labels_offset=source.labels_offset,
+        labels=read_class_names(source.labels) if source.labels else None,
+        labels_folder=source.dataset_dir,
+        use_averages=None if decay is None else decay > 0,
+    )
+    if source.dataset_dir and (Path(source.dataset_dir) / INFO_FILE).is_file():
+        training_folder.check_labels(trained.folder, read_info(source.dataset_dir).labels)
+    return trained
+
+
+def _info(trained: TrainedModel) -> ExportInfo:
+    spec = trained.spec
+    return ExportInfo(
+        model_name=spec.name,
+        labels=trained.labels,
+        image_size=(spec.image_size, spec.image_size),
+        channels=spec.channels,
+        preprocessing=spec.preprocessing,
+        step=trained.step,
+        checkpoint=Path(trained.checkpoint).name,
+    )
+
+
+def _pictures(options: ExportOptions, trained: TrainedModel) -> list[bytes]:
+    """Pictures to compare answers on, as JPEG or PNG."""
+    wanted: CheckOptions = options.check
+    if wanted.num_check_images == 0:
+        log.warning("--num_check_images=0: what is written is not compared with the checkpoint.")
+        return []
+    if wanted.check_images:
+        return [
+            _picture(path) for path in find_pictures("check_images", wanted.check_images)[: wanted.num_check_images]
+        ]
+    trained_on = training_folder.read_options(trained.folder)
+    dataset_dir = options.source.dataset_dir or (trained_on.data.dataset_dir if trained_on else None)
+    found = check.pictures_of_data_set(options.source.dataset_name, dataset_dir, wanted.num_check_images)
+    if not found:
+        log.info("Comparing answers on made pictures; --check_images takes real ones.")
+    return found or check.made_pictures(wanted.num_check_images)
+
+
+def _picture(path: Path) -> bytes:
+    try:
+        return normalise(path.read_bytes()).data
+    except (OSError, ImageRejected) as error:
+        raise UsageError(f"--check_images: cannot read {path}: {error}.") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """A file to write: where, how, how to ask it, and the largest difference it may show (None: any)."""
+
+    format: str
+    path: str
+    write: Callable[[Path], None]
+    check: Callable[[Reference, Path], Difference]
+    tolerance: float | None
+
+
+def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> Iterator[_Job]:
+    """What the options ask for."""
+    plain = trained.freeze()
+    graph_def = formats.with_half_constants(plain) if options.result.precision == "fp16" else plain
+    tolerance = _TOLERANCE["float16" if options.result.precision == "fp16" else "float32"]
+    wanted = ("frozen",) if options.result.output_file else options.result.wanted_formats()
+    if "saved_model" in wanted:
+        yield _Job(
+            "SavedModel",
+            # TensorFlow Serving takes the highest number below the folder that it is given.
+            f"saved_model/{max(info.step, 1)}",
+            lambda path: formats.write_saved_model(path, trained, graph_def, info),
+            Reference.check_saved_model,
+            tolerance,
+        )
+    if "frozen" in wanted:
+        name = Path(options.result.output_file or "model.pb").name
+        write = functools.partial(formats.write_frozen, graph_def=graph_def, info=info)
+        yield _Job("frozen graph", name, write, Reference.check_frozen, tolerance)
+    if "tflite" in wanted:
+        for kind in formats.TFLITE_KINDS:
+            write = functools.partial(formats.write_tflite, graph_def=plain, kind=kind)
+            yield _Job(f"TFLite {kind}", f"model_{kind}.tflite", write, Reference.check_tflite, _TOLERANCE.get(kind))
+
+
+def _write(job: _Job, staging: Path, reference: Reference | None) -> ExportedFile:
+    """Write one file and compare its answers.
+
+    Raises:
+      RunError: they differ by more than rounding explains.
+    """
+    path = staging / job.path
+    path.parent.mkdir(exist_ok=True)
+    log.info("Writing the %s.", job.format)
+    job.write(path)
+    difference = job.check(reference, path) if reference else None
+    if difference and job.tolerance is not None and not difference.largest <= job.tolerance:
+        raise RunError(
+            f"The {job.format} answers otherwise than the checkpoint: a probability differs by "
+            f"{difference.largest:.3g}, more than the {job.tolerance:g} that rounding explains. Nothing was exported."
+        )
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return ExportedFile(job.format, job.path, sum(file.stat().st_size for file in files), difference)
+
+
+def _destination(options: ExportOptions, trained: TrainedModel) -> Path:
+    result = options.result
+    if result.output_file and result.export_dir:
+        raise UsageError("Give --export_dir, where the frozen graph is called model.pb, or --output_file, not both.")
+    if result.output_file:
+        return Path(result.output_file).absolute().parent
+    return Path(result.export_dir) if result.export_dir else trained.folder / "export"
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A folder in ``folder`` that is gone in the end, whatever happens."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
+    except OSError as error:
+        raise UsageError(f"Cannot write to {folder}: {error.strerror}.") from error
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _publish(staging: Path, folder: Path) -> None:
+    """Move what is in ``staging`` to ``folder``, each file and each version of the SavedModel at once."""
+    for source in [*staging.glob("saved_model/*"), *(file for file in staging.iterdir() if file.is_file())]:
+        target = folder / source.relative_to(staging)
+        target.parent.mkdir(exist_ok=True)
+        if target.is_dir():
+            # A folder cannot be replaced in one step. Out of the way it goes whole, under a name that is no version.
+            target.rename(staging / f"old-{target.name}")
+        source.replace(target)
+
+
+def _as_json(info: ExportInfo, files: list[ExportedFile]) -> dict[str, Any]:
+    return {"checkpoint": info.checkpoint, "step": info.step, "files": [dataclasses.asdict(file) for file in files]}
+
+
+def _log_result(files: list[ExportedFile], folder: Path) -> None:
+    log.info("Exported to %s:", folder)
+    for file in files:
+        compared = "not compared"
+        if file.difference:
+            compared = (
+                f"probabilities differ by {file.difference.largest:.1e} at most, same class for "
+                f"{file.difference.same_best} of {file.difference.pictures} pictures"
+            )
+        log.info("  %-14s  %-21s %7.1f MB  %s", file.format, file.path, file.bytes / 1e6, compared)

@@ -1,0 +1,39 @@
+"""Picture files that a flag names. No TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slim_train.errors import UsageError
+
+# Of the formats that datasets.images reads.
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+
+
+def find_pictures(flag: str, value: str) -> list[Path]:
+    """The files that ``value`` names: a file, a folder, a pattern such as ``*.jpg``, or several of them with commas.
+
+    Of folders, and of folders in them, the files with the suffix of a picture are taken, sorted. A file is there once.
+
+    Raises:
+      UsageError: a part names nothing; the message names ``flag``.
+    """
+    found: dict[Path, None] = {}
+    # A name may have a comma in it.
+    for part in [value] if Path(value).exists() else filter(None, map(str.strip, value.split(","))):
+        path = Path(part).expanduser()
+        if path.is_dir():
+            files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in _SUFFIXES and file.is_file()]
+        elif path.exists():
+            files = [path]
+        else:
+            # Path.glob takes a relative pattern only.
+            root, pattern = Path(path.anchor), str(path.relative_to(path.anchor))
+            files = [file for file in sorted(root.glob(pattern)) if file.is_file()]
+        if not files:
+            what = "holds no pictures" if path.is_dir() else "does not exist"
+            raise UsageError(f"--{flag}: {part} {what}.")
+        found.update(dict.fromkeys(files))
+    if not found:
+        raise UsageError(f"--{flag} names no picture.")
+    return list(found)
