@@ -33,6 +33,32 @@ def test_a_parameter_server_that_dies_and_comes_back_costs_no_more_than_the_step
 
 
 @pytest.mark.slow
+def test_one_of_two_parameter_servers_that_dies_and_comes_back_is_filled_again_by_the_master(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=500", "--save_interval_secs=1", ps=2, master=1, worker=1)
+    cluster.start_all()
+    cluster.wait_for_log("worker 0", "step ")
+    cluster.wait_for_step(100)
+    cluster.kill("ps 1")
+    cluster.start("ps 1")
+    assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
+    assert 500 <= cluster.result()["global_step"] <= 501
+    assert re.search(r"Restoring .*model.ckpt-\d+", cluster.log("master 0"))
+    assert _steps(cluster) == sorted(set(_steps(cluster)))
+
+
+@pytest.mark.slow
+def test_sigterm_lets_a_synchronous_worker_leave_and_the_others_go_on(make_cluster):
+    cluster = make_cluster("--max_number_of_steps=100000", "--sync_replicas", ps=1, worker=2)
+    cluster.start_all()
+    cluster.wait_for_log("worker 1", "step ")
+    cluster.signal("worker 1", signal.SIGTERM)
+    assert cluster.exit_codes("worker 1") == {"worker 1": 0}, cluster.logs()
+    cluster.wait_for_step(_steps(cluster)[-1] + 20)
+    cluster.signal("worker 0", signal.SIGTERM)
+    assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
+
+
+@pytest.mark.slow
 def test_a_worker_and_a_chief_that_are_killed_join_again_at_the_current_step(make_cluster):
     cluster = make_cluster("--max_number_of_steps=2500", "--save_interval_secs=600", ps=1, chief=1, worker=1)
     cluster.start_all()
