@@ -12,6 +12,7 @@ COMMANDS = (
     "train_image_classifier",
     "eval_image_classifier",
     "export_inference_graph",
+    "label_image",
     "launch_cluster",
     "render_tfjob",
 )
