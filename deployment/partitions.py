@@ -24,9 +24,9 @@ def partition(shape: Sequence[int], num_parts: int) -> list[int]:
     if not shape:
         return []
     # The share of the whole that the largest part has.
-    shares = [-(-length // num_parts) / max(length, 1) for length in shape]
+    shares = [-(-length // num_parts) / length for length in shape]
     cut = min(range(len(shape)), key=shares.__getitem__)
-    return [max(1, min(num_parts, length)) if axis == cut else 1 for axis, length in enumerate(shape)]
+    return [min(num_parts, length) if axis == cut else 1 for axis, length in enumerate(shape)]
 
 
 def partitioning_getter(min_bytes: int, num_parts: int) -> Callable[..., Any]:
