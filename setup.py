@@ -11,6 +11,7 @@ COMMANDS = (
     "download_and_convert_data",
     "train_image_classifier",
     "eval_image_classifier",
+    "serve_image_classifier",
     "export_inference_graph",
     "label_image",
     "launch_cluster",
@@ -37,10 +38,11 @@ EXTRAS = {
     "gpu": ("tensorflow[and-cuda]>=2.16,<2.22",),
     "hub": ("tensorflow-hub>=0.16",),
     "plots": ("matplotlib>=3.8",),
-    "serve": ("fastapi>=0.110", "python-multipart>=0.0.9", "uvicorn>=0.29"),
+    "serve": ("fastapi>=0.110", "prometheus-client>=0.20", "python-multipart>=0.0.9", "uvicorn>=0.29"),
     "spark": ("pandas>=2.1", "pyarrow>=15.0", "pyspark>=3.5"),
     # Linters are held to one release: a newer one may find fault with code that has not changed.
     "dev": (
+        "httpx>=0.27",
         "kubeflow-training>=1.9",
         "mypy~=2.4.0",
         "pytest>=8.0",
@@ -87,6 +89,7 @@ setup(
     package_dir={"": "."},
     package_data={
         "slim_train": ["py.typed"],
+        "slim_train.serving": ["page/*"],
         "deployment.kubernetes": ["tfjob.yaml"],
         "deployment.slurm": ["train.sbatch"],
     },

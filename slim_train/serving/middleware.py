@@ -1,0 +1,155 @@
+"""What happens to every request: counted, let in or not, and cut off when its body is too large. No TensorFlow."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from slim_train.serving.errors import RequestError
+from slim_train.serving.metrics import Metrics
+
+# A client that sends everything before it reads would find its connection reset, and not learn why, if the rest of its
+# body were left unread. So it is read and dropped, within limits.
+_DRAIN_SECS = 5.0
+_DRAIN_BYTES = 256 * 10**6
+
+
+class CountRequests:
+    """Counts answers and times them."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status = 500
+
+        async def counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.observe_request(route, status, time.perf_counter() - began)
+
+
+class RequireKey:
+    """Answers 401 to requests without one of the keys, except for paths that are open.
+
+    Args:
+      app: what is protected.
+      keys: any of them opens; sent as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
+      open_paths: exact paths; those that end with / stand for all below.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str], open_paths: Sequence[str]) -> None:
+        self._app, self._keys = app, [key.encode() for key in keys]
+        self._open = frozenset(open_paths)
+        self._open_folders = tuple(path for path in open_paths if path.endswith("/") and path != "/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http" or self._is_open(scope["path"]) or self._has_key(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        error = RequestError(401, "An API key is needed: send the header Authorization: Bearer KEY.")
+        await _refuse(error, scope, receive, send, {"WWW-Authenticate": "Bearer"})
+
+    def _is_open(self, path: str) -> bool:
+        return path in self._open or path.startswith(self._open_folders)
+
+    def _has_key(self, headers: Headers) -> bool:
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
+        # All are compared, each in constant time: how long it takes tells nothing.
+        fits = [hmac.compare_digest(given.encode("utf-8", "replace"), key) for key in self._keys]
+        return any(fits)
+
+
+class LimitBody:
+    """Answers 413 to requests whose body is too large, by its header or, where there is none, as soon as it is.
+
+    Args:
+      app: what is protected.
+      max_bytes: largest body that passes.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app, self._max_bytes = app, max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        error = RequestError(413, f"The request is too large: at most {self._max_bytes / 1e6:g} MB.")
+        announced = Headers(scope=scope).get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._max_bytes:
+            await _refuse(error, scope, receive, send)
+            return
+        received = 0
+        answering = False
+
+        async def limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise _TooLarge
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal answering
+            answering = True
+            await send(message)
+
+        try:
+            await self._app(scope, limited, watched)
+        except _TooLarge:
+            assert not answering, "answered before the body was read"
+            await _refuse(error, scope, receive, send)
+
+
+class _TooLarge(Exception):
+    """The body goes on beyond its limit."""
+
+
+async def _refuse(
+    error: RequestError, scope: Scope, receive: Receive, send: Send, headers: dict[str, str] | None = None
+) -> None:
+    """Answer with an error, complete at once for a client that listens, then read on for one that does not yet."""
+    response = JSONResponse({"error": error.message}, error.status, {"Connection": "close", **(headers or {})})
+    await send({"type": "http.response.start", "status": error.status, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    if not Headers(scope=scope).get("expect"):  # Who asked first whether to send will not send.
+        await _drain(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _drain(receive: Receive) -> None:
+    async def drain() -> None:
+        dropped = 0
+        message: Any = {"more_body": True}
+        while message.get("more_body", False) and dropped < _DRAIN_BYTES:
+            message = await receive()
+            dropped += len(message.get("body", b""))
+
+    try:
+        await asyncio.wait_for(drain(), _DRAIN_SECS)
+    except asyncio.TimeoutError:
+        return

@@ -1,0 +1,1 @@
+"""What clients speak: one module a protocol, each a function that makes its routes."""

@@ -1,0 +1,84 @@
+"""``POST /service``: a picture in, [label, probability] pairs out, as the UAI inference service answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.datastructures import UploadFile
+
+from slim_train.serving import answers
+from slim_train.serving.errors import RequestError
+from slim_train.serving.models import ModelStore
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {"type": "object", "properties": {"image": {"type": "string", "format": "binary"}}}
+            },
+        },
+    }
+}
+
+
+def routes(store: ModelStore, top_k: int) -> APIRouter:
+    """The routes of this protocol.
+
+    Args:
+      store: the models.
+      top_k: classes in an answer unless the request asks for another number.
+    """
+    router = APIRouter(tags=["service"])
+
+    @router.post("/service", openapi_extra=_BODY, summary="Classify a picture with the first model")
+    async def service(request: Request, top_k: int = Query(top_k, ge=1)) -> Response:
+        """The picture is the body, or a file of a multipart form; several files get a list of answers."""
+        return await _answer(store, None, request, top_k)
+
+    @router.post("/service/{model}", openapi_extra=_BODY, summary="Classify a picture with a model of this name")
+    async def service_of_model(request: Request, model: str, top_k: int = Query(top_k, ge=1)) -> Response:
+        """The picture is the body, or a file of a multipart form; several files get a list of answers."""
+        return await _answer(store, model, request, top_k)
+
+    @router.get("/models", summary="What is served")
+    async def models() -> JSONResponse:
+        """The models, the one that answers /service first."""
+        return JSONResponse(
+            [
+                {"name": model.name, "ready": model.is_ready}
+                | ({"version": model.current.number, **model.current.servable.describe()} if model.is_ready else {})
+                for model in store
+            ]
+        )
+
+    return router
+
+
+async def _answer(store: ModelStore, name: str | None, request: Request, top_k: int) -> Response:
+    model = store.get(name)
+    images, many = await _images(request)
+    version, results = await answers.run(model, images)
+    labels = version.servable.labels
+    if labels is not None:
+        results = [answers.best_first(scores, labels, top_k) for scores in results]
+    answer = results if many else results[0]
+    return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
+
+
+async def _images(request: Request) -> tuple[list[bytes], bool]:
+    """What was sent, and whether it was several files."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        images: list[Any] = [await request.body()]
+    else:
+        async with request.form() as form:
+            images = [await part.read() for _, part in form.multi_items() if isinstance(part, UploadFile)]
+        if not images:
+            raise RequestError(400, "The form has no file in it; send one as in curl -F image=@cat.jpg.")
+    for image in images:
+        if not image:
+            raise RequestError(400, "There is no picture in the request; send one as in curl -T cat.jpg.")
+    return images, len(images) > 1

@@ -1,0 +1,139 @@
+"""TensorFlow Serving's REST interface: /v1/models/NAME with its status, metadata, :predict and :classify.
+
+Requests and answers have the forms of TensorFlow Serving's own documentation (tensorflow.org/tfx/serving/api_rest), so
+that a client may be pointed at either server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from slim_train.serving import answers
+from slim_train.serving.errors import RequestError
+from slim_train.serving.models import Model, ModelStore, Version
+
+SIGNATURE = "serving_default"
+
+
+def routes(store: ModelStore) -> APIRouter:
+    """The routes of this protocol."""
+    router = APIRouter(prefix="/v1/models", tags=["TensorFlow Serving"])
+
+    @router.get("/{name}", summary="Status")
+    @router.get("/{name}/versions/{version}", summary="Status of a version")
+    async def status(name: str, version: str | None = None) -> JSONResponse:
+        model = store.get(name)
+        if not model.is_ready:
+            return JSONResponse({"model_version_status": [_status("1", "LOADING")]})
+        _check_version(model, model.current, version)
+        states = [_status(str(model.current.number), "AVAILABLE")]
+        if model.failure:
+            states.insert(0, _status("", "END", model.failure))
+        return JSONResponse({"model_version_status": states})
+
+    @router.get("/{name}/metadata", summary="Signatures")
+    @router.get("/{name}/versions/{version}/metadata", summary="Signatures of a version")
+    async def metadata(name: str, version: str | None = None) -> JSONResponse:
+        model = store.get(name)
+        _check_version(model, model.current, version)
+        return JSONResponse(_metadata(model, answers.check_labels(model.current, model)))
+
+    @router.post("/{name}:predict", summary="Scores of every class")
+    @router.post("/{name}/versions/{version}:predict", summary="Scores of every class, by a version")
+    async def predict(request: Request, name: str, version: str | None = None) -> JSONResponse:
+        """Body: {"instances": [{"b64": "..."}]}, or {"inputs": ...} for an answer by columns."""
+        model = store.get(name)
+        _check_version(model, model.current, version)
+        content = await answers.read_json(request)
+        _check_signature(content)
+        if ("instances" in content) == ("inputs" in content):
+            raise RequestError(400, "The body must have one of 'instances' and 'inputs'.")
+        key = "instances" if "instances" in content else "inputs"
+        images = _images(content[key], key)
+        used, results = await answers.run(model, images)
+        return JSONResponse(_predictions(used.servable.labels, results, by_row=key == "instances"))
+
+    @router.post("/{name}:classify", summary="Labels and scores, best first")
+    @router.post("/{name}/versions/{version}:classify", summary="Labels and scores, best first, by a version")
+    async def classify(request: Request, name: str, version: str | None = None) -> JSONResponse:
+        """Body: {"examples": [{"image/encoded": {"b64": "..."}}]}."""
+        model = store.get(name)
+        _check_version(model, model.current, version)
+        answers.check_labels(model.current, model)
+        content = await answers.read_json(request)
+        _check_signature(content)
+        if "context" in content:
+            raise RequestError(400, "'context' is not taken: an image belongs to its example.")
+        images = _images(content.get("examples"), "examples")
+        used, results = await answers.run(model, images)
+        labels = answers.check_labels(used, model)
+        return JSONResponse({"results": [answers.best_first(scores, labels, len(labels)) for scores in results]})
+
+    return router
+
+
+def _status(version: str, state: str, error: str = "") -> dict[str, Any]:
+    code = "UNKNOWN" if error else "OK"
+    return {"version": version, "state": state, "status": {"error_code": code, "error_message": error}}
+
+
+def _check_version(model: Model, current: Version, wanted: str | None) -> None:
+    if wanted is not None and wanted != str(current.number):
+        raise RequestError(404, f"Model {model.name} has no version {wanted!r}: version {current.number} is served.")
+
+
+def _check_signature(content: dict[str, Any]) -> None:
+    signature = content.get("signature_name", SIGNATURE)
+    if signature not in (SIGNATURE, ""):
+        raise RequestError(400, f"There is no signature {signature!r}: only {SIGNATURE}, which takes encoded images.")
+
+
+def _images(value: Any, key: str) -> list[bytes]:
+    """The images of a request: ``{"b64": ...}``, alone or as the one input of an instance."""
+    if isinstance(value, dict) and key == "inputs" and "b64" not in value and len(value) == 1:
+        (value,) = value.values()
+    if not isinstance(value, list):
+        raise RequestError(400, f'{key!r} must be a list of images, each {{"b64": "..."}}.')
+    if not value:
+        raise RequestError(400, f"{key!r} is empty: there must be an image in it.")
+    return [_image(entry, f"{key}[{index}]") for index, entry in enumerate(value)]
+
+
+def _image(entry: Any, where: str) -> bytes:
+    if isinstance(entry, dict) and "b64" not in entry and len(entry) == 1:
+        (entry,) = entry.values()
+    if isinstance(entry, list) and len(entry) == 1:  # A feature of an Example is a list of values.
+        (entry,) = entry
+    if not isinstance(entry, dict) or set(entry) != {"b64"}:
+        raise RequestError(400, f'{where} must be an image: {{"b64": "..."}}.')
+    return answers.decode_base64(entry["b64"], where)
+
+
+def _predictions(labels: Sequence[str] | None, results: Sequence[Any], by_row: bool) -> dict[str, Any]:
+    if labels is None:
+        return {"predictions" if by_row else "outputs": list(results)}
+    scores = [[answers.number(score) for score in row] for row in results]
+    if by_row:
+        return {"predictions": [{"classes": list(labels), "scores": row} for row in scores]}
+    return {"outputs": {"classes": [list(labels)] * len(scores), "scores": scores}}
+
+
+def _metadata(model: Model, labels: Sequence[str]) -> dict[str, Any]:
+    signature = {
+        "inputs": {"image_bytes": _tensor("DT_STRING", -1)},
+        "outputs": {"classes": _tensor("DT_STRING", -1, len(labels)), "scores": _tensor("DT_FLOAT", -1, len(labels))},
+        "method_name": "tensorflow/serving/predict",
+    }
+    return {
+        "model_spec": {"name": model.name, "signature_name": "", "version": str(model.current.number)},
+        "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}},
+    }
+
+
+def _tensor(dtype: str, *shape: int) -> dict[str, Any]:
+    sizes = [{"size": str(size), "name": ""} for size in shape]
+    return {"dtype": dtype, "tensor_shape": {"dim": sizes, "unknown_rank": False}}

@@ -1,0 +1,130 @@
+"""What a batcher runs: a predictor, seen from the service."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from slim_train.predictor import ImageError, Predictor
+from slim_train.serving.errors import RequestError
+
+log = logging.getLogger(__name__)
+
+# Kernels are planned for each batch size; beyond this many, powers of two stand for the sizes between.
+_WARM_EACH_SIZE_TO = 8
+
+
+class Servable(Protocol):
+    """A loaded model.
+
+    Attributes:
+      labels: a name for each score; None for a model whose results are in a form of its own.
+    """
+
+    labels: tuple[str, ...] | None
+
+    def prepare(self, data: bytes) -> Any:
+        """The body of a request as an item of a batch; any thread may call it.
+
+        Raises:
+          RequestError: it cannot be one.
+        """
+
+    def run(self, batch: list[Any]) -> Sequence[Any]:
+        """A result for each item: float32 [classes], or whatever a user's model gives."""
+
+    def warm_up(self, max_batch_size: int) -> None:
+        """Run once what will be run often, so that the first request is no slower than the rest."""
+
+    def describe(self) -> dict[str, Any]:
+        """What /models says of it besides its name and version."""
+
+    def close(self) -> None:
+        """Release what it holds; nothing runs any more."""
+
+
+class ServedPredictor:
+    """A predictor behind the service.
+
+    Args:
+      predictor: closed with this.
+      max_megapixels: pictures beyond are refused before they are decoded.
+    """
+
+    def __init__(self, predictor: Predictor, max_megapixels: float) -> None:
+        self.labels: tuple[str, ...] | None = predictor.labels
+        self._predictor, self._max_megapixels = predictor, max_megapixels
+
+    def prepare(self, data: bytes) -> Any:
+        """An encoded picture to float32 [height, width, channels]."""
+        check_picture_size(data, self._max_megapixels)
+        try:
+            return self._predictor.prepare(data)
+        except ImageError as error:
+            raise RequestError(400, f"The picture cannot be read: {error}.") from None
+
+    def run(self, batch: list[Any]) -> Sequence[Any]:
+        """The probabilities of the classes, float32 [classes], of each picture."""
+        return list(self._predictor.scores(np.stack(batch)))
+
+    def warm_up(self, max_batch_size: int) -> None:
+        """Decode a picture and run every batch size that is common."""
+        image = self._predictor.prepare(plain_picture(*self._predictor.image_size))
+        for size in _warm_sizes(max_batch_size):
+            self.run([image] * size)
+
+    def describe(self) -> dict[str, Any]:
+        """The net's name, image size and labels."""
+        height, width = self._predictor.image_size
+        return {
+            "net": self._predictor.name,
+            "height": height,
+            "width": width,
+            "channels": self._predictor.channels,
+            "labels": self._predictor.labels,
+        }
+
+    def close(self) -> None:
+        """Close the predictor's session."""
+        self._predictor.close()
+
+
+def check_picture_size(data: bytes, max_megapixels: float) -> None:
+    """Refuse a picture whose header announces too many pixels. What is no picture passes: decoding will tell.
+
+    Raises:
+      RequestError: 413.
+    """
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            megapixels = image.width * image.height / 1e6
+    except Image.DecompressionBombError:
+        raise RequestError(413, f"The picture is too large: at most {max_megapixels:g} megapixels.") from None
+    except Exception:  # Whatever a decoder raises on damaged bytes.
+        return
+    if megapixels > max_megapixels:
+        raise RequestError(
+            413, f"The picture has {megapixels:.0f} megapixels, which is too large: at most {max_megapixels:g}."
+        )
+
+
+def plain_picture(height: int, width: int) -> bytes:
+    """A grey JPEG."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (127, 127, 127)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def _warm_sizes(max_batch_size: int) -> Iterator[int]:
+    yield from range(1, min(max_batch_size, _WARM_EACH_SIZE_TO) + 1)
+    size = 2 * _WARM_EACH_SIZE_TO
+    while size < max_batch_size:
+        yield size
+        size *= 2
+    if max_batch_size > _WARM_EACH_SIZE_TO:
+        yield max_batch_size

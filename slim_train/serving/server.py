@@ -1,0 +1,149 @@
+"""The server: models loaded in the background, uvicorn in front of them, and an end without a dropped request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import threading
+import warnings
+from collections.abc import Iterator
+
+import uvicorn
+from PIL import Image
+
+from slim_train.errors import UsageError
+from slim_train.serving.app import create_app
+from slim_train.serving.metrics import Metrics
+from slim_train.serving.models import ModelStore
+from slim_train.serving.options import ServedOptions, ServeOptions, ServerOptions, named_paths, read_api_keys
+from slim_train.serving.sources import FolderSource, Source
+from slim_train.serving.uai_source import UaiSource
+
+log = logging.getLogger(__name__)
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def run(options: ServeOptions) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish the requests in flight.
+
+    Raises:
+      UsageError: nothing to serve, a model that cannot be, or a port that cannot be listened on.
+      RunError: a checkpoint does not fit its net.
+    """
+    keys = read_api_keys(options.server.api_key_file)
+    metrics = Metrics()
+    store = ModelStore(_sources(options.served, options.server.max_megapixels), options.batching, metrics)
+    # What Pillow warns of from half of its own limit on is refused here by one of ours.
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+    app = create_app(
+        store,
+        metrics,
+        top_k=options.served.top_k,
+        max_body_bytes=int(options.server.max_body_mb * 1e6),
+        api_keys=keys,
+    )
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=options.server.stop_secs,
+    )
+    with _listening(options.server) as listener:
+        _say_where(listener, bool(keys))
+        server = _Server(config, store)
+        loading = _Loading(store, server, options.served.poll_secs)
+        loading.start()
+        asyncio.run(server.serve(sockets=[listener]))
+        store.stop()
+        loading.join()
+    store.close()
+    if loading.error:
+        raise loading.error
+    log.info("All requests are answered; the server has ended.")
+
+
+def _sources(served: ServedOptions, max_megapixels: float) -> list[Source]:
+    sources: list[Source] = []
+    for name, path in named_paths("model_dir", served.model_dir):
+        sources.append(FolderSource(name or path.resolve().name, path, max_megapixels))
+    for name, path in named_paths("conf", served.conf):
+        sources.append(UaiSource(name, path, max_megapixels))
+    return sources
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that stops being ready when it begins to stop, and ends with the exit code of success."""
+
+    def __init__(self, config: uvicorn.Config, store: ModelStore) -> None:
+        super().__init__(config)
+        self._store = store
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGTERM and SIGINT. Uvicorn's own raises the signal again at the end: a stop is no failure here."""
+        handled = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._stop) for number in handled}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: object) -> None:
+        log.info("%s: finishing the requests in flight.", signal.Signals(number).name)
+        self._store.stop()
+        self.force_exit = self.should_exit and number == signal.SIGINT
+        self.should_exit = True
+
+
+class _Loading(threading.Thread):
+    """Loads all models while the server already answers that it is alive, then watches for new versions.
+
+    Attributes:
+      error: why a model cannot be served; the server is stopped then.
+    """
+
+    def __init__(self, store: ModelStore, server: uvicorn.Server, poll_secs: float) -> None:
+        super().__init__(name="models", daemon=True)
+        self.error: Exception | None = None
+        self._store, self._server, self._poll_secs = store, server, poll_secs
+
+    def run(self) -> None:
+        """Load, then watch."""
+        try:
+            self._store.load()
+        except Exception as error:
+            self.error = error
+            self._server.should_exit = True
+            return
+        log.info("Ready.")
+        if self._poll_secs:
+            self._store.watch(self._poll_secs)
+
+
+@contextlib.contextmanager
+def _listening(options: ServerOptions) -> Iterator[socket.socket]:
+    """A socket bound to the address asked for."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((options.host, options.port))
+        except OSError as error:
+            raise UsageError(
+                f"Cannot listen on --host={options.host} --port={options.port}: {error.strerror or error}."
+            ) from error
+        yield listener
+
+
+def _say_where(listener: socket.socket, has_keys: bool) -> None:
+    host, port = listener.getsockname()[:2]
+    log.info("Listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
+    if host not in _LOOPBACK and not has_keys:
+        log.warning("Whoever reaches this port may use the service: --api_key_file would ask for a key.")

@@ -1,0 +1,111 @@
+"""Where a model comes from, and how to tell that there is a new version of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from slim_train.predictor import load_predictor
+from slim_train.serving.servable import Servable, ServedPredictor
+
+# Training appends to these all the time; they change nothing of the model.
+_NOT_THE_MODEL = ("events.out.tfevents", "metrics.jsonl")
+_CHECKPOINT_STATE = "checkpoint"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is on disk now.
+
+    Attributes:
+      path: what to load.
+      number: version number that the folder's name gives, as for TensorFlow Serving; None where it gives none.
+      fingerprint: another one when the files are other ones.
+    """
+
+    path: Path
+    number: int | None
+    fingerprint: tuple[tuple[str, int, int], ...]
+
+
+class Source(Protocol):
+    """A place that holds a model, whose newest version can be found and loaded."""
+
+    name: str
+
+    def find(self) -> Found:
+        """The newest version, not loaded."""
+
+    def load(self, found: Found) -> Servable:
+        """Load a version.
+
+        Raises:
+          UsageError: there is no model that can be served.
+          RunError: a checkpoint does not fit its net.
+        """
+
+
+class FolderSource:
+    """Whatever load_predictor takes; of numbered sub-folders, the one with the highest number.
+
+    Args:
+      name: what the model is called in URLs.
+      path: of the folder or file.
+      max_megapixels: of pictures it is asked about.
+    """
+
+    def __init__(self, name: str, path: Path, max_megapixels: float) -> None:
+        self.name = name
+        self._path, self._max_megapixels = path, max_megapixels
+
+    def find(self) -> Found:
+        """The newest version on disk."""
+        numbers = _numbered(self._path)
+        number = max(numbers, default=None)
+        path = self._path if number is None else numbers[number]
+        return Found(path, number, fingerprint(path))
+
+    def load(self, found: Found) -> Servable:
+        """Load what was found."""
+        return ServedPredictor(load_predictor(found.path), self._max_megapixels)
+
+
+def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of change of every file that makes up the model at ``path``.
+
+    Of a folder that training writes to, these are the file that says which checkpoint is the newest and what is
+    written once.
+    """
+    state = path / _CHECKPOINT_STATE
+    files = [state] if state.is_file() else _files(path)
+    return tuple(sorted(entry for file in files if (entry := _entry(file)) is not None))
+
+
+def _numbered(path: Path) -> dict[int, Path]:
+    """The sub-folders whose names are numbers and that are not empty."""
+    if not path.is_dir():
+        return {}
+    return {int(child.name): child for child in path.iterdir() if child.name.isdecimal() and _files(child)}
+
+
+def _files(path: Path) -> list[Path]:
+    return list(_walk(path)) if path.is_dir() else [path]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith((".", *_NOT_THE_MODEL)):
+                yield Path(parent, name)
+
+
+def _entry(file: Path) -> tuple[str, int, int] | None:
+    try:
+        status = file.stat()
+    except OSError:  # Replaced just now: the next look will see what by.
+        return None
+    return str(file), status.st_size, status.st_mtime_ns
