@@ -291,8 +291,9 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def test_placement_in_a_cluster_and_one_crossing_of_the_network_per_variable() -> None:
-    config = on_cpus(2, num_ps_tasks=2, num_replicas=2, replica_id=1)
+def step_in_a_cluster(**values: Any) -> tuple[dict[str, str], dict[str, list[Any]]]:
+    """Places of the variables, and the nodes that a step of worker 1 ran: two clones, 2 parameter servers."""
+    config = on_cpus(2, num_ps_tasks=2, num_replicas=2, replica_id=1, **values)
     addresses = [f"127.0.0.1:{port}" for port in free_ports(4)]
     cluster = tf.train.ClusterSpec({"ps": addresses[:2], "worker": addresses[2:]})
     servers = {
@@ -305,8 +306,19 @@ def test_placement_in_a_cluster_and_one_crossing_of_the_network_per_variable() -
         with tf.Session(servers["worker1"].target, config=session_config(config)) as session:
             session.run(tf.global_variables_initializer())
             nodes = partitions(session, model.train_op)
-        weights = "logits/weights"
-        places = {variable.op.name: variable.device for variable in tf.global_variables()}
+        return {variable.op.name: variable.device for variable in tf.global_variables()}, nodes
+
+
+def crossings(nodes: list[Any], name: str) -> dict[str, int]:
+    """How often tensors of this name are sent from a server, and received there."""
+    return {
+        op: len([node for node in nodes if node.op == op and name in tensor_name(node)]) for op in ("_Send", "_Recv")
+    }
+
+
+def test_placement_in_a_cluster_and_one_crossing_of_the_network_per_variable() -> None:
+    places, nodes = step_in_a_cluster()
+    weights = "logits/weights"
     for variable, device in places.items():
         # Global variables, their slots and updates: where the strings say.
         assert variable in {node.name for node in nodes[device]}
@@ -317,9 +329,22 @@ def test_placement_in_a_cluster_and_one_crossing_of_the_network_per_variable() -
         assert clones_convolving(own) == {f"clone_{index}"}
     assert not any("/job:worker/task:0" in device for device in nodes)
     # Both clones and the penalty read the weights; they are sent once, and one gradient comes back.
-    on_server = nodes[places[weights]]
-    assert len([node for node in on_server if node.op == "_Send" and weights in tensor_name(node)]) == 1
-    assert len([node for node in on_server if node.op == "_Recv" and weights in tensor_name(node)]) == 1
+    assert crossings(nodes[places[weights]], weights) == {"_Send": 1, "_Recv": 1}
+
+
+def test_parts_of_a_variable_cross_once_each_and_are_put_together_beside_the_clones() -> None:
+    places, nodes = step_in_a_cluster(partition_min_bytes=1000)
+    names = [f"logits/weights/part_{index}" for index in range(2)]
+    assert places[names[0]] != places[names[1]]
+    assert "conv/weights" in places
+    for name in names:
+        on_server = nodes[places[name]]
+        assert {name, f"{name}/Momentum", f"Momentum/update_{name}/ResourceApplyMomentum"} <= {
+            node.name for node in on_server
+        }
+        assert crossings(on_server, name) == {"_Send": 1, "_Recv": 1}
+    joins = [device for device, own in nodes.items() for node in own if "ConcatPartitions" in node.name]
+    assert joins and all(device.startswith("/job:worker/task:1/device:CPU:") for device in joins)
 
 
 def tensor_name(node: Any) -> str:
