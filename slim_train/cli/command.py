@@ -66,6 +66,11 @@ class Command(Generic[OptionsT]):
             # Who reads our output has had enough, as in `... | head`. Python would complain once more at its exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
+        except OSError as error:
+            # What the machine refuses: a folder without permission, a name too long, a full disk.
+            if error.strerror is None:
+                raise
+            return self._fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 1)
 
     def _main(self, argv: Sequence[str] | None) -> int:
         # Only now that these packages are known to be ours.

@@ -106,6 +106,12 @@ def test_errors_of_users_become_exit_codes(error, code, capsys):
     assert capsys.readouterr().err.startswith("paint: error: ")
 
 
+def test_what_the_machine_refuses_is_one_line_that_names_the_file(tmp_path, capsys):
+    name = tmp_path / ("long" * 100)
+    assert _paint(lambda options: name.mkdir()).main([]) == 1
+    assert capsys.readouterr().err == f"paint: error: {name}: File name too long\n"
+
+
 def test_a_fault_of_ours_keeps_its_traceback():
     def fail(_options):
         raise ZeroDivisionError
