@@ -33,7 +33,8 @@ def partitioning_getter(min_bytes: int, num_parts: int) -> Callable[..., Any]:
     """Getter for ``tf.variable_scope(custom_getter=...)`` that cuts variables of ``min_bytes`` and more into parts.
 
     ``tf.get_variable`` then returns a ``PartitionedVariable``, which layers use like a variable; in the graph's
-    collections are its parts. What is not trained stays whole: nothing updates the statistics of batch norm in parts.
+    collections are its parts. What is not trained stays whole, for nothing updates the statistics of batch norm in
+    parts; so does what is made from a value instead of a shape.
     """
 
     def partitioner(shape: Any, dtype: Any) -> list[int]:

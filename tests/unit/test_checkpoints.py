@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
+from deployment.partitions import is_part, partitioning_getter
 from slim_train.checkpoints import (
     BestCheckpoint,
     check_resume,
@@ -16,14 +17,15 @@ from slim_train.checkpoints import (
     step_of,
 )
 from slim_train.errors import UsageError
-from slim_train.tf_compat import tf
+from slim_train.nets import factory as nets
+from slim_train.tf_compat import slim, tf
 
 SHAPES = {"net/conv/weights": [3, 3], "net/conv/biases": [3], "net/logits/weights": [3, 5], "net/logits/biases": [5]}
 
 
 def _variables(shapes):
     return [
-        tf.get_variable(name, initializer=np.full(shape, index, np.float32))
+        tf.get_variable(name, shape, initializer=tf.constant_initializer(index))
         for index, (name, shape) in enumerate(shapes.items())
     ]
 
@@ -187,6 +189,69 @@ def test_nothing_left_to_restore_is_an_error(tmp_path):
     prefix = _save(tmp_path)
     with tf.Graph().as_default(), pytest.raises(UsageError, match="Nothing is left to restore"):
         plan_restore(prefix, _variables(SHAPES), exclude_scopes=["net"])
+
+
+def _in_parts(min_bytes=1):
+    return tf.variable_scope("", custom_getter=partitioning_getter(min_bytes, 2))
+
+
+def test_parts_of_a_variable_are_restored_and_excluded_by_its_name(tmp_path):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default(), _in_parts(), tf.Session() as session:
+        _variables(SHAPES)
+        variables = tf.global_variables()
+        plan = plan_restore(prefix, variables, exclude_scopes=["net/conv/weights", "net/logits"])
+        assert plan.excluded == ("net/conv/weights", "net/logits/weights", "net/logits/biases")
+        assert "1 variables restored" in plan.describe() and "3 left out" in plan.describe()
+        session.run(tf.variables_initializer(variables))
+        session.run([variable.assign(tf.zeros_like(variable)) for variable in variables])
+        plan.init_fn()(None, session)
+        values = {variable.op.name: session.run(variable).tolist() for variable in variables}
+    assert (values["net/conv/biases/part_0"], values["net/conv/biases/part_1"]) == ([1, 1], [1])
+    assert values["net/conv/weights/part_0"] == [[0, 0, 0], [0, 0, 0]]
+
+
+def test_errors_about_parts_speak_of_the_whole_variable(tmp_path):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default(), _in_parts():
+        _variables({**SHAPES, "net/logits/weights": [3, 7]})
+        with pytest.raises(UsageError, match=r"^net/logits/weights has shape \[3, 7\] in the net and \[3, 5\] in"):
+            plan_restore(prefix, tf.global_variables())
+    with tf.Graph().as_default(), _in_parts():
+        _variables({**SHAPES, "net/aux/weights": [2]})
+        with pytest.raises(UsageError, match=r"lacks 1 of the net's 5 variables, first net/aux/weights\."):
+            plan_restore(prefix, tf.global_variables())
+
+
+def test_a_run_goes_on_with_its_variables_in_parts_unless_their_shape_is_another(tmp_path):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default(), _in_parts():
+        _variables(SHAPES)
+        check_resume(prefix, tf.global_variables())
+    with tf.Graph().as_default(), _in_parts():
+        _variables({**SHAPES, "net/logits/weights": [4, 5]})
+        with pytest.raises(UsageError, match=r"holds net/logits/weights in shape \[3, 5\], not \[4, 5\]"):
+            check_resume(prefix, tf.global_variables())
+
+
+def test_a_released_checkpoint_is_restored_into_parts(shared_data):
+    prefix = str(shared_data / "checkpoints/mobilenet_v1_0.25_224/mobilenet_v1_0.25_224.ckpt")
+    stored = tf.train.load_checkpoint(prefix)
+    with tf.Graph().as_default(), tf.Session() as session:
+        with _in_parts(min_bytes=10_000):
+            nets.get_network_fn("mobilenet_v1_025", 1001)(tf.zeros([1, 224, 224, 3]))
+        plan = plan_restore(prefix, slim.get_model_variables())
+        plan.init_fn()(None, session)
+        assert sum(map(is_part, slim.get_model_variables())) > 10
+        for name, parts in plan.restored.items():
+            values = session.run(parts)
+            value = values[0] if len(parts) == 1 else np.concatenate(values, axis=_cut_axis(values, stored, name))
+            np.testing.assert_array_equal(value, stored.get_tensor(name))
+
+
+def _cut_axis(values, stored, name):
+    [axis] = [axis for axis, length in enumerate(stored.get_tensor(name).shape) if values[0].shape[axis] != length]
+    return axis
 
 
 def test_the_best_checkpoint_is_kept_and_a_worse_one_does_not_replace_it(tmp_path):
