@@ -13,6 +13,7 @@ COMMANDS = (
     "eval_image_classifier",
     "serve_image_classifier",
     "export_inference_graph",
+    "retrain",
     "label_image",
     "launch_cluster",
     "render_tfjob",

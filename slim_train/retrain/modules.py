@@ -1,0 +1,130 @@
+"""Nets that turn pictures into features: Hub modules, SavedModels and nets of ours, each as one frozen graph.
+
+Frozen: the weights are constants in the graph. What computes the features, what is exported and what is served are then
+the same nodes, and no session has variables to restore.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from slim_train import checkpoints
+from slim_train.errors import UsageError
+from slim_train.nets import factory as nets
+from slim_train.preprocessing.factory import get_recipe
+from slim_train.retrain import saved_models
+from slim_train.retrain.options import ModuleOptions
+from slim_train.tf_compat import slim, tf
+
+log = logging.getLogger(__name__)
+
+_ANY_SIZE = 224  # pixels; for modules that take pictures of any size and do not say what they were trained on
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureModule:
+    """A net without variables.
+
+    Attributes:
+      name: what the user calls it.
+      identity: hex digest of all that the features depend on.
+      height: of its input in pixels.
+      width: of its input in pixels.
+      num_features: length of its output.
+      graph_def: the frozen graph.
+      input: name of the tensor in it that takes pictures, float32 [N, height, width, 3] in 0..1.
+      output: name of the tensor in it that gives features, float32 [N, num_features].
+    """
+
+    name: str
+    identity: str
+    height: int
+    width: int
+    num_features: int
+    graph_def: Any
+    input: str
+    output: str
+
+    def features(self, images: Any) -> Any:
+        """Add the net to the current graph: float32 [N, height, width, 3] in 0..1 to [N, num_features]."""
+        (features,) = tf.import_graph_def(self.graph_def, {self.input: images}, [self.output], name="module")
+        return tf.ensure_shape(features, [None, self.num_features])
+
+
+def load_module(options: ModuleOptions) -> FeatureModule:
+    """The module or net that ``options`` name.
+
+    Raises:
+      UsageError: it is not there, or gives no features for colour pictures.
+      RunError: it cannot be fetched from the web.
+    """
+    if options.model_name is not None:
+        assert options.checkpoint_path is not None  # checked by the options
+        return _from_net(options.model_name, options.checkpoint_path, options.image_size)
+    if options.checkpoint_path is not None:
+        log.warning("--checkpoint_path=%s is for --model_name and has no use here.", options.checkpoint_path)
+    folder = saved_models.find_folder(options.tfhub_module)
+    return _from_folder(options.tfhub_module, folder, options.image_size)
+
+
+def _from_folder(name: str, folder: Path, image_size: int | None) -> FeatureModule:
+    with saved_models.open_signature(folder, image_size or _ANY_SIZE) as signature, _session() as session:
+        asked = (image_size, image_size) if image_size else None
+        height, width = signature.fixed_size or asked or signature.default_size or (_ANY_SIZE, _ANY_SIZE)
+        if asked not in (None, (height, width)):
+            raise UsageError(f"--image_size={image_size} does not suit {name}: it takes pictures of {height}x{width}.")
+        output = signature.load(session)
+        identity = _digest([signature.output, height, width], [path for path in folder.rglob("*") if path.is_file()])
+        return _freeze(session, name, identity, signature.input, output, height, width)
+
+
+def _from_net(model_name: str, checkpoint_path: str, image_size: int | None) -> FeatureModule:
+    record = nets.get_record(model_name)
+    recipe = get_recipe(record.preprocessing)
+    checkpoint = checkpoints.resolve_checkpoint(checkpoint_path)
+    size = image_size or record.default_image_size
+    with _session() as session:
+        images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
+        pixels = 255.0 * (tf.image.rgb_to_grayscale(images) if record.channels == 1 else images)
+        output, _ = nets.get_network_fn(model_name, num_classes=None)(recipe.eval_batch(pixels))
+        plan = checkpoints.plan_restore(checkpoint, slim.get_model_variables(), head_scopes=record.head_scopes)
+        plan.init_fn()(None, session)
+        files = list(Path(checkpoint).parent.glob(f"{Path(checkpoint).name}*"))
+        identity = _digest([model_name, recipe.name, size], files)
+        return _freeze(session, f"{model_name} of {checkpoint}", identity, images.name, output, size, size)
+
+
+@contextlib.contextmanager
+def _session() -> Iterator[Any]:
+    """A session on a new graph, on the CPU: weights are only read in it."""
+    with (
+        tf.Graph().as_default() as graph,
+        tf.Session(graph=graph, config=tf.ConfigProto(device_count={"GPU": 0})) as session,
+    ):
+        yield session
+
+
+def _freeze(session: Any, name: str, identity: str, images: str, output: Any, height: int, width: int) -> FeatureModule:
+    if not output.dtype.is_floating or output.shape.rank not in (2, 4) or None in output.shape.as_list()[1:]:
+        raise UsageError(f"{name} gives {output.dtype.name} {output.shape}, not one vector of features for a picture.")
+    *maps, num_features = output.shape.as_list()[1:]
+    if maps not in ([], [1, 1]):
+        raise UsageError(
+            f"{name} gives maps of {maps[0]}x{maps[1]} features, not one vector for a picture: it must end in pooling."
+        )
+    features = tf.reshape(tf.cast(output, tf.float32), [-1, num_features], name="features_of_picture")
+    graph_def = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), [features.op.name])
+    return FeatureModule(name, identity, height, width, num_features, graph_def, images, features.name)
+
+
+def _digest(words: Iterable[Any], files: Iterable[Path]) -> str:
+    digest = hashlib.blake2b(repr(list(words)).encode(), digest_size=16)
+    for path in sorted(files):
+        digest.update(hashlib.blake2b(path.read_bytes()).digest())
+    return digest.hexdigest()

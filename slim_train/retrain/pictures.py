@@ -1,0 +1,223 @@
+"""Pictures of any type to batches of features, through tf.data.
+
+As in TF-Hub's retrain script a picture is seen whole, resized to the module's height and width with no regard to its
+shape (bilinear, TensorFlow 1's sampling grid), in 0..1.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.images import ImageRejected, normalise
+from deployment.threads import available_cpus
+from slim_train.errors import RunError
+from slim_train.preprocessing import distort
+from slim_train.preprocessing.picture import with_picture
+from slim_train.progress import ProgressBar
+from slim_train.retrain.bottlenecks import BottleneckStore, digest
+from slim_train.retrain.modules import FeatureModule
+from slim_train.retrain.options import DistortionOptions
+from slim_train.tf_compat import tf
+
+log = logging.getLogger(__name__)
+
+_BATCH_SIZE = 64
+_STORE_EVERY_SECS = 10.0
+
+
+class Pictures:
+    """The pictures of a folder by number.
+
+    Args:
+      folder: the image folder.
+      names: of the files, relative to it.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder, self.names = folder, names
+        # Why a picture cannot be used, by its number.
+        self.rejected: dict[int, ImageRejected] = {}
+        self._as_they_are: set[int] = set()
+
+    def digests(self) -> list[bytes | None]:
+        """A key of each picture's bytes; None where the file cannot be read."""
+        with ThreadPoolExecutor(available_cpus()) as pool:
+            return list(pool.map(self._digest, range(len(self.names))))
+
+    def read(self, index: int) -> bytes:
+        """JPEG or PNG that TensorFlow decodes rightly; empty where the picture is rejected."""
+        try:
+            data = (self.folder / self.names[index]).read_bytes()
+            if index in self._as_they_are:
+                return data
+            encoded = normalise(data).data
+        except OSError as error:
+            self.rejected[index] = ImageRejected("cannot be read", error.strerror or "")
+            return b""
+        except ImageRejected as rejected:
+            self.rejected[index] = rejected
+            return b""
+        if encoded is data:
+            # Read again, as distorted pictures are, it need not be looked at again.
+            self._as_they_are.add(index)
+        return encoded
+
+    def _digest(self, index: int) -> bytes | None:
+        try:
+            return digest((self.folder / self.names[index]).read_bytes())
+        except OSError as error:
+            self.rejected[index] = ImageRejected("cannot be read", error.strerror or "")
+            return None
+
+
+def compute_features(module: FeatureModule, pictures: Pictures, store: BottleneckStore) -> list[bytes | None]:
+    """Bring the features of all pictures into ``store``; what it holds already is not computed.
+
+    Stopped in between, by Ctrl-C too, it leaves there what was done in all but the last ten seconds or less.
+
+    Returns:
+      For each picture its key in the store; None for those that cannot be used, with the reasons in
+      ``pictures.rejected``.
+    """
+    keys = pictures.digests()
+    missing = {key: index for index, key in enumerate(keys) if key is not None and key not in store}
+    log.info("%s pictures, the features of %s to compute.", f"{len(keys):,}", f"{len(missing):,}")
+    if missing:
+        _compute(module, pictures, list(missing.values()), keys, store)
+        store.compact()
+    return [key if key is not None and key in store else None for key in keys]
+
+
+def _compute(
+    module: FeatureModule,
+    pictures: Pictures,
+    indices: Sequence[int],
+    keys: Sequence[bytes | None],
+    store: BottleneckStore,
+) -> None:
+    with tf.Graph().as_default():
+        batches = (
+            _encoded(pictures, tf.data.Dataset.from_tensor_slices(np.array(indices)))
+            .filter(lambda _, encoded: tf.strings.length(encoded) > 0)
+            .map(lambda index, encoded: (index, _whole(encoded, module)), num_parallel_calls=available_cpus())
+            .batch(_BATCH_SIZE)
+        )
+        done, pending, stored_at = 0, {}, time.monotonic()
+        with ProgressBar("computing features", len(indices), "pictures") as bar:
+            try:
+                for batch, features in _run(module, batches):
+                    pending.update({keys[index]: row for index, row in zip(batch, features, strict=True)})
+                    done += len(batch)
+                    bar.update(done)
+                    if time.monotonic() - stored_at > _STORE_EVERY_SECS:
+                        store.add(pending)
+                        pending, stored_at = {}, time.monotonic()
+            finally:
+                store.add(pending)
+
+
+def distorted_features(
+    module: FeatureModule,
+    pictures: Pictures,
+    draw: Callable[[], NDArray[np.int64]],
+    batch_size: int,
+    options: DistortionOptions,
+    seed: int,
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """Features of distorted pictures without end, in batches.
+
+    Args:
+      draw: gives the numbers of the pictures of the next batch, [batch_size].
+      batch_size: pictures in a batch.
+      options: what is done to a picture.
+      seed: of the distortions.
+
+    Yields:
+      Numbers [batch_size] and features [batch_size, num_features].
+
+    Raises:
+      RunError: a picture that could be read before cannot be read any more.
+    """
+
+    def distorted(count: Any, drawn: tuple[Any, Any]) -> tuple[Any, Any]:
+        index, encoded = drawn
+        return index, _distorted(encoded, module, options, tf.stack([tf.cast(seed, tf.int64), count]))
+
+    with tf.Graph().as_default():
+        drawn = tf.data.Dataset.range(1).repeat().map(lambda _: tf.numpy_function(draw, [], tf.int64)).unbatch()
+        batches = (
+            _encoded(pictures, drawn)
+            .enumerate()
+            .map(distorted, num_parallel_calls=available_cpus())
+            .batch(batch_size, drop_remainder=True)
+        )
+        try:
+            yield from _run(module, batches)
+        except tf.errors.OpError as error:
+            for index, rejected in pictures.rejected.items():
+                raise RunError(f"{pictures.folder / pictures.names[index]} was changed: {rejected}.") from error
+            raise
+
+
+def _encoded(pictures: Pictures, indices: Any) -> Any:
+    """(number, bytes) of each picture."""
+
+    def read(index: Any) -> tuple[Any, Any]:
+        encoded = tf.numpy_function(pictures.read, [index], tf.string)
+        return index, tf.ensure_shape(encoded, [])
+
+    return indices.map(read, num_parallel_calls=2 * available_cpus())
+
+
+def _run(module: FeatureModule, batches: Any) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    """(numbers, features) of each batch of (number, picture)."""
+    iterator = tf.data.make_initializable_iterator(batches.prefetch(2).with_options(_options()))
+    index, images = iterator.get_next()
+    fetches = (index, module.features(images))
+    with tf.Session() as session:
+        session.run(iterator.initializer)
+        while True:
+            try:
+                yield session.run(fetches)
+            except tf.errors.OutOfRangeError:
+                return
+
+
+def _whole(encoded: Any, module: FeatureModule) -> Any:
+    resized = with_picture(
+        encoded, 3, lambda picture: distort.resize(picture.whole(), module.height, module.width), fast=False
+    )
+    return tf.ensure_shape(resized, [module.height, module.width, 3]) / 255.0
+
+
+def _distorted(encoded: Any, module: FeatureModule, options: DistortionOptions, seed: Any) -> Any:
+    """A picture, scaled up at random and cropped, mirrored, made lighter or darker: [height, width, 3].
+
+    As retrain.py has it: the picture is first resized to the module's size and ``random_crop`` percent more, and up to
+    ``random_scale`` percent more again; of that a window of the module's size is seen. Nothing is clipped to 0..1.
+    """
+    scale, top, left, mirror, light = tf.unstack(tf.random.stateless_uniform([5], seed))
+    factor = (1.0 + options.random_crop / 100.0) * (1.0 + scale * options.random_scale / 100.0)
+    size = tf.cast(factor * [float(module.height), float(module.width)], tf.int32)
+    spare = tf.cast(size - [module.height, module.width] + 1, tf.float32)
+    begin = tf.cast(tf.stack([top, left]) * spare, tf.int32)
+    image = with_picture(encoded, 3, lambda picture: distort.resize(picture.whole(), size[0], size[1]), fast=False)
+    image = tf.slice(image, tf.concat([begin, [0]], axis=0), [module.height, module.width, 3]) / 255.0
+    if options.flip_left_right:
+        image = tf.where_v2(mirror < 0.5, image[:, ::-1], image)
+    return image * (1.0 + (2.0 * light - 1.0) * options.random_brightness / 100.0)
+
+
+def _options() -> Any:
+    options = tf.data.Options()
+    # As in slim_train.inputs: the thread that tunes may sleep for a minute and hold up the end of the session.
+    options.autotune.enabled = False
+    return options

@@ -1,0 +1,160 @@
+"""The story of retrain: pictures to features, features to a classifier, classifier to files."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from datasets.class_folders import scan
+from datasets.errors import DataError
+from datasets.sources import TRAIN, ImageSource
+from slim_train.errors import UsageError
+from slim_train.retrain import output, report
+from slim_train.retrain.bottlenecks import BottleneckStore
+from slim_train.retrain.head import Head
+from slim_train.retrain.modules import FeatureModule, load_module
+from slim_train.retrain.options import RetrainOptions
+from slim_train.retrain.pictures import Pictures, compute_features, distorted_features
+from slim_train.retrain.samples import Samples
+from slim_train.retrain.split import TESTING, TRAINING, VALIDATION, Split, split_images
+from slim_train.retrain.train import Batch, Summaries, train
+
+log = logging.getLogger(__name__)
+
+_FEW_PICTURES = 20  # in a class; retrain.py warns below that, too
+
+
+def run(options: RetrainOptions) -> None:
+    """Train a new last layer for the classes of an image folder and write the classifier.
+
+    Raises:
+      UsageError: a flag, the image folder or the module is wrong.
+      RunError: training diverged, or a module could not be fetched.
+    """
+    began = time.monotonic()
+    output.check(options.output)
+    source = list_pictures(options.images.image_dir or "")
+    labels = output.label_names(source.classes)
+    module = load_module(options.module)
+    log.info("%s: %dx%d pixels to %d features.", module.name, module.height, module.width, module.num_features)
+
+    pictures = Pictures(Path(options.images.image_dir or ""), [name for of in source.splits[TRAIN] for name in of])
+    store = BottleneckStore(store_folder(options.module.bottleneck_dir, module), module.num_features)
+    keys = compute_features(module, pictures, store)
+    split = split_pictures(source, pictures, options)
+    number = {name: index for index, name in enumerate(pictures.names)}
+    samples = {
+        part: Samples([[number[name] for name in names] for names in by_class])
+        for part, by_class in split.parts.items()
+    }
+
+    seed = secrets.randbits(31) if options.head.seed is None else options.head.seed
+    random = np.random.default_rng(seed)
+    label_of = np.repeat(np.arange(len(labels)), [len(names) for names in source.splits[TRAIN]])
+    head = Head(store.gather(keys), label_of, len(labels), options.head.learning_rate, random)
+    with Summaries(Path(options.output.summaries_dir)) as summaries:
+        evaluation = train(
+            head,
+            trainer(head, samples[TRAINING], module, pictures, options, random, seed),
+            samples[VALIDATION],
+            options.head,
+            random,
+            summaries,
+            options.output.intermediate_store_frequency,
+            lambda step: output.write_snapshot(options.output, module, head.read(), step),
+        )
+
+    tested = samples[TESTING].some(options.head.test_batch_size, random)
+    result = report.test(head, tested, label_of[tested], len(labels))
+    output.write(options.output, module, head.read(), labels)
+    report.write(options, labels, module, pictures, split, evaluation, result, time.monotonic() - began)
+    head.close()
+
+
+def list_pictures(image_dir: str) -> ImageSource:
+    """The class folders of ``image_dir``.
+
+    Raises:
+      UsageError: there are not two or more of them.
+    """
+    try:
+        source = scan(Path(image_dir))
+    except DataError as error:
+        # The scanner speaks of the converter's flag.
+        raise UsageError(str(error).replace("pic_path", "image_dir").replace("PIC_PATH", "IMAGE_DIR")) from error
+    if source.is_split:
+        raise UsageError(
+            f"--image_dir={image_dir} holds the splits {', '.join(source.splits)}, not classes: give the folder of one."
+        )
+    if len(source.classes) == 1:
+        raise UsageError(f"--image_dir={image_dir} holds one class, {source.classes[0]!r}: there must be two or more.")
+    for name, of in zip(source.classes, source.splits[TRAIN], strict=True):
+        if len(of) < _FEW_PICTURES:
+            log.warning("The class %r has only %d pictures; fewer than %d are few.", name, len(of), _FEW_PICTURES)
+    return source
+
+
+def store_folder(bottleneck_dir: str, module: FeatureModule) -> Path:
+    """Where the features of ``module`` are kept: a folder that people recognise and no other module has."""
+    words = re.sub(r"[^A-Za-z0-9.]+", "_", module.name.rstrip("/").rpartition("/")[2])
+    return Path(bottleneck_dir) / f"{words}-{module.identity}"
+
+
+def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOptions) -> Split:
+    """Divide the pictures that can be used; says which cannot, and which had to be moved to fill a part."""
+    for index, reason in pictures.rejected.items():
+        log.warning("Left out %s: %s.", pictures.names[index], reason)
+    rejected = {pictures.names[index] for index in pictures.rejected}
+    usable = [[name for name in of if name not in rejected] for of in source.splits[TRAIN]]
+    split = split_images(
+        source.classes, usable, options.images.validation_percentage, options.images.testing_percentage
+    )
+    for moved in split.moved:
+        log.warning("Moved %s to %s: its class had no picture there.", ", ".join(moved.names), moved.part)
+    log.info(
+        "Pictures of %d classes: %s.",
+        len(source.classes),
+        ", ".join(f"{sum(map(len, by_class)):,} {part}" for part, by_class in split.parts.items()),
+    )
+    return split
+
+
+def trainer(
+    head: Head,
+    samples: Samples,
+    module: FeatureModule,
+    pictures: Pictures,
+    options: RetrainOptions,
+    random: np.random.Generator,
+    seed: int,
+) -> Callable[[int], Batch]:
+    """A function that trains ``head`` for so many steps and gives the last batch: on the stored features, or on those
+    of pictures distorted anew in every step.
+    """
+    size = options.head.train_batch_size
+    if not options.distortions.any:
+
+        def on_stored_features(steps: int) -> Batch:
+            numbers = samples.draw((steps, size), random)
+            head.train(numbers)
+            return Batch(numbers[-1])
+
+        return on_stored_features
+
+    # A generator of its own: pictures are drawn ahead of their steps.
+    ahead = np.random.default_rng([seed, 1])
+    batches = distorted_features(module, pictures, lambda: samples.draw(size, ahead), size, options.distortions, seed)
+
+    def on_distorted_pictures(steps: int) -> Batch:
+        for numbers, features in itertools.islice(batches, steps):
+            head.train(numbers[np.newaxis], features)
+        return Batch(numbers, features)
+
+    return on_distorted_pictures
