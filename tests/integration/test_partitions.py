@@ -35,7 +35,10 @@ def test_what_was_trained_in_parts_goes_on_with_fewer_servers_without_any_and_as
     make_cluster, shapes_dir, tmp_path
 ):
     averaged = "--moving_average_decay=0.9"
-    cluster = make_cluster(IN_PARTS, averaged, "--max_number_of_steps=20", ps=2, chief=1)
+    cluster = make_cluster(
+        IN_PARTS, averaged, "--max_number_of_steps=20", "--sync_replicas", "--gradient_clip_norm=10",
+        "--histogram_summaries", "--save_summaries_secs=1", ps=2, chief=1, worker=1,
+    )  # fmt: skip
     train_dir = cluster.train_dir
     cluster.start_all()
     assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
