@@ -18,6 +18,7 @@ from slim_train.tf_compat import slim, tf
 
 # Names of nodes.
 PIXELS, INPUT, SCORES = "pixels", "input", "scores"
+_PREDICTIONS = "/Predictions/Reshape_1"
 _AVERAGE = "ExponentialMovingAverage"
 
 
@@ -79,7 +80,9 @@ class TrainedModel:
         with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
             self.build()
             self.restore(session)
-            return tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), [SCORES])
+            # research/slim's name for the probabilities, where the net makes them itself, is kept for old programs.
+            outputs = [SCORES, *(node.name for node in graph.get_operations() if node.name.endswith(_PREDICTIONS))]
+            return tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), outputs)
 
     def restore(self, session: Any) -> None:
         """Give the net's variables in the current graph their trained values.

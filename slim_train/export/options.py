@@ -101,9 +101,18 @@ class GraphOptions(Options):
     is_training: bool = option(False, "The training form of the net: dropout, statistics of the batch.")
     write_text_graphdef: bool = option(False, "Write text instead of binary.")
     default_image_size: int = option(224, "For old command lines: every net here knows its image size.", at_least=1)
-    quantize: bool = option(False, "For old command lines: no quantization in training.", choices=(False,))
-    is_video_model: bool = option(False, "For old command lines: there are no nets for video.", choices=(False,))
-    num_frames: int | None = option(None, "For old command lines: belongs to nets for video.")
+    quantize: bool = option(False, "For old command lines; only false. TFLite's int8 is --formats=tflite.")
+    is_video_model: bool = option(False, "For old command lines; only false: there are no nets for video.")
+    num_frames: int | None = option(None, "For old command lines: of nets for video, which there are none of.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.quantize:
+            raise UsageError(
+                "--quantize: nets are not trained for quantization here; --formats=tflite writes one in 8 bits."
+            )
+        if self.is_video_model or self.num_frames is not None:
+            raise UsageError("--is_video_model and --num_frames: there are no nets for video here.")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,86 @@
+"""A small trained net, and pictures to show it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from slim_train.nets import factory as nets
+from slim_train.tf_compat import slim, tf
+
+FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+
+
+def _write_training_folder(folder: Path, *, seed: int = 0, averages_seed: int | None = None) -> Path:
+    """A training folder at step 7: mobilenet_v1_025 on 64 pixels with five classes, its weights drawn by ``seed``.
+
+    With ``averages_seed`` the checkpoint also holds moving averages, drawn by that.
+    """
+    folder.mkdir(parents=True)
+    (folder / "labels.txt").write_text("".join(f"{label}:{name}\n" for label, name in enumerate(FLOWERS)))
+    (folder / "info.json").write_text(json.dumps({"num_class": 5, "num_sample_train": 10, "num_sample_test": 5}))
+    (folder / "config.yaml").write_text("dataset_dir: gone\nmodel_name: mobilenet_v1_025\ntrain_image_size: 64\n")
+    with tf.Graph().as_default():
+        nets.get_network_fn("mobilenet_v1_025", num_classes=5)(tf.zeros([1, 64, 64, 3]))
+        shapes = {variable.op.name: variable.shape.as_list() for variable in slim.get_model_variables()}
+    values: dict[str, Any] = {"global_step": np.int64(7), **_values(shapes, seed)}
+    if averages_seed is not None:
+        averages = _values(shapes, averages_seed)
+        values |= {f"{name}/ExponentialMovingAverage": value for name, value in averages.items()}
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+        saver = tf.train.Saver({name: tf.Variable(value) for name, value in values.items()})
+        session.run(tf.global_variables_initializer())
+        saver.save(session, str(folder / "model.ckpt-7"), write_meta_graph=False)
+    return folder
+
+
+def _values(shapes: dict[str, list[int]], seed: int) -> dict[str, Any]:
+    """Weights that keep the size of what passes through the net, and statistics of batch norm that change it a bit."""
+    random = np.random.default_rng(seed)
+    values = {}
+    for name, shape in shapes.items():
+        if len(shape) == 4:
+            inputs = shape[0] * shape[1] * (1 if "depthwise" in name else shape[2])
+            drawn = random.normal(0.0, (2.0 / inputs) ** 0.5, shape)
+        elif name.endswith(("gamma", "moving_variance")):
+            drawn = random.uniform(0.5, 1.5, shape)
+        else:
+            drawn = random.normal(0.0, 0.2, shape)
+        values[name] = drawn.astype(np.float32)
+    return values
+
+
+@pytest.fixture(scope="session")
+def write_training_folder() -> Callable[..., Path]:
+    """``write_training_folder(folder, seed=0, averages_seed=None)``: see above."""
+    return _write_training_folder
+
+
+@pytest.fixture(scope="session")
+def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training folder that no test changes."""
+    return _write_training_folder(tmp_path_factory.mktemp("trained") / "flowers")
+
+
+@pytest.fixture(scope="session")
+def photo() -> Callable[..., bytes]:
+    """``photo(format="JPEG", size=(90, 70), mode="RGB", seed=0, **options)``: the bytes of soft patches of colour."""
+
+    def make(
+        image_format: str = "JPEG", size: tuple[int, int] = (90, 70), mode: str = "RGB", seed: int = 0, **options: Any
+    ) -> bytes:
+        patches = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC).convert(mode).save(
+            buffer, image_format, **options
+        )
+        return buffer.getvalue()
+
+    return make
