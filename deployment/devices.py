@@ -97,9 +97,9 @@ class DeploymentConfig:
     partition_min_bytes: int = dataclasses.field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
-        least = {"num_clones": 1, "replica_id": 0, "num_replicas": 1, "num_ps_tasks": 0, "num_cpu_devices": 1,
-                 "partition_min_bytes": 0}  # fmt: skip
-        for name, minimum in least.items():
+        at_least_1 = ("num_clones", "num_replicas", "num_cpu_devices")
+        for name in (*at_least_1, "replica_id", "num_ps_tasks", "partition_min_bytes"):
+            minimum = int(name in at_least_1)
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")
         if self.replica_id >= self.num_replicas:

@@ -87,6 +87,7 @@ def test_a_clone_that_is_not_there_is_refused(index: int) -> None:
         ({"num_replicas": 0}, "num_replicas must be at least 1, got 0"),
         ({"num_ps_tasks": -1}, "num_ps_tasks must be at least 0, got -1"),
         ({"num_cpu_devices": 0}, "num_cpu_devices must be at least 1, got 0"),
+        ({"partition_min_bytes": -1}, "partition_min_bytes must be at least 0, got -1"),
         ({"replica_id": 2, "num_replicas": 2}, r"replica_id must be below num_replicas \(2\), got 2"),
         ({"replica_id": -1}, "replica_id must be at least 0, got -1"),
         ({"worker_job_name": ""}, "worker_job_name must not be empty"),
@@ -177,6 +178,20 @@ def test_all_workers_find_the_same_places() -> None:
 def test_reference_variables_are_placed_too() -> None:
     with tf.Graph().as_default(), tf.device(DeploymentConfig(num_ps_tasks=1).variables_device()):
         assert tf.get_variable("v", [1], use_resource=False).device == PS(0)
+
+
+@pytest.mark.parametrize(
+    ("num_ps_tasks", "partition_min_bytes", "num_parts"),
+    [(0, 1, 1), (1, 1, 1), (2, 0, 1), (2, 41, 1), (2, 40, 2), (3, 40, 3)],
+)
+def test_large_variables_are_cut_where_there_are_several_servers(
+    num_ps_tasks: int, partition_min_bytes: int, num_parts: int
+) -> None:
+    config = DeploymentConfig(num_ps_tasks=num_ps_tasks, partition_min_bytes=partition_min_bytes)
+    with tf.Graph().as_default(), tf.variable_scope("", custom_getter=config.variable_getter()):
+        with tf.device(config.variables_device()):
+            tf.get_variable("v", [10])
+        assert len({variable.device for variable in tf.global_variables()}) == num_parts
 
 
 def test_optimizer_slots_sit_with_their_variable_and_do_not_count() -> None:
