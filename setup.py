@@ -39,7 +39,13 @@ EXTRAS = {
     "gpu": ("tensorflow[and-cuda]>=2.16,<2.22",),
     "hub": ("tensorflow-hub>=0.16",),
     "plots": ("matplotlib>=3.8",),
-    "serve": ("fastapi>=0.110", "prometheus-client>=0.20", "python-multipart>=0.0.9", "uvicorn>=0.29"),
+    "serve": (
+        "fastapi>=0.110",
+        "httptools>=0.6",
+        "prometheus-client>=0.20",
+        "python-multipart>=0.0.9",
+        "uvicorn>=0.29",
+    ),
     "spark": ("pandas>=2.1", "pyarrow>=15.0", "pyspark>=3.5"),
     # Linters are held to one release: a newer one may find fault with code that has not changed.
     "dev": (

@@ -16,7 +16,7 @@ class ServedOptions(Options):
 
     model_dir: str | None = option(
         None,
-        "An export, a training folder or what retrain leaves; with numbered sub-folders, the highest is served. "
+        "An export, a training folder or what retrain leaves; of numbered versions, the highest is served. "
         "NAME=FOLDER gives it a name in the URLs, else the folder does. The first model answers /service.",
     )
     conf: str | None = option(

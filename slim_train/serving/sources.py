@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from slim_train.predictor import load_predictor
+from slim_train.predictor import load_predictor, newest_saved_model
 from slim_train.serving.servable import Servable, ServedPredictor
 
 # Training appends to these all the time; they change nothing of the model.
@@ -49,7 +49,7 @@ class Source(Protocol):
 
 
 class FolderSource:
-    """Whatever load_predictor takes; of numbered sub-folders, the one with the highest number.
+    """Whatever load_predictor takes; of numbered SavedModels, the one with the highest number.
 
     Args:
       name: what the model is called in URLs.
@@ -63,10 +63,8 @@ class FolderSource:
 
     def find(self) -> Found:
         """The newest version on disk."""
-        numbers = _numbered(self._path)
-        number = max(numbers, default=None)
-        path = self._path if number is None else numbers[number]
-        return Found(path, number, fingerprint(path))
+        path = newest_saved_model(self._path) or self._path
+        return Found(path, int(path.name) if path.name.isdecimal() else None, fingerprint(path))
 
     def load(self, found: Found) -> Servable:
         """Load what was found."""
@@ -82,13 +80,6 @@ def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
     state = path / _CHECKPOINT_STATE
     files = [state] if state.is_file() else _files(path)
     return tuple(sorted(entry for file in files if (entry := _entry(file)) is not None))
-
-
-def _numbered(path: Path) -> dict[int, Path]:
-    """The sub-folders whose names are numbers and that are not empty."""
-    if not path.is_dir():
-        return {}
-    return {int(child.name): child for child in path.iterdir() if child.name.isdecimal() and _files(child)}
 
 
 def _files(path: Path) -> list[Path]:

@@ -21,7 +21,7 @@ function row(path, verb, route) {
 
 document.getElementById("example").textContent = [
   `curl -X POST ${url("service")} -T cat.jpg`,
-  `curl -X POST ${url("service")}?top_k=3 -F image=@cat.jpg`,
+  `curl -X POST "${url("service")}?top_k=3" -F image=@cat.jpg`,
 ].join("\n");
 
 const description = await (await fetch("openapi.json")).json();

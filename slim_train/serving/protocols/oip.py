@@ -36,22 +36,22 @@ def routes(store: ModelStore) -> APIRouter:
     async def ready() -> JSONResponse:
         return JSONResponse({"ready": store.is_ready}, 200 if store.is_ready else 503)
 
-    @router.get("/models/{name}", summary="Inputs and outputs")
     @router.get("/models/{name}/versions/{version}", summary="Inputs and outputs of a version")
+    @router.get("/models/{name}", summary="Inputs and outputs")
     async def metadata(name: str, version: str | None = None) -> JSONResponse:
         model = _model(store, name, version)
         return JSONResponse(_metadata(model, len(answers.check_labels(model.current, model))))
 
-    @router.get("/models/{name}/ready", summary="The model is loaded and warm")
     @router.get("/models/{name}/versions/{version}/ready", summary="The version is loaded and warm")
+    @router.get("/models/{name}/ready", summary="The model is loaded and warm")
     async def model_ready(name: str, version: str | None = None) -> JSONResponse:
         is_ready = store.get(name).is_ready
         if is_ready:
             _model(store, name, version)
         return JSONResponse({"name": name, "ready": is_ready}, 200 if is_ready else 503)
 
-    @router.post("/models/{name}/infer", summary="Scores of every class")
     @router.post("/models/{name}/versions/{version}/infer", summary="Scores of every class, by a version")
+    @router.post("/models/{name}/infer", summary="Scores of every class")
     async def infer(request: Request, name: str, version: str | None = None) -> JSONResponse:
         """Body: {"inputs": [{"name": "image_bytes", "shape": [1], "datatype": "BYTES", "data": ["base64..."]}]}."""
         model = _model(store, name, version)

@@ -23,8 +23,8 @@ def routes(store: ModelStore) -> APIRouter:
     """The routes of this protocol."""
     router = APIRouter(prefix="/v1/models", tags=["TensorFlow Serving"])
 
-    @router.get("/{name}", summary="Status")
     @router.get("/{name}/versions/{version}", summary="Status of a version")
+    @router.get("/{name}", summary="Status")
     async def status(name: str, version: str | None = None) -> JSONResponse:
         model = store.get(name)
         if not model.is_ready:
@@ -35,15 +35,15 @@ def routes(store: ModelStore) -> APIRouter:
             states.insert(0, _status("", "END", model.failure))
         return JSONResponse({"model_version_status": states})
 
-    @router.get("/{name}/metadata", summary="Signatures")
     @router.get("/{name}/versions/{version}/metadata", summary="Signatures of a version")
+    @router.get("/{name}/metadata", summary="Signatures")
     async def metadata(name: str, version: str | None = None) -> JSONResponse:
         model = store.get(name)
         _check_version(model, model.current, version)
         return JSONResponse(_metadata(model, answers.check_labels(model.current, model)))
 
-    @router.post("/{name}:predict", summary="Scores of every class")
     @router.post("/{name}/versions/{version}:predict", summary="Scores of every class, by a version")
+    @router.post("/{name}:predict", summary="Scores of every class")
     async def predict(request: Request, name: str, version: str | None = None) -> JSONResponse:
         """Body: {"instances": [{"b64": "..."}]}, or {"inputs": ...} for an answer by columns."""
         model = store.get(name)
@@ -57,8 +57,8 @@ def routes(store: ModelStore) -> APIRouter:
         used, results = await answers.run(model, images)
         return JSONResponse(_predictions(used.servable.labels, results, by_row=key == "instances"))
 
-    @router.post("/{name}:classify", summary="Labels and scores, best first")
     @router.post("/{name}/versions/{version}:classify", summary="Labels and scores, best first, by a version")
+    @router.post("/{name}:classify", summary="Labels and scores, best first")
     async def classify(request: Request, name: str, version: str | None = None) -> JSONResponse:
         """Body: {"examples": [{"image/encoded": {"b64": "..."}}]}."""
         model = store.get(name)

@@ -1,0 +1,90 @@
+"""The Open Inference Protocol."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+CAT = base64.b64encode(b"cat").decode()
+DOG = base64.b64encode(b"dog").decode()
+
+
+def tensor(**changes: Any) -> dict[str, Any]:
+    return {"inputs": [{"name": "image_bytes", "shape": [1], "datatype": "BYTES", "data": [CAT]} | changes]}
+
+
+def test_health_of_a_loaded_server(client: Any) -> None:
+    assert client.get("/v2/health/live").json() == {"live": True}
+    assert client.get("/v2/health/ready").json() == {"ready": True}
+    assert client.get("/v2/models/pets/ready").json() == {"name": "pets", "ready": True}
+    assert client.get("/v2").json()["name"] == "slim-train"
+
+
+def test_a_server_that_loads_is_alive_and_not_ready(serve: Callable[..., Any]) -> None:
+    client = serve(load=False).client
+    assert client.get("/v2/health/live").status_code == 200
+    assert client.get("/v2/health/ready").status_code == 503
+    assert client.get("/v2/models/pets/ready").status_code == 503
+
+
+def test_a_server_that_stops_is_not_ready_and_still_answers(serve: Callable[..., Any]) -> None:
+    served = serve()
+    served.store.stop()
+    assert served.client.get("/v2/health/ready").status_code == 503
+    assert served.client.post("/service", content=b"cat").status_code == 200
+
+
+def test_metadata_has_shapes(client: Any) -> None:
+    metadata = client.get("/v2/models/pets/versions/3").json()
+    assert (metadata["name"], metadata["versions"]) == ("pets", ["3"])
+    assert metadata["inputs"] == [{"name": "image_bytes", "datatype": "BYTES", "shape": [-1]}]
+    assert metadata["outputs"][1] == {"name": "scores", "datatype": "FP32", "shape": [-1, 3]}
+
+
+def test_infer_answers_every_image_and_gives_the_id_back(client: Any) -> None:
+    body = {"id": "42", **tensor(shape=[2], data=[CAT, DOG])}
+    assert client.post("/v2/models/pets/infer", json=body).json() == {
+        "id": "42",
+        "model_name": "pets",
+        "model_version": "3",
+        "outputs": [
+            {"name": "classes", "datatype": "BYTES", "shape": [2, 3], "data": ["cat", "dog", "hot_dog"] * 2},
+            {"name": "scores", "datatype": "FP32", "shape": [2, 3], "data": [0.7, 0.2, 0.25, 0.1, 0.7, 0.25]},
+        ],
+    }
+
+
+def test_infer_answers_the_outputs_that_were_asked_for(client: Any) -> None:
+    outputs = client.post("/v2/models/pets/infer", json=tensor() | {"outputs": [{"name": "scores"}]}).json()["outputs"]
+    assert [output["name"] for output in outputs] == ["scores"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({}, "'inputs' must be a list of one tensor"),
+        ({"inputs": {}}, "'inputs' must be a list of one tensor"),
+        ({"inputs": [1]}, "'inputs' must be a list of one tensor"),
+        (tensor(datatype="FP32"), "must be BYTES, not 'FP32'"),
+        (tensor(data=[]), "must be a list of base64 texts"),
+        (tensor(data="Y2F0"), "must be a list of base64 texts"),
+        (tensor(shape=[2]), "shape [2] does not fit its 1 images"),
+        (tensor(shape=["1"]), "does not fit"),
+        (tensor(data=["?"]), "data[0] is not base64"),
+        (tensor() | {"outputs": [{"name": "logits"}]}, "no output 'logits'"),
+        (tensor() | {"outputs": "scores"}, "'outputs' must be a list"),
+    ],
+)
+def test_wrong_bodies_get_400_and_the_reason(client: Any, body: Any, message: str) -> None:
+    response = client.post("/v2/models/pets/infer", json=body)
+    assert response.status_code == 400
+    assert message in response.json()["error"]
+
+
+def test_unknown_models_and_versions_get_404(client: Any) -> None:
+    assert client.post("/v2/models/pet/infer", json=tensor()).status_code == 404
+    assert client.post("/v2/models/pets/versions/4/infer", json=tensor()).status_code == 404
+    assert client.get("/v2/models/pets/versions/4/ready").status_code == 404
