@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from slim_train import config
+from slim_train.errors import RunError, UsageError
+from slim_train.export import check, formats, run
+from slim_train.export.options import ExportOptions
+from slim_train.predictor import load_predictor
+from slim_train.tf_compat import tf
+
+Photo = Callable[..., bytes]
+FLOWERS = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
+
+# What someone does who has TensorFlow and none of our packages.
+WITHOUT_US = """
+import json, sys
+for package in ("slim_train", "datasets", "deployment", "tf_slim", "tf_keras"):
+    sys.modules[package] = None  # importing it is an error from here on
+import tensorflow as tf
+model = tf.saved_model.load(sys.argv[1])
+images = [tf.io.read_file(path) for path in sys.argv[2:]]
+answer = model.signatures["serving_default"](image_bytes=tf.stack(images))
+pixels = model.signatures["preprocess"](image_bytes=tf.stack(images))["pixels"]
+examples = [
+    tf.train.Example(features=tf.train.Features(feature={
+        "image/encoded": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image.numpy()]))
+    })).SerializeToString()
+    for image in images
+]
+print(json.dumps({
+    "classes": [[name.decode() for name in row] for row in answer["classes"].numpy()],
+    "scores": answer["scores"].numpy().tolist(),
+    "pixels": model.signatures["pixels"](pixels=pixels)["scores"].numpy().tolist(),
+    "classify": model.signatures["classify"](inputs=tf.constant(examples))["scores"].numpy().tolist(),
+}))
+"""
+
+
+def options(**flags: Any) -> ExportOptions:
+    return config.with_values(ExportOptions(), flags)
+
+
+@pytest.fixture(scope="module")
+def exported(training_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exported")
+    run.run(options(checkpoint_path=str(training_folder), export_dir=str(folder), num_check_images=4))
+    return folder
+
+
+@pytest.fixture
+def photos(photo: Photo, tmp_path: Path) -> list[Path]:
+    """JPEG in colour and grey, PNG, BMP and GIF, each of another size."""
+    kinds = [("JPEG", "RGB"), ("JPEG", "L"), ("PNG", "RGB"), ("BMP", "RGB"), ("GIF", "L")]
+    for number, (image_format, mode) in enumerate(kinds):
+        data = photo(image_format, size=(100 + 10 * number, 80), mode=mode, seed=number)
+        (tmp_path / f"{number}.{image_format.lower()}").write_bytes(data)
+    return sorted(tmp_path.iterdir())
+
+
+def test_a_training_folder_alone_gives_every_format(exported: Path) -> None:
+    files = {path.relative_to(exported).as_posix() for path in exported.rglob("*") if path.is_file()}
+    assert files == {
+        "saved_model/7/saved_model.pb",
+        "saved_model/7/assets.extra/model.json",
+        "model.pb",
+        "model.json",
+        "labels.txt",
+        "export.json",
+        *(f"model_{kind}.tflite" for kind in ("float32", "float16", "int8")),
+    }
+    assert (exported / "labels.txt").read_text().splitlines() == FLOWERS
+
+
+def test_the_check_is_written_beside_the_files(exported: Path) -> None:
+    result = json.loads((exported / "export.json").read_text())
+    assert (result["checkpoint"], result["step"]) == ("model.ckpt-7", 7)
+    largest = {file["format"]: file["difference"]["largest"] for file in result["files"]}
+    assert largest["SavedModel"] < 1e-5
+    assert largest["frozen graph"] < 1e-5
+    assert largest["TFLite float32"] < 1e-4
+    assert 0 < largest["TFLite float16"] < 0.02
+    assert 0 < largest["TFLite int8"] < 0.5
+    assert all(file["difference"]["pictures"] == 4 for file in result["files"])
+
+
+def test_the_saved_model_needs_nothing_but_tensorflow(
+    exported: Path, training_folder: Path, photos: list[Path], tmp_path: Path
+) -> None:
+    model = exported / "saved_model" / "7"
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT_US, str(model), *map(str, photos)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    expected = load_predictor(training_folder).predict([path.read_bytes() for path in photos])
+    assert answer["classes"] == [FLOWERS] * len(photos)
+    for way in ("scores", "pixels", "classify"):
+        np.testing.assert_allclose(answer[way], expected, atol=1e-5)
+
+
+def test_signatures_are_what_tensorflow_serving_expects(exported: Path) -> None:
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+        signatures = tf.saved_model.loader.load(session, ["serve"], str(exported / "saved_model" / "7")).signature_def
+        shapes = {
+            f"{name}/{key}": (graph.get_tensor_by_name(entry.name).shape.as_list(), tf.as_dtype(entry.dtype).name)
+            for name, signature in signatures.items()
+            for entries in (signature.inputs, signature.outputs)
+            for key, entry in entries.items()
+        }
+    answers = {"classes": ([None, 5], "string"), "scores": ([None, 5], "float32")}
+    assert shapes == {
+        "serving_default/image_bytes": ([None], "string"),
+        "pixels/pixels": ([None, 64, 64, 3], "float32"),
+        "classify/inputs": ([None], "string"),
+        "preprocess/image_bytes": ([None], "string"),
+        "preprocess/pixels": ([None, 64, 64, 3], "float32"),
+        **{f"{name}/{key}": answers[key] for name in ("serving_default", "pixels", "classify") for key in answers},
+    }
+    methods = {name: signature.method_name.rpartition("/")[2] for name, signature in signatures.items()}
+    assert methods == {
+        "serving_default": "predict",
+        "pixels": "predict",
+        "preprocess": "predict",
+        "classify": "classify",
+    }
+
+
+@pytest.mark.parametrize("file", ["", "saved_model", "saved_model/7", "model.pb"])
+def test_every_export_is_read_back(file: str, exported: Path, training_folder: Path, photo: Photo) -> None:
+    predictor, trained = load_predictor(exported / file), load_predictor(training_folder)
+    assert (predictor.name, predictor.labels, predictor.image_size, predictor.channels) == (
+        trained.name,
+        trained.labels,
+        trained.image_size,
+        trained.channels,
+    )
+    pictures = [photo(), photo("PNG", seed=1)]
+    np.testing.assert_allclose(predictor.predict(pictures), trained.predict(pictures), atol=1e-5)
+
+
+def test_the_frozen_graph_also_takes_what_preprocessing_makes(exported: Path) -> None:
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+        tf.graph_util.import_graph_def(tf.GraphDef.FromString((exported / "model.pb").read_bytes()), name="")
+        ours = session.run("scores:0", {"pixels:0": pixels})
+        of_research_slim = session.run("MobilenetV1/Predictions/Reshape_1:0", {"input:0": pixels / 127.5 - 1})
+    np.testing.assert_allclose(ours, of_research_slim, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "int8"])
+def test_tflite_models_take_any_number_of_images(kind: str, exported: Path) -> None:
+    interpreter = tf.lite.Interpreter(model_path=str(exported / f"model_{kind}.tflite"))
+    (details,) = interpreter.get_input_details()
+    assert details["shape_signature"].tolist() == [-1, 64, 64, 3]
+    interpreter.resize_tensor_input(details["index"], [3, 64, 64, 3])
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(details["index"], np.zeros((3, 64, 64, 3), np.float32))
+    interpreter.invoke()
+    scores = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_allclose(scores.sum(axis=1), np.ones(3), atol=1e-4)
+
+
+def test_weights_in_16_bits_halve_the_frozen_graph(exported: Path, training_folder: Path, tmp_path: Path) -> None:
+    run.run(
+        options(
+            checkpoint_path=str(training_folder),
+            precision="fp16",
+            output_file=str(tmp_path / "half.pb"),
+            num_check_images=2,
+        )
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["half.json", "half.pb"]
+    full, half = ((path).stat().st_size for path in (exported / "model.pb", tmp_path / "half.pb"))
+    assert half < 0.65 * full
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    ours, theirs = (load_predictor(path).scores(pixels) for path in (exported / "model.pb", tmp_path / "half.pb"))
+    np.testing.assert_allclose(ours, theirs, atol=0.01)
+
+
+def test_exporting_again_replaces_what_was_there(training_folder: Path, tmp_path: Path) -> None:
+    flags = {"checkpoint_path": str(training_folder), "export_dir": str(tmp_path), "formats": "saved_model"}
+    for _ in range(2):
+        run.run(options(num_check_images=1, **flags))
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["export.json", "labels.txt", "saved_model"]
+        assert [path.name for path in (tmp_path / "saved_model").iterdir()] == ["7"]
+
+
+def test_a_file_that_answers_otherwise_is_not_exported(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_another(path: Path, graph_def: Any, info: Any) -> None:
+        wrong = tf.GraphDef()
+        wrong.CopyFrom(graph_def)
+        for node in wrong.node:
+            if node.name.endswith("Logits/Conv2d_1c_1x1/biases"):
+                node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(np.arange(5, dtype=np.float32)))
+        path.write_bytes(wrong.SerializeToString())
+
+    monkeypatch.setattr(formats, "write_frozen", write_another)
+    with pytest.raises(RunError, match="frozen graph answers otherwise"):
+        run.run(options(checkpoint_path=str(training_folder), export_dir=str(tmp_path / "out"), formats="frozen"))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_pictures_for_the_check_can_be_given(training_folder: Path, photos: list[Path], tmp_path: Path) -> None:
+    flags = {"checkpoint_path": str(training_folder), "export_dir": str(tmp_path / "out"), "formats": "frozen"}
+    run.run(options(check_images=str(photos[0].parent), **flags))
+    (file,) = json.loads((tmp_path / "out" / "export.json").read_text())["files"]
+    assert file["difference"]["pictures"] == len(photos)
+
+
+def test_pictures_come_from_the_data_set_where_it_is_there(photo: Photo, tmp_path: Path) -> None:
+    pictures = [photo("PNG", seed=seed) for seed in range(3)]
+    feature = tf.train.Feature
+    with tf.io.TFRecordWriter(str(tmp_path / "few_test.tfrecord")) as writer:
+        for data in pictures:
+            value = feature(bytes_list=tf.train.BytesList(value=[data]))
+            example = tf.train.Example(features=tf.train.Features(feature={"image/encoded": value}))
+            writer.write(example.SerializeToString())
+    info = {"name": "few", "num_class": 2, "num_sample_train": 0, "num_sample_test": 3}
+    (tmp_path / "info.json").write_text(json.dumps(info))
+    assert check.pictures_of_data_set(None, str(tmp_path), 2) == pictures[:2]
+    assert check.pictures_of_data_set(None, str(tmp_path / "gone"), 2) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({}, "--train_dir is missing"),
+        ({"is_training": True}, "--is_training"),
+        ({"write_text_graphdef": True}, "--write_text_graphdef"),
+        ({"batch_size": 1}, "--batch_size"),
+        ({"export_dir": "a", "output_file": "b.pb"}, "not both"),
+        ({"check_images": "gone.jpg"}, "--check_images"),
+    ],
+)
+def test_flags_that_contradict_each_other_are_usage_errors(
+    flags: dict[str, Any], message: str, training_folder: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run.run(options(**flags, **({"checkpoint_path": str(training_folder)} if flags else {})))
+
+
+def test_another_data_set_than_trained_on_is_a_usage_error(training_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "info.json").write_text(json.dumps({"num_class": 5, "num_sample_train": 1, "num_sample_test": 0}))
+    (tmp_path / "labels.txt").write_text("".join(f"{label}:{name}\n" for label, name in enumerate(FLOWERS[::-1])))
+    with pytest.raises(UsageError, match="label 0 is 'daisy'"):
+        run.run(options(checkpoint_path=str(training_folder), dataset_dir=str(tmp_path)))
