@@ -17,6 +17,8 @@ from datasets import tfrecords
 from datasets.spec import DatasetSpec
 from deployment.threads import available_cpus
 from slim_train.input_errors import check_labels, explain_input_error
+from slim_train.options import AugmentationOptions
+from slim_train.preprocessing.augment import augmented
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import tf
 
@@ -40,6 +42,7 @@ def training_batches(
     preprocessing: str,
     num_classes: int,
     labels_offset: int = 0,
+    augmentation: AugmentationOptions = AugmentationOptions(),
     seed: int | None = None,
     num_readers: int = 4,
     num_preprocessing_threads: int | None = None,
@@ -61,6 +64,7 @@ def training_batches(
       preprocessing: name of a recipe in slim_train.preprocessing.
       num_classes: labels must be below it.
       labels_offset: subtracted from every label.
+      augmentation: how pictures are distorted.
       seed: makes order and distortions repeat; None gives others each time.
       num_readers: files read at the same time.
       num_preprocessing_threads: threads of this input alone that decode and distort; None means one for each processor.
@@ -75,9 +79,9 @@ def training_batches(
       [batch_size].
 
     Raises:
-      UsageError: there is no such preprocessing.
+      UsageError: there is no such preprocessing or augmentation.
     """
-    recipe = get_recipe(preprocessing)
+    recipe = augmented(get_recipe(preprocessing), augmentation.augmentation)
     base_seed = random.randrange(2**31) if seed is None else _mix(seed, shard_index)
 
     def decode(index: Any, serialized: Any) -> tuple[Any, Any]:

@@ -79,6 +79,17 @@ class ModelOptions(Options):
 
 
 @dataclass(frozen=True)
+class AugmentationOptions(Options):
+    """Augmentation."""
+
+    augmentation: str = option(
+        "recipe",
+        "How training distorts pictures. recipe: as the preprocessing recipe does; none: not at all; faces: shift, "
+        "rotate, scale, mirror and contrast, for small pictures cut to a face.",
+    )
+
+
+@dataclass(frozen=True)
 class OptimizerOptions(Options):
     """Optimizer and learning rate."""
 
@@ -246,6 +257,7 @@ class TrainOptions(Options):
 
     data: DataOptions = field(default_factory=DataOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
+    augment: AugmentationOptions = field(default_factory=AugmentationOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     restore: RestoreOptions = field(default_factory=RestoreOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)

@@ -284,6 +284,7 @@ def _training_batches(options: TrainOptions, dataset: DatasetSpec, model: ModelS
         preprocessing=model.preprocessing,
         num_classes=model.num_classes,
         labels_offset=model.labels_offset,
+        augmentation=options.augment,
         seed=options.loop.seed,
         num_readers=options.data.num_readers,
         num_preprocessing_threads=options.data.num_preprocessing_threads,

@@ -1,0 +1,52 @@
+"""Augmentations by name: what a recipe becomes when training distorts pictures in another way than its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from slim_train.errors import unknown
+from slim_train.preprocessing.faces import distort_faces
+from slim_train.preprocessing.recipe import Recipe
+
+
+def augmentation_names() -> tuple[str, ...]:
+    """The valid names, sorted."""
+    return tuple(sorted(_AUGMENTATIONS))
+
+
+def augmented(recipe: Recipe, name: str) -> Recipe:
+    """``recipe`` with the distortions called ``name`` in training; evaluation stays as it is.
+
+    Args:
+      name: ``recipe`` for its own distortions, ``none`` for pictures as evaluation sees them, ``faces`` for those with
+        the distortions of :mod:`slim_train.preprocessing.faces`.
+
+    Raises:
+      UsageError: there is no such augmentation.
+    """
+    if name not in _AUGMENTATIONS:
+        raise unknown("augmentation", name, _AUGMENTATIONS)
+    return _AUGMENTATIONS[name](recipe)
+
+
+def _undistorted(recipe: Recipe) -> Recipe:
+    return dataclasses.replace(
+        recipe,
+        train_picture=lambda picture, height, width, seed: recipe.eval_picture(picture, height, width),
+        train_batch=lambda images, seed: recipe.eval_batch(images),
+    )
+
+
+def _faces(recipe: Recipe) -> Recipe:
+    return dataclasses.replace(
+        _undistorted(recipe), train_batch=lambda images, seed: recipe.eval_batch(distort_faces(images, seed))
+    )
+
+
+_AUGMENTATIONS: dict[str, Callable[[Recipe], Recipe]] = {
+    "recipe": lambda recipe: recipe,
+    "none": _undistorted,
+    "faces": _faces,
+}
