@@ -25,7 +25,7 @@ class ExportInfo:
       channels: colour channels of its input.
       preprocessing: name of the recipe.
       step: global step of the checkpoint.
-      checkpoint: file name of the checkpoint; empty where the net was not trained.
+      checkpoint: file name of the checkpoint.
     """
 
     model_name: str
@@ -45,15 +45,17 @@ def write_export_info(path: Path, info: ExportInfo) -> None:
 
 
 def read_export_info(path: Path) -> ExportInfo | None:
-    """What ``path`` says, or None where there is no such file.
+    """What ``path`` says, or None where there is no such file, or one of another program.
 
     Raises:
-      UsageError: the file is not one of ours.
+      UsageError: the file is broken.
     """
     if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if "model_name" not in content:
+            return None
         info = ExportInfo(**{field.name: content[field.name] for field in dataclasses.fields(ExportInfo)})
         height, width = map(int, info.image_size)
         return dataclasses.replace(info, labels=tuple(map(str, info.labels)), image_size=(height, width))

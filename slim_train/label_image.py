@@ -6,11 +6,13 @@ import dataclasses
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from deployment.threads import available_cpus
 from slim_train import training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.label_image_options import ClassifierOptions, LabelImageOptions
@@ -82,20 +84,24 @@ def label_files(predictor: Predictor, files: Sequence[Path], top: int) -> Iterat
 
 
 def _label_batch(predictor: Predictor, files: Sequence[Path], top: int) -> list[LabelledImage]:
-    prepared, errors = [], {}
-    for file in files:
+    def prepare(file: Path) -> Any:
         try:
-            prepared.append(predictor.prepare(file.read_bytes()))
+            return predictor.prepare(file.read_bytes())
         except (ImageError, OSError) as error:
-            errors[file] = str(error)
-            log.warning("Cannot read %s: %s.", file, error)
-    scores = iter(predictor.scores(np.stack(prepared)) if prepared else ())
-    return [
-        LabelledImage(str(file), error=errors[file])
-        if file in errors
-        else LabelledImage(str(file), _best(next(scores), predictor.labels, top))
-        for file in files
-    ]
+            return LabelledImage(str(file), error=str(error))
+
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        prepared = dict(zip(files, pool.map(prepare, files), strict=True))
+    unread = {file: result for file, result in prepared.items() if isinstance(result, LabelledImage)}
+    for file, result in unread.items():
+        log.warning("Cannot read %s: %s.", file, result.error)
+    read = [file for file in files if file not in unread]
+    scores = predictor.scores(np.stack([prepared[file] for file in read])) if read else ()
+    labelled = {
+        file: LabelledImage(str(file), _best(row, predictor.labels, top))
+        for file, row in zip(read, scores, strict=True)
+    }
+    return [(unread | labelled)[file] for file in files]
 
 
 def _best(scores: Any, labels: Sequence[str], top: int) -> tuple[tuple[str, float], ...]:

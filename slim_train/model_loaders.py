@@ -110,11 +110,7 @@ def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
         num_classes=len(given.labels) if given.labels else None,
         labels=given.labels,
     )
-    spec = trained.spec
-    info = export_info.ExportInfo(
-        spec.name, trained.labels, (spec.image_size,) * 2, spec.channels, spec.preprocessing, trained.step, ""
-    )
-    return _load_ours(trained.freeze(), info)
+    return _load_ours(trained.freeze(), trained.info())
 
 
 def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
@@ -128,8 +124,9 @@ def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
         raise UsageError(f"{path} is not a frozen graph that TensorFlow reads: {error}") from error
     info = export_info.read_export_info(path.with_suffix(".json"))
     if info and not given.of_the_input:
-        info = dataclasses.replace(info, labels=given.labels or info.labels)
-        return _load_ours(graph_def, info)
+        _check_size(path, given, *info.image_size)
+        labels = _labels(path, given.labels or info.labels, len(info.labels))
+        return _load_ours(graph_def, dataclasses.replace(info, labels=labels))
     nodes = {node.name: node for node in graph.get_operations()}
     image = _choose(nodes, given.input_layer, _INPUTS, "input", path).outputs[0]
     scores = _choose(nodes, given.output_layer, _OUTPUTS, "output", path).outputs[0]
@@ -146,6 +143,7 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
         raise UsageError(f"{folder} is not a SavedModel that TensorFlow can serve: {error}") from error
     info = export_info.read_export_info(folder / export_info.FOLDER_IN_SAVED_MODEL / export_info.FILE)
     if info and not given.of_the_input:
+        _check_size(folder, given, *info.image_size)
         (encoded,), (decoded,) = (_tensors(signatures[PREPROCESS], side) for side in ("inputs", "outputs"))
         (image,) = _tensors(signatures[PIXELS], "inputs")
         decode = session.make_callable(decoded, [encoded])
@@ -154,7 +152,7 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
             lambda data: decode([data])[0],
             session.make_callable(signatures[PIXELS].outputs["scores"].name, [image]),
             info.model_name,
-            given.labels or info.labels,
+            _labels(folder, given.labels or info.labels, len(info.labels)),
             info.image_size,
             info.channels,
         )
@@ -194,6 +192,7 @@ def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelO
             f"{path}: {image.op.name} is {image.dtype.name} {image.shape}, and the input must be float images "
             "[N, height, width, 1 or 3]: name another node with --input_layer."
         )
+    _check_size(path, given, shape[1], shape[2])
     height, width = given.input_height or shape[1], given.input_width or shape[2]
     if not height or not width:
         raise UsageError(f"{path} takes images of any size: give --input_height and --input_width.")
@@ -206,7 +205,10 @@ def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelO
         )
         decoded = (tf.ensure_shape(resized, [height, width, shape[3]]) - mean) * scale
     score = session.make_callable(scores, [image])
-    num_classes = score(np.zeros((1, height, width, shape[3]), np.float32)).size
+    try:
+        num_classes = score(np.zeros((1, height, width, shape[3]), np.float32)).size
+    except tf.errors.OpError as error:
+        raise UsageError(f"{path} cannot be run; are its variables frozen? TensorFlow says: {error.message}") from error
     return LoadedModel(
         session,
         session.make_callable(decoded, [encoded]),
@@ -216,6 +218,13 @@ def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelO
         (height, width),
         shape[3],
     )
+
+
+def _check_size(path: Path, given: ModelOverrides, height: int | None, width: int | None) -> None:
+    """Check that a size that the model fixes (not None) is not asked to be another."""
+    for side, fixed, wanted in (("height", height, given.input_height), ("width", width, given.input_width)):
+        if fixed and wanted and fixed != wanted:
+            raise UsageError(f"--input_{side}={wanted}: {path} takes images of {height}x{width} pixels.")
 
 
 def _labels(path: Path, given: tuple[str, ...] | None, num_classes: int) -> tuple[str, ...]:

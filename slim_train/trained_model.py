@@ -10,6 +10,7 @@ from typing import Any
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec, read_info
 from slim_train import checkpoints, training_folder
 from slim_train.errors import RunError, UsageError
+from slim_train.export_info import ExportInfo
 from slim_train.label_files import read_class_names
 from slim_train.model import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
@@ -40,10 +41,17 @@ class TrainedModel:
     folder: Path
     use_averages: bool | None = None
 
-    @property
-    def step(self) -> int:
-        """The global step of the checkpoint; 0 where it holds none."""
-        return checkpoints.step_of(self.checkpoint)
+    def info(self) -> ExportInfo:
+        """What the graph of :meth:`build` does not say itself."""
+        return ExportInfo(
+            model_name=self.spec.name,
+            labels=self.labels,
+            image_size=(self.spec.image_size, self.spec.image_size),
+            channels=self.spec.channels,
+            preprocessing=self.spec.preprocessing,
+            step=checkpoints.step_of(self.checkpoint),
+            checkpoint=Path(self.checkpoint).name,
+        )
 
     def takes_averages(self) -> bool:
         """Whether moving averages are taken, for the log."""

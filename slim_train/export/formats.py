@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from slim_train import export_info
+from slim_train.errors import RunError
 from slim_train.export_info import ExportInfo
 from slim_train.model_loaders import CLASSIFY, PIXELS, PREPROCESS, SERVING
 from slim_train.tf_compat import tf
@@ -73,6 +74,9 @@ def write_tflite(path: Path, graph_def: Any, kind: str) -> None:
     Args:
       kind: ``float32``; ``float16``, weights in 16 bits; ``int8``, weights in 8 bits and activations in 32 ("dynamic
         range").
+
+    Raises:
+      RunError: TFLite has no operation for a part of the net.
     """
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
         pixels, scores = tf.graph_util.import_graph_def(graph_def, return_elements=["pixels:0", "scores:0"], name="")
@@ -81,7 +85,12 @@ def write_tflite(path: Path, graph_def: Any, kind: str) -> None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if kind == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        path.write_bytes(converter.convert())
+        try:
+            path.write_bytes(converter.convert())
+        except Exception as error:  # The converter's own class of errors is nowhere public.
+            raise RunError(
+                f"TensorFlow cannot convert this net to TFLite: {error}. Leave tflite out of --formats."
+            ) from error
 
 
 def with_half_constants(graph_def: Any) -> Any:

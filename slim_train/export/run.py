@@ -63,7 +63,7 @@ def run(options: ExportOptions) -> None:
         return
     _refuse_graph_flags(options)
     trained = _trained_model(options.source)
-    folder, info = _destination(options, trained), _info(trained)
+    folder, info = _destination(options, trained), trained.info()
     averages = ", moving averages" if trained.takes_averages() else ""
     log.info("Exporting %s of %s, %d classes%s.", info.model_name, trained.checkpoint, len(info.labels), averages)
     pictures = _pictures(options, trained)
@@ -84,7 +84,10 @@ def _write_graph_alone(options: ExportOptions) -> None:
             "writes the graph of --model_name alone."
         )
     path = Path(options.result.output_file)
-    write_architecture(path, options.source, options.graph)
+    try:
+        write_architecture(path, options.source, options.graph)
+    except OSError as error:
+        raise UsageError(f"--output_file: cannot write {path}: {error.strerror}.") from error
     log.info("Wrote the graph of %s without weights to %s.", options.source.model_name or _DEFAULT_NET, path)
 
 
@@ -116,19 +119,6 @@ def _trained_model(source: SourceOptions) -> TrainedModel:
     if source.dataset_dir and (Path(source.dataset_dir) / INFO_FILE).is_file():
         training_folder.check_labels(trained.folder, read_info(source.dataset_dir).labels)
     return trained
-
-
-def _info(trained: TrainedModel) -> ExportInfo:
-    spec = trained.spec
-    return ExportInfo(
-        model_name=spec.name,
-        labels=trained.labels,
-        image_size=(spec.image_size, spec.image_size),
-        channels=spec.channels,
-        preprocessing=spec.preprocessing,
-        step=trained.step,
-        checkpoint=Path(trained.checkpoint).name,
-    )
 
 
 def _pictures(options: ExportOptions, trained: TrainedModel) -> list[bytes]:

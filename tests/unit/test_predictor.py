@@ -174,6 +174,7 @@ def test_the_newest_of_numbered_saved_models_is_taken(tmp_path: Path) -> None:
         ({"input_layer": "plaeholder"}, "--input_layer: .* has no 'plaeholder'. There are: Placeholder"),
         ({"output_layer": "Placeholder", "input_layer": "final_result"}, "final_result is float32 .*--input_layer"),
         ({"input_std": 0.0}, "--input_std"),
+        ({"input_height": 299}, "--input_height=299: .* takes images of 8x6 pixels"),
         ({"labels": "gone.txt"}, "gone.txt"),
     ],
 )
@@ -211,6 +212,21 @@ def test_a_path_without_a_classifier_is_a_usage_error(
     make(tmp_path / "model")
     with pytest.raises(UsageError, match=message):
         load_predictor(tmp_path / "model")
+
+
+def test_a_graph_whose_variables_are_not_frozen_is_a_usage_error(tmp_path: Path) -> None:
+    with tf.Graph().as_default() as graph:
+        images = tf.placeholder(tf.float32, [None, 8, 6, 3], name="input")
+        tf.multiply(tf.reduce_mean(images, [1, 2]), tf.Variable([1.0, 2.0, 3.0]), name="scores")
+    (tmp_path / "net.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    with pytest.raises(UsageError, match="frozen"):
+        load_predictor(tmp_path / "net.pb")
+
+
+def test_a_json_file_of_another_program_beside_a_graph_does_not_matter(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "model.pb", names=("Placeholder", "final_result"))
+    (tmp_path / "model.json").write_text('{"format": "layers-model"}')
+    assert load_predictor(graph).name == "model"
 
 
 @pytest.mark.parametrize("name", ["model.pb", "saved/saved_model.pb"])

@@ -29,7 +29,7 @@ def test_a_training_folder_says_all_there_is_to_know(training_folder: Path) -> N
         "inception",
     )
     assert trained.labels == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
-    assert trained.step == 7
+    assert (trained.info().step, trained.info().checkpoint) == (7, "model.ckpt-7")
 
 
 def test_flags_override_the_folder(training_folder: Path) -> None:
@@ -42,6 +42,11 @@ def test_a_background_class_comes_first(training_folder: Path) -> None:
     trained = find_trained_model(training_folder, labels_offset=-1)
     assert trained.labels == ("background", "daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert trained.spec.num_classes == 6
+
+
+def test_classes_beyond_those_of_the_data_set_are_numbered(training_folder: Path) -> None:
+    trained = find_trained_model(training_folder, num_classes=6)
+    assert trained.labels == ("daisy", "dandelion", "roses", "sunflowers", "tulips", "5")
 
 
 def test_the_best_checkpoint_is_described_by_the_folder_above(training_folder: Path, tmp_path: Path) -> None:

@@ -151,6 +151,20 @@ def test_every_export_is_read_back(file: str, exported: Path, training_folder: P
     np.testing.assert_allclose(predictor.predict(pictures), trained.predict(pictures), atol=1e-5)
 
 
+def test_nothing_in_the_saved_model_is_compiled_for_this_machine(exported: Path) -> None:
+    content = (exported / "saved_model" / "7" / "saved_model.pb").read_bytes()
+    assert b"map/while" in content  # what decodes
+    assert b"_XlaMustCompile" not in content
+
+
+@pytest.mark.parametrize("file", ["saved_model/7", "model.pb"])
+def test_an_export_cannot_be_told_another_size_or_number_of_classes(file: str, exported: Path) -> None:
+    with pytest.raises(UsageError, match="takes images of 64x64 pixels"):
+        load_predictor(exported / file, input_width=299)
+    with pytest.raises(UsageError, match="gives 5 scores, and --labels names 2 classes"):
+        load_predictor(exported / file, labels=["yes", "no"])
+
+
 def test_the_frozen_graph_also_takes_what_preprocessing_makes(exported: Path) -> None:
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
