@@ -17,6 +17,7 @@ COMMANDS = (
     "label_image",
     "launch_cluster",
     "render_tfjob",
+    "show_augmentations",
 )
 
 REQUIRED = (
