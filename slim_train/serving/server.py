@@ -144,6 +144,7 @@ def _listening(options: ServerOptions) -> Iterator[socket.socket]:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((options.host, options.port))
+            listener.listen()  # From here on, who connects waits for an answer instead of being refused.
         except OSError as error:
             raise UsageError(
                 f"Cannot listen on --host={options.host} --port={options.port}: {error.strerror or error}."
