@@ -31,6 +31,7 @@ _SHUFFLE_BYTES = 256 * 2**20
 _READ_BUFFER_BYTES = 2**20
 _RECORDS_PER_READ = 16
 _PREFETCHED_BATCHES = 2
+_RECIPES_OWN = AugmentationOptions()
 
 
 def training_batches(
@@ -42,7 +43,7 @@ def training_batches(
     preprocessing: str,
     num_classes: int,
     labels_offset: int = 0,
-    augmentation: AugmentationOptions = AugmentationOptions(),
+    augmentation: AugmentationOptions = _RECIPES_OWN,
     seed: int | None = None,
     num_readers: int = 4,
     num_preprocessing_threads: int | None = None,

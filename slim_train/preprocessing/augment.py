@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 from slim_train.errors import unknown
 from slim_train.preprocessing.faces import distort_faces

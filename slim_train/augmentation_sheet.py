@@ -1,0 +1,122 @@
+"""A sheet of what a net sees in training: the first batches of the input pipeline that given flags make."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.factory import get_dataset
+from slim_train.config import Options, option
+from slim_train.errors import UsageError
+from slim_train.options import TrainOptions
+from slim_train.reports import Tile, draw_contact_sheet
+
+if TYPE_CHECKING:
+    from datasets.spec import DatasetSpec
+    from slim_train.model import ModelSpec
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SheetOptions(Options):
+    """Sheet."""
+
+    output_file: str = option("augmentations.png", "Picture to write, .png or .jpg.")
+    num_images: int = option(40, "How many images to show.", at_least=1)
+
+
+@dataclass(frozen=True)
+class ShowOptions(Options):
+    """Everything that show_augmentations can be told."""
+
+    sheet: SheetOptions = field(default_factory=SheetOptions)
+    train: TrainOptions = field(default_factory=TrainOptions)
+
+
+def run(options: ShowOptions) -> None:
+    """Draw the sheet.
+
+    Raises:
+      UsageError: the data set, the net or an augmentation does not fit, or there is no folder for the file.
+    """
+    from slim_train.model import class_names, resolve_model
+
+    train, path = options.train, Path(options.sheet.output_file)
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--output_file: there is no folder {path.parent}.")
+    assert train.data.dataset_dir, "the command requires it"
+    dataset = get_dataset(train.data.dataset_name, train.data.dataset_split_name, train.data.dataset_dir)
+    model = resolve_model(
+        train.model.model_name,
+        dataset,
+        num_classes=train.data.num_classes,
+        labels_offset=train.data.labels_offset,
+        image_size=train.model.train_image_size,
+        channels=1 if train.model.use_grayscale else train.model.train_image_channels,
+        preprocessing_name=train.model.preprocessing_name,
+    )
+    names = class_names(dataset.labels, model)
+    tiles: list[Tile] = []
+    for batch in _batches(train, dataset, model):
+        tiles += [Tile(image, _caption(batch, index, names)) for index, image in enumerate(batch["displayed"])]
+        if len(tiles) >= options.sheet.num_images:
+            break
+    side = f"{model.image_size}x{model.image_size}x{model.channels}"
+    note = f"preprocessing {model.preprocessing} · augmentation {train.augment.augmentation} · {side}"
+    draw_contact_sheet(path, tiles[: options.sheet.num_images], f"What {model.name} sees of {dataset.name}", note)
+    log.info("%s shows what the net sees.", path)
+
+
+def _batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> Iterator[dict[str, Any]]:
+    """Training batches without end; ``displayed`` holds the images in uint8."""
+    from slim_train import inputs
+    from slim_train.preprocessing.factory import get_recipe
+    from slim_train.tf_compat import tf
+
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+        batches = inputs.training_batches(
+            dataset,
+            batch_size=options.data.batch_size,
+            image_size=model.image_size,
+            channels=model.channels,
+            preprocessing=model.preprocessing,
+            num_classes=model.num_classes,
+            labels_offset=model.labels_offset,
+            augmentation=options.augment,
+            seed=options.loop.seed,
+        )
+        iterator = tf.data.make_initializable_iterator(batches)
+        batch = iterator.get_next()
+        shape = [1, 8, 8, model.channels]
+        ends = [get_recipe(model.preprocessing).eval_batch(tf.fill(shape, value)) for value in (0.0, 255.0)]
+        black, white = (end[0, 0, 0] for end in session.run(ends))
+        session.run(iterator.initializer)
+        while True:
+            values = session.run(batch)
+            yield {**values, "displayed": displayed(values["image"], black, white)}
+
+
+def displayed(images: NDArray[Any], black: NDArray[Any], white: NDArray[Any]) -> NDArray[np.uint8]:
+    """What a net takes, as pixels in 0..255.
+
+    Args:
+      images: float [batch, height, width, channels].
+      black: what preprocessing makes of 0, [channels].
+      white: what it makes of 255. Where that is the same, each image has been standardised by itself, and its own
+        range becomes 0..255.
+    """
+    if np.allclose(black, white):
+        black, white = images.min(axis=(1, 2, 3), keepdims=True), images.max(axis=(1, 2, 3), keepdims=True)
+    scaled = (images - black) / np.maximum(white - black, 1e-6)
+    return (np.clip(scaled, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
+
+
+def _caption(batch: dict[str, Any], index: int, names: Sequence[str]) -> list[str]:
+    return [names[batch["label"][index]]]

@@ -1,0 +1,65 @@
+"""The sheet of what a net sees in training."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from datasets import tfrecords
+from slim_train.augmentation_sheet import displayed
+from slim_train.cli.show_augmentations import COMMAND
+
+
+@pytest.fixture
+def dataset_dir(tmp_path: Path) -> Path:
+    """Twelve red pictures of one class."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), (200, 20, 20)).save(buffer, "PNG")
+    records = [tfrecords.image_example(buffer.getvalue(), "png", 0, "red", 32, 32, f"{i}.png") for i in range(12)]
+    tfrecords.write_records(str(tmp_path / "toy_train.tfrecord"), records)
+    (tmp_path / "labels.txt").write_text("0:red\n")
+    (tmp_path / "info.json").write_text(
+        json.dumps({"name": "toy", "num_class": 1, "num_sample_train": 12, "num_sample_test": 0})
+    )
+    return tmp_path
+
+
+def sheet(dataset_dir: Path, *flags: str) -> tuple[int, Path]:
+    path = dataset_dir / "sheet.png"
+    return COMMAND.main([f"--dataset_dir={dataset_dir}", "--batch_size=4", f"--output_file={path}", *flags]), path
+
+
+@pytest.mark.parametrize("net", ["lenet", "vgg_16", "cifarnet"])
+def test_the_sheet_shows_the_pictures_in_their_colours(dataset_dir: Path, net: str) -> None:
+    code, path = sheet(dataset_dir, f"--model_name={net}", "--train_image_size=48", "--train_image_channels=3",
+                       "--augmentation=none", "--num_images=5")  # fmt: skip
+    assert code == 0
+    pixels = np.asarray(Image.open(path)).reshape(-1, 3).astype(int)
+    red = np.abs(pixels - (200, 20, 20)).max(axis=1) < 6
+    # The cifarnet recipe makes a flat picture 0 everywhere.
+    assert (red.sum() > 5 * 190 * 190) == (net != "cifarnet")
+
+
+def test_flags_of_training_are_taken_from_its_config_file(dataset_dir: Path) -> None:
+    (dataset_dir / "config.yaml").write_text(f"dataset_dir: {dataset_dir}\nmodel_name: lenet\nlearning_rate: 0.1\n")
+    path = dataset_dir / "of_config.png"
+    assert COMMAND.main([f"--config={dataset_dir / 'config.yaml'}", f"--output_file={path}", "--batch_size=4"]) == 0
+    assert path.is_file()
+
+
+def test_an_unknown_augmentation_is_a_usage_error(dataset_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _ = sheet(dataset_dir, "--model_name=lenet", "--augmentation=face")
+    assert code == 2
+    assert "Did you mean faces" in capsys.readouterr().err
+
+
+def test_what_preprocessing_did_is_undone_for_display() -> None:
+    pixels = np.array([0, 51, 255])[:, np.newaxis] * np.ones((1, 1, 3, 3), np.int64)
+    images = pixels * np.array([2, 1, 1]) / 255 - np.array([1.0, 0.5, 0.0])
+    shown = displayed(images, np.array([-1.0, -0.5, 0.0]), np.array([1.0, 0.5, 1.0]))
+    np.testing.assert_array_equal(shown, pixels)
