@@ -19,6 +19,7 @@ from slim_train.errors import UsageError
 from slim_train.nets import factory as nets
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.retrain import saved_models
+from slim_train.retrain.folding import fold_batch_norm
 from slim_train.retrain.options import ModuleOptions
 from slim_train.tf_compat import slim, tf
 
@@ -120,6 +121,7 @@ def _freeze(session: Any, name: str, identity: str, images: str, output: Any, he
         )
     features = tf.reshape(tf.cast(output, tf.float32), [-1, num_features], name="features_of_picture")
     graph_def = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), [features.op.name])
+    graph_def = fold_batch_norm(graph_def, features.op.name)
     return FeatureModule(name, identity, height, width, num_features, graph_def, images, features.name)
 
 

@@ -29,7 +29,7 @@ from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
 
-_BATCH_SIZE = 64
+_BATCH_SIZE = 32
 _STORE_EVERY_SECS = 10.0
 
 

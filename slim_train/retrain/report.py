@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def write(
     split: Split,
     evaluation: Evaluation,
     result: TestResult,
-    seconds: float,
+    seconds: Mapping[str, float],
 ) -> None:
     """Write the JSON and the sheet of mistakes beside the graph, and say in the log how the test went."""
     graph = Path(options.output.output_graph)
@@ -91,7 +91,7 @@ def write(
             }
             for mistake in result.mistakes
         ],
-        "seconds": round(seconds, 3),
+        "seconds": {what: round(taken, 3) for what, taken in seconds.items()},
     }
     with replacing(graph.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -48,6 +48,7 @@ def run(options: RetrainOptions) -> None:
     pictures = Pictures(Path(options.images.image_dir or ""), [name for of in source.splits[TRAIN] for name in of])
     store = BottleneckStore(store_folder(options.module.bottleneck_dir, module), module.num_features)
     keys = compute_features(module, pictures, store)
+    computed = time.monotonic()
     split = split_pictures(source, pictures, options)
     number = {name: index for index, name in enumerate(pictures.names)}
     samples = {
@@ -71,11 +72,13 @@ def run(options: RetrainOptions) -> None:
             lambda step: output.write_snapshot(options.output, module, head.read(), step),
         )
 
+    trained = time.monotonic()
     tested = samples[TESTING].some(options.head.test_batch_size, random)
     result = report.test(head, tested, label_of[tested], len(labels))
     output.write(options.output, module, head.read(), labels)
-    report.write(options, labels, module, pictures, split, evaluation, result, time.monotonic() - began)
     head.close()
+    seconds = {"features": computed - began, "training": trained - computed, "all": time.monotonic() - began}
+    report.write(options, labels, module, pictures, split, evaluation, result, seconds)
 
 
 def list_pictures(image_dir: str) -> ImageSource:
