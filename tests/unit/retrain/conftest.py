@@ -57,6 +57,25 @@ def colour_module(colour_module_folder: Path) -> FeatureModule:
     return load_module(ModuleOptions(tfhub_module=str(colour_module_folder)))
 
 
+@pytest.fixture(scope="session")
+def wide_module(tmp_path_factory: pytest.TempPathFactory) -> FeatureModule:
+    """Two features: the mean light of the left and of the right half."""
+    return _halves(tmp_path_factory.mktemp("modules") / "wide", axis=2)
+
+
+@pytest.fixture(scope="session")
+def tall_module(tmp_path_factory: pytest.TempPathFactory) -> FeatureModule:
+    """Two features: the mean light of the upper and of the lower half."""
+    return _halves(tmp_path_factory.mktemp("modules") / "tall", axis=1)
+
+
+def _halves(folder: Path, axis: int) -> FeatureModule:
+    def build(images: Any) -> Any:
+        return tf.stack([tf.reduce_mean(half, axis=[1, 2, 3]) for half in tf.split(images, 2, axis=axis)], axis=1)
+
+    return load_module(ModuleOptions(tfhub_module=str(_save_module(folder, build))))
+
+
 @pytest.fixture
 def image_dir(tmp_path: Path) -> Path:
     """Three classes of 24 pictures, each of nearly one colour."""

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from slim_train.errors import RunError
+from slim_train.preprocessing import distort
+from slim_train.retrain.bottlenecks import BottleneckStore
+from slim_train.retrain.modules import FeatureModule
+from slim_train.retrain.options import DistortionOptions
+from slim_train.retrain.pictures import Pictures, compute_features, distorted_features
+from slim_train.tf_compat import tf
+
+
+def pixels(colour: tuple[int, int, int], height: int = 12, width: int = 10) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 20, (height, width, 3))
+    return np.clip(noise + colour, 0, 255).astype(np.uint8)
+
+
+def features_of(module: FeatureModule, folder: Path, names: list[str]) -> np.ndarray:
+    store = BottleneckStore(folder / "store", module.num_features)
+    return store.gather(compute_features(module, Pictures(folder, names), store))
+
+
+def test_a_picture_is_seen_whole_resized_bilinearly_in_0_to_1(tmp_path: Path, colour_module: FeatureModule):
+    picture = pixels((200, 100, 50))
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    with tf.Graph().as_default(), tf.Session() as session:
+        resized = session.run(tf.image.resize_bilinear(picture[np.newaxis] / np.float32(255.0), [8, 8]))
+    expected = 10 * resized.mean(axis=(1, 2))
+    np.testing.assert_allclose(features_of(colour_module, tmp_path, ["a.png"]), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [(".jpg", {"quality": 100}), (".webp", {"lossless": True}), (".bmp", {}), (".gif", {}), (".tiff", {})],
+)
+def test_any_type_of_picture_gives_nearly_the_features_of_its_png(
+    tmp_path: Path, colour_module: FeatureModule, suffix: str, options: dict
+):
+    picture = Image.fromarray(pixels((180, 90, 60)))
+    picture.save(tmp_path / "a.png")
+    picture.save(tmp_path / f"a{suffix}", **options)
+    png, other = features_of(colour_module, tmp_path, ["a.png", f"a{suffix}"])
+    np.testing.assert_allclose(other, png, atol=0.15)
+
+
+def test_cmyk_grey_and_transparent_pictures_are_read(tmp_path: Path, colour_module: FeatureModule):
+    colour = Image.new("RGB", (10, 10), (200, 120, 40))
+    colour.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=100)
+    colour.convert("L").save(tmp_path / "grey.png")
+    colour.convert("RGBA").save(tmp_path / "alpha.png")
+    cmyk, grey, alpha = features_of(colour_module, tmp_path, ["cmyk.jpg", "grey.png", "alpha.png"]) * 25.5
+    np.testing.assert_allclose(cmyk, (200, 120, 40), atol=3)
+    np.testing.assert_allclose(grey, (135, 135, 135), atol=1)
+    np.testing.assert_allclose(alpha, (200, 120, 40), atol=1)
+
+
+def test_a_rotated_photo_is_turned_upright(tmp_path: Path, tall_module: FeatureModule):
+    picture = Image.fromarray(np.repeat([[[255] * 3], [[0] * 3]], 8, axis=0).repeat(16, axis=1).astype(np.uint8))
+    picture.save(tmp_path / "upright.jpg", quality=100)
+    exif = Image.Exif()
+    exif[0x0112] = 3  # to be turned by 180 degrees
+    picture.rotate(180).save(tmp_path / "turned.jpg", quality=100, exif=exif)
+    upright, turned = features_of(tall_module, tmp_path, ["upright.jpg", "turned.jpg"])
+    assert upright[0] > upright[1] + 0.5
+    np.testing.assert_allclose(turned, upright, atol=0.05)
+
+
+def test_only_new_and_changed_pictures_are_computed(
+    tmp_path: Path, colour_module: FeatureModule, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO")
+    for number in range(4):
+        Image.fromarray(pixels((50 * number, 0, 0))).save(tmp_path / f"{number}.png")
+    features_of(colour_module, tmp_path, ["0.png", "1.png", "2.png"])
+    Image.fromarray(pixels((0, 0, 250))).save(tmp_path / "1.png")
+    (tmp_path / "2.png").rename(tmp_path / "renamed.png")
+    caplog.clear()
+    features = features_of(colour_module, tmp_path, ["0.png", "1.png", "renamed.png", "3.png"])
+    assert "4 pictures, the features of 2 to compute" in caplog.text
+    assert features[1].argmax() == 2
+
+
+def test_what_was_computed_before_an_error_is_kept(
+    tmp_path: Path, colour_module: FeatureModule, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(80):
+        Image.fromarray(pixels((number, 0, 0))).save(tmp_path / f"{number}.png")
+    pictures = Pictures(tmp_path, [f"{number}.png" for number in range(80)])
+    read = pictures.read
+
+    def interrupted(index: int) -> bytes:
+        if index == 79:
+            raise KeyboardInterrupt
+        return read(index)
+
+    monkeypatch.setattr(pictures, "read", interrupted)
+    with pytest.raises(Exception, match="KeyboardInterrupt"):
+        compute_features(colour_module, pictures, BottleneckStore(tmp_path / "store", 3))
+    assert len(BottleneckStore(tmp_path / "store", 3)) >= 32
+
+
+def test_what_is_no_picture_is_rejected_with_its_reason(tmp_path: Path, colour_module: FeatureModule):
+    Image.fromarray(pixels((1, 2, 3))).save(tmp_path / "good.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "good.jpg").read_bytes()[:300])
+    (tmp_path / "notes.txt").write_text("no picture")
+    pictures = Pictures(tmp_path, ["good.jpg", "cut.jpg", "notes.txt", "gone.jpg"])
+    keys = compute_features(colour_module, pictures, BottleneckStore(tmp_path / "store", 3))
+    assert [key is None for key in keys] == [False, True, True, True]
+    assert [pictures.rejected[number].reason for number in (1, 2, 3)] == ["truncated", "not an image", "cannot be read"]
+
+
+def one_batch(module: FeatureModule, folder: Path, batch_size: int, **options) -> np.ndarray:
+    pictures = Pictures(folder, ["a.png"])
+    batches = distorted_features(
+        module, pictures, lambda: np.zeros(batch_size, np.int64), batch_size, DistortionOptions(**options), seed=3
+    )
+    numbers, features = next(batches)
+    batches.close()
+    assert numbers.tolist() == [0] * batch_size
+    return features
+
+
+def test_half_of_the_pictures_are_mirrored(tmp_path: Path, wide_module: FeatureModule):
+    halves = np.zeros((8, 8, 3), np.uint8)
+    halves[:, :4] = 255
+    Image.fromarray(halves).save(tmp_path / "a.png")
+    features = one_batch(wide_module, tmp_path, 200, flip_left_right=True)
+    mirrored = (features == [0, 1]).all(axis=1)
+    assert ((features == [1, 0]).all(axis=1) | mirrored).all()
+    assert 60 < mirrored.sum() < 140
+
+
+def test_brightness_multiplies_all_pixels_by_up_to_its_percent(tmp_path: Path, colour_module: FeatureModule):
+    Image.new("RGB", (8, 8), (255, 102, 51)).save(tmp_path / "a.png")
+    features = one_batch(colour_module, tmp_path, 200, random_brightness=30)
+    light = features[:, 0] / 10
+    np.testing.assert_allclose(features / light[:, np.newaxis], np.tile([10, 4, 2], (200, 1)), rtol=1e-4)
+    assert 0.7 <= light.min() < 0.75
+    assert 1.25 < light.max() <= 1.3
+
+
+def test_a_crop_sees_windows_of_the_enlarged_picture(tmp_path: Path, wide_module: FeatureModule):
+    """50% more of 8 pixels are 12, of which a window of 8 begins at 0 to 4."""
+    ramp = np.repeat(np.arange(8, dtype=np.uint8)[np.newaxis] * 30, 8, axis=0)
+    Image.fromarray(np.stack([ramp] * 3, axis=-1)).save(tmp_path / "a.png")
+    with tf.Graph().as_default(), tf.Session() as session:
+        enlarged = session.run(distort.resize(tf.constant(np.stack([ramp] * 3, axis=-1)), 12, 12))[:, :, 0] / 255.0
+    windows = [[enlarged[:8, left : left + 4].mean(), enlarged[:8, left + 4 : left + 8].mean()] for left in range(5)]
+    features = one_batch(wide_module, tmp_path, 100, random_crop=50)
+    distances = np.abs(features[:, np.newaxis] - windows).max(axis=2)
+    assert distances.min(axis=1).max() < 1e-5
+    assert set(distances.argmin(axis=1)) == set(range(5))
+
+
+def test_scale_zooms_in_by_up_to_its_percent(tmp_path: Path, wide_module: FeatureModule):
+    dark_left = np.zeros((8, 8, 3), np.uint8)
+    dark_left[:, 4:] = 255
+    Image.fromarray(dark_left).save(tmp_path / "a.png")
+    features = one_batch(wide_module, tmp_path, 100, random_scale=100)
+    assert len(np.unique(features.round(3), axis=0)) > 20
+
+
+def test_a_seed_repeats_the_distortions(tmp_path: Path, colour_module: FeatureModule):
+    Image.fromarray(pixels((90, 120, 40))).save(tmp_path / "a.png")
+    options = {"random_crop": 40, "random_scale": 30, "random_brightness": 20, "flip_left_right": True}
+    first, second = (one_batch(colour_module, tmp_path, 20, **options) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert len(np.unique(first, axis=0)) == 20
+
+
+def test_a_picture_that_was_removed_meanwhile_is_named(tmp_path: Path, colour_module: FeatureModule):
+    batches = distorted_features(
+        colour_module,
+        Pictures(tmp_path, ["gone.png"]),
+        lambda: np.zeros(4, np.int64),
+        4,
+        DistortionOptions(random_crop=10),
+        seed=0,
+    )
+    with pytest.raises(RunError, match=r"gone\.png was changed: cannot be read"):
+        next(batches)
+
+
+def test_a_picture_kept_as_it_is_is_read_without_decoding_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    Image.new("RGB", (8, 8)).save(tmp_path / "kept.png")
+    Image.new("RGB", (8, 8)).save(tmp_path / "made_anew.bmp")
+    pictures = Pictures(tmp_path, ["kept.png", "made_anew.bmp"])
+    first = [pictures.read(number) for number in (0, 1)]
+    monkeypatch.setattr("slim_train.retrain.pictures.normalise", lambda data: 1 / 0)
+    assert pictures.read(0) == first[0] == (tmp_path / "kept.png").read_bytes()
+    assert Image.open(io.BytesIO(first[1])).format == "PNG"
+    with pytest.raises(ZeroDivisionError):
+        pictures.read(1)
