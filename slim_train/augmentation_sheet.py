@@ -118,5 +118,9 @@ def displayed(images: NDArray[Any], black: NDArray[Any], white: NDArray[Any]) ->
     return (np.clip(scaled, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
-def _caption(batch: dict[str, Any], index: int, names: Sequence[str]) -> list[str]:
-    return [names[batch["label"][index]]]
+def _caption(batch: dict[str, Any], index: int, names: Sequence[str]) -> list[str | tuple[str, str]]:
+    name = names[batch["label"][index]]
+    if "mixed_label" not in batch:
+        return [name]
+    share = batch["label_weight"][index]
+    return [(name, f"{share:.0%}"), (names[batch["mixed_label"][index]], f"{1 - share:.0%}")]

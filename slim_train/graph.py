@@ -63,7 +63,8 @@ def build_training_graph(
     """Build the graph of one training step in the default graph.
 
     Args:
-      next_batch: called once for each clone, gives ``image`` [B, H, W, C] float32 and ``label`` [B] int64.
+      next_batch: called once for each clone, gives ``image`` [B, H, W, C] float32 and ``label`` [B] int64; batches of
+        mixed images also have ``mixed_label`` and ``label_weight``, see :mod:`slim_train.preprocessing.mixing`.
       trainable_scopes: scopes to train; none trains everything.
       class_weights: weight of each class in the loss, or None.
 
@@ -90,6 +91,8 @@ def build_training_graph(
         losses.add_classification_loss(
             logits,
             batch["label"],
+            mixed_labels=batch.get("mixed_label"),
+            label_weights=batch.get("label_weight"),
             end_points=end_points,
             label_smoothing=optimizer_options.label_smoothing,
             class_weights=class_weights,

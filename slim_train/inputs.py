@@ -18,8 +18,11 @@ from datasets.spec import DatasetSpec
 from deployment.threads import available_cpus
 from slim_train.input_errors import check_labels, explain_input_error
 from slim_train.options import AugmentationOptions
+from slim_train.preprocessing import distort
 from slim_train.preprocessing.augment import augmented
+from slim_train.preprocessing.erasing import erase_rectangles
 from slim_train.preprocessing.factory import get_recipe
+from slim_train.preprocessing.mixing import mix_batch
 from slim_train.tf_compat import tf
 
 __all__ = ["batch_source", "evaluation_batches", "explain_input_error", "synthetic_batches", "training_batches"]
@@ -77,7 +80,7 @@ def training_batches(
 
     Returns:
       tf.data.Dataset of ``image`` float32 [batch_size, image_size, image_size, channels] and ``label`` int64
-      [batch_size].
+      [batch_size]; with mixup or CutMix also ``mixed_label`` and ``label_weight``, see :func:`mix_batch`.
 
     Raises:
       UsageError: there is no such preprocessing or augmentation.
@@ -93,11 +96,14 @@ def training_batches(
         return image, record["image/class/label"]
 
     def finish(index: Any, batch: tuple[Any, Any]) -> dict[str, Any]:
-        images, labels = batch
-        return {
-            "image": recipe.train_batch(images, tf.stack([base_seed, index])),
-            "label": check_labels(labels, num_classes, labels_offset),
-        }
+        seed = tf.stack([base_seed, index])
+        images, labels = recipe.train_batch(batch[0], seed), check_labels(batch[1], num_classes, labels_offset)
+        if augmentation.random_erasing:
+            images = erase_rectangles(images, distort.another_seed(seed, 1), augmentation.random_erasing)
+        if augmentation.mixup_alpha or augmentation.cutmix_alpha:
+            alphas = augmentation.mixup_alpha, augmentation.cutmix_alpha
+            return mix_batch(images, labels, distort.another_seed(seed, 2), *alphas)
+        return {"image": images, "label": labels}
 
     records = _shuffled_records(dataset, base_seed, num_readers, (num_shards, shard_index) if shard else None)
     batches = (

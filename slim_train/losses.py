@@ -19,6 +19,8 @@ def add_classification_loss(
     end_points: Mapping[str, Any] | None = None,
     label_smoothing: float = 0.0,
     class_weights: Sequence[float] | None = None,
+    mixed_labels: Any = None,
+    label_weights: Any = None,
 ) -> Any:
     """Add the softmax cross entropy of a batch to the graph's losses, and 0.4 times that of an auxiliary head.
 
@@ -29,17 +31,26 @@ def add_classification_loss(
       label_smoothing: share of the target spread evenly over all classes, in [0, 1] (Szegedy et al. 2015).
       class_weights: factor of each class in the loss, C numbers; None weighs all alike. The batch is averaged over its
         number of images, not the sum of their weights, so that the loss of two batches together is the mean of both.
+      mixed_labels: [B], the other label of images that are mixed from two; None where they are not.
+      label_weights: [B] in [0, 1], the share of ``labels`` in the loss then; ``mixed_labels`` have the rest.
 
     Returns:
       The loss of the main head, scalar float32, without regularization.
     """
+
+    def mean_loss(logits: Any) -> Any:
+        loss = _cross_entropy(logits, labels, label_smoothing, class_weights)
+        if mixed_labels is not None:
+            mixed_loss = _cross_entropy(logits, mixed_labels, label_smoothing, class_weights)
+            loss = label_weights * loss + (1.0 - label_weights) * mixed_loss
+        return tf.reduce_mean(loss)
+
     aux_logits = (end_points or {}).get("AuxLogits")
     if aux_logits is not None:
         with tf.name_scope("aux_loss"):
-            aux_loss = tf.reduce_mean(_cross_entropy(aux_logits, labels, label_smoothing, class_weights))
-            tf.losses.add_loss(_AUX_WEIGHT * aux_loss)
+            tf.losses.add_loss(_AUX_WEIGHT * mean_loss(aux_logits))
     with tf.name_scope("softmax_cross_entropy_loss"):
-        loss = tf.reduce_mean(_cross_entropy(logits, labels, label_smoothing, class_weights))
+        loss = mean_loss(logits)
         tf.losses.add_loss(loss)
     return loss
 

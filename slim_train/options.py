@@ -87,6 +87,21 @@ class AugmentationOptions(Options):
         "How training distorts pictures. recipe: as the preprocessing recipe does; none: not at all; faces: shift, "
         "rotate, scale, mirror and contrast, for small pictures cut to a face.",
     )
+    random_erasing: float = option(
+        0.0, "Chance of an image to have a rectangle blanked; 0.25 is customary.", at_least=0, at_most=1
+    )
+    mixup_alpha: float = option(
+        0.0,
+        "Mix each image and its label with another one of the batch, by weights from Beta(alpha, alpha); 0 never, 0.2 "
+        "is customary.",
+        at_least=0,
+    )
+    cutmix_alpha: float = option(
+        0.0,
+        "Put a rectangle of another image into each and mix their labels by its area, drawn likewise; 0 never, 1 is "
+        "customary. With mixup each image gets one of both.",
+        at_least=0,
+    )
 
 
 @dataclass(frozen=True)

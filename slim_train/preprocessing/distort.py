@@ -37,6 +37,11 @@ def uniform_by_image(images: Any, count: int, seed: Any) -> list[Any]:
     return tf.unstack(tf.random.stateless_uniform([count, tf.shape(images)[0], 1, 1, 1], seed))
 
 
+def another_seed(seed: Any, number: int) -> Any:
+    """A seed whose random numbers have nothing to do with those of ``seed`` and of other numbers."""
+    return tf.random.experimental.stateless_fold_in(seed, number)
+
+
 def flip(images: Any, chance: Any) -> Any:
     """Mirror left and right those images of a batch whose ``chance`` [batch, 1, 1, 1] is below a half."""
     return tf.where_v2(chance < 0.5, images[:, :, ::-1], images)
@@ -53,3 +58,23 @@ def adjust_saturation(images: Any, factor: Any) -> Any:
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     factor = tf.minimum(factor, value / tf.maximum(chroma, 1e-6))
     return value - (value - images) * factor
+
+
+def span(middle: Any, length: Any, size: int) -> tuple[Any, Any]:
+    """The pixels of a side of ``size`` that a stretch covers: the first one and the one after the last, as float32.
+
+    Args:
+      middle: of the stretch, as a share of the side.
+      length: of the stretch, as a share of the side; what lies beyond the ends is cut off.
+    """
+    ends = [middle - length / 2, middle + length / 2]
+    first, end = (tf.clip_by_value(tf.round(at * size), 0.0, float(size)) for at in ends)
+    return first, end
+
+
+def rectangle(images: Any, top: Any, bottom: Any, left: Any, right: Any) -> Any:
+    """Which pixels lie in the rectangle of each image, bool [batch, height, width, 1]; borders as of :func:`span`."""
+    height, width = images.shape[1:3].as_list()
+    rows = tf.range(float(height))[:, tf.newaxis, tf.newaxis]
+    columns = tf.range(float(width))[:, tf.newaxis]
+    return (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)

@@ -9,6 +9,7 @@ from PIL import Image
 from datasets import tfrecords
 from datasets.spec import DatasetSpec
 from slim_train import inputs
+from slim_train.options import AugmentationOptions
 from slim_train.tf_compat import tf
 
 CLASSES = 3
@@ -227,3 +228,26 @@ def test_an_error_that_is_not_the_inputs_is_not_explained(tmp_path):
     dataset = _dataset(tmp_path, _records([0]))
     error = tf.errors.InvalidArgumentError(None, None, "Matrix size-incompatible")
     assert inputs.explain_input_error(error, dataset) is None
+
+
+@pytest.mark.parametrize("preprocessing", ["lenet", "inception"])
+def test_mixing_and_erasing_repeat_with_the_seed_and_keep_batches_in_shape(tmp_path, preprocessing):
+    dataset = _dataset(tmp_path, _records([0, 1, 2] * 8))
+    changes = {
+        "seed": 5,
+        "preprocessing": preprocessing,
+        "augmentation": AugmentationOptions("faces", random_erasing=0.5, mixup_alpha=0.2, cutmix_alpha=1.0),
+    }
+    first, again = (_training(dataset, 3, **changes) for _ in range(2))
+    for batch, other in zip(first, again, strict=True):
+        assert batch["image"].shape == (4, 8, 8, 3) and batch["image"].dtype == np.float32
+        np.testing.assert_array_equal(batch["mixed_label"], batch["label"][::-1])
+        for name in ("image", "label", "mixed_label", "label_weight"):
+            np.testing.assert_array_equal(batch[name], other[name])
+
+
+def test_batches_that_are_not_mixed_have_one_label_alone(tmp_path):
+    dataset = _dataset(tmp_path, _records([0, 1, 2, 0]))
+    (batch,) = _training(dataset, 1, augmentation=AugmentationOptions(random_erasing=1.0))
+    assert batch.keys() == {"image", "label"}
+    assert (batch["image"] == 0).any(axis=(1, 2, 3)).all()

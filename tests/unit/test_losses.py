@@ -92,3 +92,16 @@ def test_balanced_weights_average_to_one_over_the_images() -> None:
 def test_balanced_weights_follow_the_classes_of_the_net() -> None:
     # A background class dropped in front, one class more than the data set has behind.
     assert losses.balanced_class_weights([0, 10, 30], num_classes=3, labels_offset=1) == pytest.approx([2, 2 / 3, 0])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_mixed_images_have_the_weighted_mean_of_the_losses_of_both_labels(smoothing: float) -> None:
+    mixed_labels, share = LABELS[::-1], np.array([1.0, 0.9, 0.5, 0.3, 0.2, 0.0], np.float32)
+    targets = share[:, np.newaxis] * np.eye(4)[LABELS] + (1 - share)[:, np.newaxis] * np.eye(4)[mixed_labels]
+    with tf.Graph().as_default(), tf.Session() as session:
+        expected = session.run(tf.losses.softmax_cross_entropy(targets, LOGITS, label_smoothing=smoothing))
+    loss, collected = run(
+        mixed_labels=mixed_labels, label_weights=share, label_smoothing=smoothing, end_points={"AuxLogits": LOGITS}
+    )
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert sum(collected) == pytest.approx(1.4 * expected, rel=1e-5)
