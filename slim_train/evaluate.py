@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets.factory import get_dataset
 from datasets.spec import DatasetSpec
-from slim_train import checkpoints, inputs, reports, training_folder
+from deployment.devices import local_gpus
+from slim_train import checkpoints, inputs, precision, reports, training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.metrics import ClassificationMetrics
 from slim_train.model import ModelSpec, class_names, resolve_model
@@ -35,6 +36,7 @@ class Evaluator:
       max_batches: stop after so many batches; None evaluates all images.
       num_preprocessing_threads: threads that decode; None lets TensorFlow choose.
       master: address of a TensorFlow server, or "" for this process.
+      config: session options; None computes in float32.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Evaluator:
         max_batches: int | None = None,
         num_preprocessing_threads: int | None = None,
         master: str = "",
+        config: Any = None,
     ) -> None:
         self.dataset, self.model = dataset, model
         self._batch_size, self._max_batches = batch_size, max_batches
@@ -68,7 +71,7 @@ class Evaluator:
             self._logits, _ = network_fn(self._batch["image"])
             self._restored = _variables_to_restore(moving_average_decay)
             self._saver = tf.train.Saver(self._restored)
-        self._session = tf.Session(master, graph=self._graph, config=tf.ConfigProto(allow_soft_placement=True))
+        self._session = tf.Session(master, graph=self._graph, config=config or _session_config())
 
     def evaluate(self, checkpoint: str, visit: Any = None) -> ClassificationMetrics:
         """Restore ``checkpoint`` and count every image of the split once.
@@ -170,6 +173,7 @@ def run(options: EvalOptions) -> None:
         options.max_num_batches,
         options.num_preprocessing_threads,
         options.master,
+        _config(options, model),
     )
     for checkpoint in _checkpoints_to_evaluate(options, first):
         metrics = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
@@ -232,6 +236,33 @@ def _with_training_options(options: EvalOptions, folder: Path) -> EvalOptions:
     }
     given = {name: getattr(options, name) for name in defaults if getattr(options, name) is not None}
     return dataclasses.replace(options, **(defaults | given))
+
+
+def _session_config() -> Any:
+    return tf.ConfigProto(allow_soft_placement=True)
+
+
+def _config(options: EvalOptions, model: ModelSpec) -> Any:
+    """Session options in the precision that is asked for; auto tries batches of noise."""
+    if options.compute.precision == "auto" and options.master:
+        raise UsageError("--precision=auto measures this machine, and --master names another: name the precision.")
+
+    def logits() -> Any:
+        batch = inputs.synthetic_batches(
+            batch_size=options.batch_size,
+            image_size=model.image_size,
+            channels=model.channels,
+            num_classes=model.num_classes,
+        )
+        next_batch = inputs.batch_source(batch, num_clones=1)
+        return nets.get_network_fn(model.name, num_classes=model.num_classes)(next_batch()["image"])[0]
+
+    def measure(precisions: Sequence[str]) -> dict[str, float]:
+        return precision.measure_rates(logits, options.batch_size, _session_config(), precisions)
+
+    device = "GPU" if local_gpus() else "CPU"
+    chosen = precision.resolve(options.compute, device, _session_config(), measure)
+    return precision.session_config(_session_config(), chosen, options.compute.xla)
 
 
 def _checkpoint(options: EvalOptions) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from slim_train import (
     inputs,
     losses,
     plan,
+    precision,
     reports,
     roles,
     scopes,
@@ -76,6 +77,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
 
     # Cluster.
     deployment = _deployment(options, cluster)
+    _check_precision(options, cluster, deployment)
     is_chief = cluster.role == "chief"
     session_config = servers.training_config(cluster, deployment)
     master = _start_server(options, cluster, session_config)
@@ -102,23 +104,23 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             parameter_server.report_done(cluster, master)
         return
 
+    # Precision: measured before, where it is to be the fastest.
+    chosen = _precision(options, dataset, model, schedule, deployment, session_config)
+    session_config = precision.session_config(session_config, chosen, options.compute.xla)
+
     with tf.Graph().as_default():
         if options.loop.seed is not None:
             tf.set_random_seed(options.loop.seed)
-        with tf.device(deployment.inputs_device()):
-            next_batch = inputs.batch_source(_training_batches(options, dataset, model, cluster), deployment.num_clones)
 
         # Model, losses and optimizer, once for each clone.
-        graph = build_training_graph(
+        graph = _build_graph(
+            options,
+            dataset,
             model,
-            options.model,
-            options.optimizer,
             schedule,
             deployment,
-            next_batch,
-            trainable_scopes=scopes.split_scopes(options.restore.trainable_scopes),
-            class_weights=_class_weights(options, dataset, model),
-            histogram_summaries=options.loop.histogram_summaries,
+            lambda: _training_batches(options, dataset, model, cluster),
+            scale_loss=chosen == "fp16",
         )
         restore = _plan_restore(options, model, graph) if restores and not resumed else None
         if resumed:
@@ -171,7 +173,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             finally:
                 metrics.close()
         if is_chief:
-            _finish(train_dir, schedule, metrics, time.monotonic() - began, stop)
+            _finish(train_dir, schedule, chosen, metrics, time.monotonic() - began, stop)
         else:
             log.info("Contributed %d gradients; the job is at step %d.", metrics.own_steps, metrics.step)
         parameter_server.report_done(cluster, master)
@@ -268,14 +270,80 @@ def _checkpoint_to_resume(options: TrainOptions, train_dir: Path) -> str | None:
     return resumed
 
 
+def _check_precision(options: TrainOptions, cluster: ClusterConfig, deployment: model_deploy.DeploymentConfig) -> None:
+    precision.check(options.compute, _device(deployment))
+    if options.compute.precision == "auto" and (cluster.strategy != "local" or options.cluster.master):
+        raise UsageError(
+            "--precision=auto measures one machine, and this is a cluster: name the precision. A training of a few "
+            "steps on one of the machines, with auto, tells which is the fastest."
+        )
+
+
+def _device(deployment: model_deploy.DeploymentConfig) -> str:
+    return "CPU" if deployment.clone_on_cpu else "GPU"
+
+
+def _precision(
+    options: TrainOptions,
+    dataset: DatasetSpec,
+    model: ModelSpec,
+    schedule: Schedule,
+    deployment: model_deploy.DeploymentConfig,
+    config: Any,
+) -> str:
+    """fp32, bf16 or fp16; auto tries steps of this training on noise, so that reading data counts for nothing."""
+    if options.loop.dry_run and options.compute.precision == "auto":
+        return "fp32"
+
+    def step() -> Any:
+        graph = _build_graph(
+            options, dataset, model, schedule, deployment, lambda: _synthetic_batches(options, model), scale_loss=False
+        )
+        return graph.train_op
+
+    def measure(precisions: Sequence[str]) -> dict[str, float]:
+        return precision.measure_rates(step, schedule.images_per_step, config, precisions)
+
+    return precision.resolve(options.compute, _device(deployment), config, measure)
+
+
+def _build_graph(
+    options: TrainOptions,
+    dataset: DatasetSpec,
+    model: ModelSpec,
+    schedule: Schedule,
+    deployment: model_deploy.DeploymentConfig,
+    batches: Callable[[], Any],
+    scale_loss: bool,
+) -> TrainingGraph:
+    with tf.device(deployment.inputs_device()):
+        next_batch = inputs.batch_source(batches(), deployment.num_clones)
+    return build_training_graph(
+        model,
+        options.model,
+        options.optimizer,
+        schedule,
+        deployment,
+        next_batch,
+        trainable_scopes=scopes.split_scopes(options.restore.trainable_scopes),
+        class_weights=_class_weights(options, dataset, model),
+        histogram_summaries=options.loop.histogram_summaries,
+        scale_loss=scale_loss,
+    )
+
+
+def _synthetic_batches(options: TrainOptions, model: ModelSpec) -> Any:
+    return inputs.synthetic_batches(
+        batch_size=options.data.batch_size,
+        image_size=model.image_size,
+        channels=model.channels,
+        num_classes=model.num_classes,
+    )
+
+
 def _training_batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, cluster: ClusterConfig) -> Any:
     if options.data.use_synthetic_data:
-        return inputs.synthetic_batches(
-            batch_size=options.data.batch_size,
-            image_size=model.image_size,
-            channels=model.channels,
-            num_classes=model.num_classes,
-        )
+        return _synthetic_batches(options, model)
     return inputs.training_batches(
         dataset,
         batch_size=options.data.batch_size,
@@ -439,7 +507,9 @@ def _session_creator(
     return all_reduce.SessionCreator(graph=graph, last_step=schedule.last_step, timeout_secs=timeout_secs, **kwargs)
 
 
-def _finish(train_dir: Path, schedule: Schedule, metrics: StepMetrics, seconds: float, stop: StopOnSignal) -> None:
+def _finish(
+    train_dir: Path, schedule: Schedule, chosen: str, metrics: StepMetrics, seconds: float, stop: StopOnSignal
+) -> None:
     """Write result.json and say where things are."""
     checkpoint = checkpoints.latest_checkpoint(train_dir)
     best = checkpoints.BestCheckpoint(train_dir)
@@ -450,6 +520,7 @@ def _finish(train_dir: Path, schedule: Schedule, metrics: StepMetrics, seconds: 
         "loss": metrics.loss,
         "seconds": round(seconds, 3),
         "images_per_second": round(metrics.images_per_second(), 3),
+        "precision": chosen,
         "checkpoint": checkpoint,
         "best_checkpoint": best.path,
         "best_accuracy": best.value if best.path else None,

@@ -1,0 +1,95 @@
+"""Loss scaling, on functions whose gradients are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from slim_train.loss_scaling import LossScaled
+from slim_train.optimizers import build_optimizer
+from slim_train.options import OptimizerOptions
+from slim_train.tf_compat import tf
+
+
+class Training:
+    """Steps on ``loss = sum(weights * inputs)``, whose gradient is ``inputs``."""
+
+    def __init__(self, name: str = "sgd", scaled: bool = True, growth_steps: int = 2000) -> None:
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            self.inputs = tf.placeholder(tf.float32, [2])
+            self.weights = tf.get_variable("weights", initializer=[1.0, 2.0])
+            self.step = tf.train.get_or_create_global_step()
+            self.optimizer = build_optimizer(OptimizerOptions(optimizer=name, learning_rate=0.5), 0.5)
+            if scaled:
+                self.optimizer = LossScaled(self.optimizer, growth_steps)
+            self.gradients = self.optimizer.compute_gradients(tf.reduce_sum(self.weights * self.inputs))
+            self.train_op = self.optimizer.apply_gradients(self.gradients, self.step)
+            self.saved = [variable.op.name for variable in tf.global_variables()]
+            self.session = tf.Session()
+            self.session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+
+    def run(self, *batches: Any) -> Any:
+        for batch in batches:
+            self.session.run(self.train_op, {self.inputs: batch})
+        return self.session.run(self.weights)
+
+    def value(self, variable: Any) -> float:
+        return self.session.run(variable)
+
+
+BATCHES = ([0.1, -0.3], [1e-4, 7.0], [-2.0, 0.25])
+
+
+@pytest.mark.parametrize("name", ["sgd", "momentum", "adam", "rmsprop"])
+def test_finite_gradients_train_as_without_scaling(name):
+    assert np.array_equal(Training(name).run(*BATCHES), Training(name, scaled=False).run(*BATCHES))
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_a_step_whose_gradients_are_not_finite_changes_no_variable(name, bad):
+    training = Training(name)
+    training.run(BATCHES[0])
+    assert np.array_equal(training.run([bad, 1.0], *BATCHES[1:]), Training(name).run(*BATCHES))
+    assert training.value(training.step) == len(BATCHES)
+
+
+def test_the_scale_is_halved_by_a_skipped_step_and_doubled_after_enough_others():
+    training = Training(growth_steps=2)
+    scale = training.optimizer.scale
+    assert training.value(scale) == 2.0**15
+    training.run([np.inf, 0.0])
+    assert training.value(scale) == 2.0**14
+    training.run(BATCHES[0])
+    assert training.value(scale) == 2.0**14
+    training.run(BATCHES[0])
+    assert training.value(scale) == 2.0**15
+
+
+def test_gradients_that_overflow_when_scaled_are_found_by_a_smaller_scale():
+    training = Training()
+    huge = [2e34, 0.0]  # times 2**15 more than float32 holds, times 2**14 not
+    training.run(huge)
+    assert training.value(training.step) == 0
+    training.run(huge)
+    assert training.value(training.step) == 1
+
+
+def test_checkpoints_hold_nothing_of_the_scale():
+    assert Training("momentum").saved == Training("momentum", scaled=False).saved
+
+
+def test_sparse_gradients_are_scaled_back_too():
+    with tf.Graph().as_default():
+        table = tf.get_variable("table", initializer=np.ones([4, 2], np.float32))
+        optimizer = LossScaled(build_optimizer(OptimizerOptions(optimizer="sgd"), 1.0))
+        gradients = optimizer.compute_gradients(tf.reduce_sum(tf.gather(table, [1, 1])))
+        assert isinstance(gradients[0][0], tf.IndexedSlices)
+        train_op = optimizer.apply_gradients(gradients)
+        with tf.Session() as session:
+            session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+            session.run(train_op)
+            assert session.run(table).tolist() == [[1, 1], [-1, -1], [1, 1], [1, 1]]
