@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ class Evaluator:
       num_preprocessing_threads: threads that decode; None lets TensorFlow choose.
       master: address of a TensorFlow server, or "" for this process.
       config: session options; None computes in float32.
+      flip: average the probabilities of each image and of its mirror image.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Evaluator:
         num_preprocessing_threads: int | None = None,
         master: str = "",
         config: Any = None,
+        flip: bool = False,
     ) -> None:
         self.dataset, self.model = dataset, model
         self._batch_size, self._max_batches = batch_size, max_batches
@@ -68,7 +71,10 @@ class Evaluator:
                 self._iterator = tf.data.make_initializable_iterator(batches)
                 self._batch = dict(self._iterator.get_next())
             network_fn = nets.get_network_fn(model.name, num_classes=model.num_classes, is_training=False)
-            self._logits, _ = network_fn(self._batch["image"])
+            if flip:
+                self._logits = flip_averaged(network_fn, self._batch["image"])
+            else:
+                self._logits, _ = network_fn(self._batch["image"])
             self._restored = _variables_to_restore(moving_average_decay)
             self._saver = tf.train.Saver(self._restored)
         self._session = tf.Session(master, graph=self._graph, config=config or _session_config())
@@ -137,6 +143,18 @@ class Evaluator:
                 yield {name: values[real] for name, values in batch.items()}, logits[real]
 
 
+def flip_averaged(network_fn: Any, images: Any) -> Any:
+    """Logits whose softmax is the mean of what a net makes of images and of their mirror images, [B, C] float32.
+
+    Args:
+      network_fn: images -> (logits [B, C], end points).
+      images: [B, H, W, channels].
+    """
+    logits, _ = network_fn(tf.concat([images, images[:, :, ::-1]], axis=0))
+    log_probabilities = tf.split(tf.nn.log_softmax(tf.cast(logits, tf.float32)), 2)
+    return tf.reduce_logsumexp(tf.stack(log_probabilities), axis=0) - math.log(2.0)
+
+
 def run(options: EvalOptions) -> None:
     """Evaluate once, or follow a training run, and write the results.
 
@@ -174,6 +192,7 @@ def run(options: EvalOptions) -> None:
         options.num_preprocessing_threads,
         options.master,
         _config(options, model),
+        flip=bool(options.eval_flip),
     )
     for checkpoint in _checkpoints_to_evaluate(options, first):
         metrics = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
@@ -233,6 +252,7 @@ def _with_training_options(options: EvalOptions, folder: Path) -> EvalOptions:
         "preprocessing_name": trained.model.preprocessing_name,
         "eval_image_size": trained.model.train_image_size,
         "eval_image_channels": trained.model.train_image_channels,
+        "eval_flip": trained.validation.eval_flip,
     }
     given = {name: getattr(options, name) for name in defaults if getattr(options, name) is not None}
     return dataclasses.replace(options, **(defaults | given))

@@ -221,6 +221,9 @@ class ValidationOptions(Options):
         at_least=1,
     )
     eval_batch_size: int = option(100, "Images per evaluation step.", at_least=1)
+    eval_flip: bool = option(
+        False, "Average the probabilities of each image and of its mirror image; evaluation takes twice as long."
+    )
     early_stopping_patience: int = option(
         0, "Stop after so many evaluations in a row without a better accuracy; 0 never.", at_least=0
     )
@@ -304,6 +307,10 @@ class EvalOptions(Options):
     use_grayscale: bool = option(False, "The same as --eval_image_channels=1.")
     quantize: bool = option(False, "For old command lines: no quantization.", choices=(False,), saved=False)
     batch_size: int = option(100, "Images per step.", at_least=1)
+    eval_flip: bool | None = option(
+        None,
+        "Average the probabilities of each image and of its mirror image. Default: as the training evaluated itself.",
+    )
     max_num_batches: int | None = option(None, "Evaluate only so many batches. Default: all images.", at_least=1)
     num_preprocessing_threads: int | None = option(None, "Threads that decode images.", at_least=1)
     moving_average_decay: float | None = option(

@@ -198,6 +198,7 @@ def _evaluate(options: TrainOptions) -> None:
             dataset_split_name=options.validation.eval_split_name or EvalOptions.dataset_split_name,
             batch_size=options.validation.eval_batch_size,
             moving_average_decay=options.optimizer.moving_average_decay,
+            eval_flip=options.validation.eval_flip,
             eval_interval_secs=_EVALUATOR_LOOKS_EVERY_SECS,
             keep_best=True,
         )
@@ -479,6 +480,7 @@ def _chief_hooks(
             model,
             batch_size=options.validation.eval_batch_size,
             moving_average_decay=options.optimizer.moving_average_decay,
+            flip=options.validation.eval_flip,
         )
         hooks.append(
             ValidationHook(
