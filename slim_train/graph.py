@@ -11,6 +11,7 @@ from deployment import model_deploy, partitions
 from deployment.collectives import ReplicaGroup, SynchronizedStep, synchronize_step
 from slim_train import losses, optimizers, scopes
 from slim_train.averages import MovingAverages
+from slim_train.loss_scaling import LossScaled
 from slim_train.model import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.options import ModelOptions, OptimizerOptions
@@ -59,6 +60,7 @@ def build_training_graph(
     trainable_scopes: Sequence[str] = (),
     class_weights: Sequence[float] | None = None,
     histogram_summaries: bool = False,
+    scale_loss: bool = False,
 ) -> TrainingGraph:
     """Build the graph of one training step in the default graph.
 
@@ -67,6 +69,7 @@ def build_training_graph(
         mixed images also have ``mixed_label`` and ``label_weight``, see :mod:`slim_train.preprocessing.mixing`.
       trainable_scopes: scopes to train; none trains everything.
       class_weights: weight of each class in the loss, or None.
+      scale_loss: for sessions that compute in float16, see :class:`slim_train.loss_scaling.LossScaled`.
 
     Raises:
       UsageError: the net's name is unknown, its input is too small, or a scope matches nothing.
@@ -107,6 +110,8 @@ def build_training_graph(
         optimizer = optimizers.build_optimizer(
             optimizer_options, learning_rate, weight_decay=model_options.weight_decay if adamw else 0.0
         )
+        if scale_loss:
+            optimizer = LossScaled(optimizer)
     total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=trained)
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
     model_variables = tuple(slim.get_model_variables())
@@ -203,4 +208,5 @@ def _add_summaries(end_points: dict[str, Any], gradients: list[tuple[Any, Any]],
     for variable in slim.get_model_variables():
         tf.summary.histogram(variable.op.name, variable)
     for gradient, variable in gradients:
-        tf.summary.histogram(f"gradients/{variable.op.name}", gradient)
+        # A step that loss scaling skips has values that a histogram would not take.
+        tf.summary.histogram(f"gradients/{variable.op.name}", tf.boolean_mask(gradient, tf.math.is_finite(gradient)))

@@ -9,6 +9,7 @@ from slim_train.errors import UsageError
 
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamw", "ftrl", "momentum", "rmsprop", "sgd")
 DECAY_TYPES = ("fixed", "exponential", "polynomial", "cosine")
+PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 
 
 @dataclass(frozen=True)
@@ -270,6 +271,19 @@ class ClusterOptions(Options):
 
 
 @dataclass(frozen=True)
+class ComputeOptions(Options):
+    """Precision and speed."""
+
+    precision: str = option(
+        "fp32",
+        "Of convolutions and matrix products; variables and checkpoints stay float32. bf16 is for CPUs, fp16 for GPUs. "
+        "auto: the faster of fp32 and these, measured on this machine first.",
+        choices=PRECISIONS,
+    )
+    xla: bool = option(False, "Compile with XLA; for GPUs.")
+
+
+@dataclass(frozen=True)
 class TrainOptions(Options):
     """Everything that train_image_classifier can be told."""
 
@@ -280,6 +294,7 @@ class TrainOptions(Options):
     restore: RestoreOptions = field(default_factory=RestoreOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
     validation: ValidationOptions = field(default_factory=ValidationOptions)
+    compute: ComputeOptions = field(default_factory=ComputeOptions)
     cluster: ClusterOptions = field(default_factory=ClusterOptions)
 
 
@@ -329,3 +344,4 @@ class EvalOptions(Options):
     )
     mistakes: int = option(36, "How many of the worst mistakes to draw; 0 draws none.", at_least=0)
     master: str = option("", "Address of a TensorFlow server started by hand.", saved=False)
+    compute: ComputeOptions = field(default_factory=ComputeOptions)
