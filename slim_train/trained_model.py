@@ -11,6 +11,7 @@ from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec, read_info
 from slim_train import checkpoints, training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.export_info import ExportInfo
+from slim_train.folding import fold_batch_norm
 from slim_train.label_files import read_class_names
 from slim_train.model import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
@@ -80,7 +81,7 @@ class TrainedModel:
         return pixels, tf.nn.softmax(logits, name=SCORES)
 
     def freeze(self) -> Any:
-        """The graph of :meth:`build` with the trained values as constants: a GraphDef.
+        """The graph of :meth:`build` with the trained values as constants, batch norm folded: a GraphDef.
 
         Raises:
           RunError: the checkpoint does not fit the net.
@@ -90,7 +91,8 @@ class TrainedModel:
             self.restore(session)
             # research/slim's name for the probabilities, where the net makes them itself, is kept for old programs.
             outputs = [SCORES, *(node.name for node in graph.get_operations() if node.name.endswith(_PREDICTIONS))]
-            return tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), outputs)
+            frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), outputs)
+        return fold_batch_norm(frozen, *outputs)
 
     def restore(self, session: Any) -> None:
         """Give the net's variables in the current graph their trained values.

@@ -14,6 +14,7 @@ from slim_train.model_loaders import CLASSIFY, PIXELS, PREPROCESS, SERVING
 from slim_train.tf_compat import tf
 from slim_train.trained_model import TrainedModel
 
+_LARGEST_HALF = np.finfo(np.float16).max
 TFLITE_KINDS = ("float32", "float16", "int8")
 
 
@@ -97,14 +98,15 @@ def with_half_constants(graph_def: Any) -> Any:
     """The same graph with its weights stored as float16, each followed by a cast back.
 
     TensorFlow folds the casts when the graph is first run: memory and speed are those of float32. Constants of one
-    dimension stay as they are: they are few, and variances that batch norm divides by may be too small for float16.
+    dimension stay as they are: they are few, and variances that batch norm divides by may be too small for float16. So
+    do numbers that are too large for it.
     """
     half = tf.GraphDef()
     half.CopyFrom(graph_def)
     del half.node[:]
     for node in graph_def.node:
         values = tf.make_ndarray(node.attr["value"].tensor) if node.op == "Const" else None
-        if values is None or values.dtype != np.float32 or values.ndim < 2:
+        if values is None or values.dtype != np.float32 or values.ndim < 2 or np.abs(values).max() > _LARGEST_HALF:
             half.node.append(node)
             continue
         stored = half.node.add(name=f"{node.name}/float16", op="Const", device=node.device)

@@ -16,10 +16,10 @@ from typing import Any
 
 from slim_train import checkpoints
 from slim_train.errors import UsageError
+from slim_train.folding import fold_batch_norm
 from slim_train.nets import factory as nets
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.retrain import saved_models
-from slim_train.retrain.folding import fold_batch_norm
 from slim_train.retrain.options import ModuleOptions
 from slim_train.tf_compat import slim, tf
 

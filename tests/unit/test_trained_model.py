@@ -100,4 +100,5 @@ def test_the_frozen_graph_has_no_variables_and_no_compiled_parts(training_folder
     nodes = [*graph_def.node, *functions]
     assert not [node.op for node in nodes if "Var" in node.op or "PartitionedCall" in node.op]
     assert not [node.name for node in nodes if "_XlaMustCompile" in node.attr]
+    assert not [node.name for node in nodes if "BatchNorm" in node.op]
     assert {"pixels", "input", "scores", "MobilenetV1/Predictions/Reshape_1"} <= {node.name for node in graph_def.node}

@@ -19,8 +19,8 @@ _BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative")
 
 
-def fold_batch_norm(graph_def: Any, output: str) -> Any:
-    """A copy of a frozen ``graph_def`` without the batch norms that can be folded, cut to what ``output`` needs."""
+def fold_batch_norm(graph_def: Any, *outputs: str) -> Any:
+    """A copy of a frozen ``graph_def`` without the batch norms that can be folded, cut to what ``outputs`` need."""
     folded = tf.GraphDef()
     folded.CopyFrom(graph_def)
     nodes = {node.name: node for node in folded.node}
@@ -30,7 +30,7 @@ def fold_batch_norm(graph_def: Any, output: str) -> Any:
         if node.op in _BATCH_NORMS and not node.attr["is_training"].b:
             constants += _fold(node, nodes, uses)
     folded.node.extend(constants)
-    return tf.graph_util.extract_sub_graph(folded, [output])
+    return tf.graph_util.extract_sub_graph(folded, list(outputs))
 
 
 def _fold(node: Any, nodes: dict[str, Any], uses: collections.Counter[str]) -> list[Any]:
