@@ -12,9 +12,14 @@ from collections.abc import Iterable, Sequence
 from slim_train.errors import UsageError, nearest
 
 
-def split_scopes(scopes: str | None) -> tuple[str, ...]:
-    """The scopes of a comma-separated flag, blanks and trailing slashes dropped; none for None."""
-    return tuple(scope.strip().rstrip("/") for scope in (scopes or "").split(",") if scope.strip(" /"))
+def split_scopes(scopes: str | None, head_scopes: Sequence[str] = ()) -> tuple[str, ...]:
+    """The scopes of a comma-separated flag, blanks and trailing slashes dropped; none for None.
+
+    Args:
+      head_scopes: what ``auto`` among them stands for: the scopes of the net's classification head.
+    """
+    given = [scope.strip().rstrip("/") for scope in (scopes or "").split(",") if scope.strip(" /")]
+    return tuple(name for scope in given for name in (head_scopes if scope == "auto" and head_scopes else [scope]))
 
 
 def in_scope(name: str, scope: str) -> bool:

@@ -326,7 +326,9 @@ def _build_graph(
         schedule,
         deployment,
         next_batch,
-        trainable_scopes=scopes.split_scopes(options.restore.trainable_scopes),
+        trainable_scopes=scopes.split_scopes(
+            options.restore.trainable_scopes, nets.get_record(model.name).head_scopes
+        ),
         class_weights=_class_weights(options, dataset, model),
         histogram_summaries=options.loop.histogram_summaries,
         scale_loss=scale_loss,
@@ -375,7 +377,8 @@ def _class_weights(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec
 
 
 def _plan_restore(options: TrainOptions, model: ModelSpec, graph: TrainingGraph) -> checkpoints.RestorePlan | None:
-    excluded = scopes.split_scopes(options.restore.checkpoint_exclude_scopes)
+    head_scopes = nets.get_record(model.name).head_scopes
+    excluded = scopes.split_scopes(options.restore.checkpoint_exclude_scopes, head_scopes)
     if not options.restore.checkpoint_path:
         return None
     restore = checkpoints.plan_restore(
@@ -383,7 +386,7 @@ def _plan_restore(options: TrainOptions, model: ModelSpec, graph: TrainingGraph)
         graph.model_variables,
         exclude_scopes=excluded,
         ignore_missing=options.restore.ignore_missing_vars,
-        head_scopes=nets.get_record(model.name).head_scopes,
+        head_scopes=head_scopes,
     )
     log.info("%s", restore.describe())
     return restore

@@ -185,8 +185,9 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(shapes_dir, tmp_path, caps
     assert not train_dir.exists()
 
 
-def test_fine_tuning_restores_the_trunk_and_trains_only_the_scope(trained_dir, shapes_dir, tmp_path):
-    flags = ("--checkpoint_exclude_scopes=LeNet/fc4", "--trainable_scopes=LeNet/fc4", "--max_number_of_steps=5")
+@pytest.mark.parametrize("head", ["LeNet/fc4", "auto"])
+def test_fine_tuning_restores_the_trunk_and_trains_only_the_scope(trained_dir, shapes_dir, tmp_path, head):
+    flags = (f"--checkpoint_exclude_scopes={head}", f"--trainable_scopes={head}", "--max_number_of_steps=5")
     assert _train(shapes_dir, tmp_path, f"--checkpoint_path={trained_dir}", *flags) == 0
     before = tf.train.load_checkpoint(str(trained_dir / "model.ckpt-60"))
     after = tf.train.load_checkpoint(str(tmp_path / "model.ckpt-5"))

@@ -43,3 +43,9 @@ def test_a_scope_like_none_of_the_net_lists_what_there_is():
 
 def test_top_scopes_keep_their_order():
     assert top_scopes(NAMES) == ["resnet_v2_101/conv1", "resnet_v2_101/logits", "resnet_v2_101/logits2"]
+
+
+def test_auto_stands_for_the_classification_head():
+    heads = ("InceptionV3/Logits", "InceptionV3/AuxLogits")
+    assert split_scopes("auto", heads) == heads
+    assert split_scopes("InceptionV3/Mixed_7c, auto", heads) == ("InceptionV3/Mixed_7c", *heads)
