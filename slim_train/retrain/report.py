@@ -93,18 +93,21 @@ def write(
         ],
         "seconds": {what: round(taken, 3) for what, taken in seconds.items()},
     }
-    with replacing(graph.with_suffix(".json")) as temporary:
+    path = graph.with_suffix(".json")
+    with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if not result.metrics.images:
-        log.info("No test: there are no pictures for it. Results are in %s.", graph.with_suffix(".json"))
+        log.info("No test: there are no pictures for it. The graph is %s, the results %s.", graph, path)
         return
-    _draw_mistakes(graph.with_name(f"{graph.stem}_mistakes.png"), result, pictures, labels)
+    sheet = graph.with_name(f"{graph.stem}_mistakes.png")
+    _draw_mistakes(sheet, result, pictures, labels)
     if options.output.print_misclassified_test_images:
         log.info("Misclassified test images:")
         for mistake in result.mistakes:
             log.info("%70s  %s", pictures.names[mistake.picture], labels[mistake.predicted])
     accuracy = result.metrics.headline()["accuracy"]
-    log.info("Final test accuracy = %.1f%% (N=%d); results are in %s.*", 100 * accuracy, result.metrics.images, graph)
+    log.info("Final test accuracy = %.1f%% (N=%d)", 100 * accuracy, result.metrics.images)
+    log.info("The graph is %s, the results %s and %s.", graph, path, sheet)
 
 
 def _figures(metrics: ClassificationMetrics, labels: Sequence[str]) -> dict[str, Any] | None:
