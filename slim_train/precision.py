@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 _WARMUP_STEPS = 2
 _MIN_ROUNDS = 3
-_MAX_ROUNDS = 50
+_MAX_ROUNDS = 100
 _TRIAL_SECS = 4.0
 # Rates this close are the same within what can be measured, and float32 is the more exact.
 _WORTHWHILE = 1.03
