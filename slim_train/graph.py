@@ -9,8 +9,9 @@ from typing import Any
 
 from deployment import model_deploy, partitions
 from deployment.collectives import ReplicaGroup, SynchronizedStep, synchronize_step
-from slim_train import losses, optimizers, scopes
+from slim_train import learning_rates, losses, optimizers, scopes
 from slim_train.averages import MovingAverages
+from slim_train.errors import UsageError
 from slim_train.loss_scaling import LossScaled
 from slim_train.model import ModelSpec
 from slim_train.nets import factory as nets
@@ -103,12 +104,24 @@ def build_training_graph(
         return end_points
 
     clones = model_deploy.create_clones(deployment, clone_fn)
-    trained = _variables_to_train(trainable_scopes)
+    multipliers = learning_rates.parse_multipliers(
+        optimizer_options.learning_rate_multipliers, nets.get_record(model.name).head_scopes
+    )
+    multiplier_of = learning_rates.multiplier_of_each(tf.trainable_variables(), multipliers)
+    trained = [variable for variable in _variables_to_train(trainable_scopes) if multiplier_of[variable.op.name]]
+    if not trained:
+        raise UsageError("--learning_rate_multipliers leaves no variable to train: all have the multiplier 0.")
 
     with tf.device(deployment.optimizer_device()):
         learning_rate = optimizers.build_learning_rate(optimizer_options, schedule, global_step)
-        optimizer = optimizers.build_optimizer(
-            optimizer_options, learning_rate, weight_decay=model_options.weight_decay if adamw else 0.0
+
+        def make_optimizer(multiplier: float) -> Any:
+            weight_decay = model_options.weight_decay if adamw else 0.0
+            return optimizers.build_optimizer(optimizer_options, multiplier * learning_rate, weight_decay)
+
+        rates_of_trained = {variable.op.name: multiplier_of[variable.op.name] for variable in trained}
+        optimizer = (
+            learning_rates.MultipliedRates(make_optimizer, rates_of_trained) if multipliers else make_optimizer(1.0)
         )
         if scale_loss:
             optimizer = LossScaled(optimizer)

@@ -117,6 +117,11 @@ class OptimizerOptions(Options):
     end_learning_rate: float = option(0.0001, "Last rate of polynomial and cosine decay.", at_least=0)
     learning_rate_decay_factor: float = option(0.94, "Factor of each exponential decay.", above=0)
     num_epochs_per_decay: float = option(2.0, "Epochs between exponential decays; length of polynomial decay.", above=0)
+    learning_rate_multipliers: str | None = option(
+        None,
+        "SCOPE:NUMBER,...: variables in a scope learn at so many times the rate; 0 leaves them as they are, the "
+        "innermost scope counts, auto is the classification head.",
+    )
     warmup_steps: int = option(0, "Steps over which the rate first climbs to its height, in a line.", at_least=0)
     adadelta_rho: float = option(0.95, "adadelta: decay of the squared gradients.")
     adagrad_initial_accumulator_value: float = option(0.1, "adagrad: starting value of the accumulators.", above=0)

@@ -313,3 +313,23 @@ def test_a_configuration_file_of_a_run_trains_the_same_again(trained_dir, tmp_pa
     )  # the same but for what the command line said
     assert first.model == again.model
     assert first.optimizer == again.optimizer
+
+
+def test_scopes_learn_at_their_own_rates_and_not_at_all_with_0(shapes_dir, tmp_path):
+    assert _train(shapes_dir, tmp_path / "first", "--max_number_of_steps=5", "--learning_rate=0") == 0
+    first = checkpoints.latest_checkpoint(tmp_path / "first")
+    code = _train(
+        shapes_dir, tmp_path / "second", f"--checkpoint_path={first}", "--max_number_of_steps=5", "--optimizer=adam",
+        "--weight_decay=0", "--opt_epsilon=1e-8", "--learning_rate_multipliers=LeNet/conv1:0,LeNet/conv2:0.01,auto:10",
+    )  # fmt: skip
+    assert code == 0
+    before, after = (tf.train.load_checkpoint(str(path)) for path in (first, tmp_path / "second"))
+
+    def change(scope):
+        return abs(after.get_tensor(f"LeNet/{scope}/weights") - before.get_tensor(f"LeNet/{scope}/weights")).max()
+
+    assert change("conv1") == 0
+    # Adam changes a weight by about the rate in each of its first steps.
+    assert 2.5e-5 < change("conv2") < 5.5e-5
+    assert 2.5e-3 < change("fc3") < 5.5e-3
+    assert 2.5e-2 < change("fc4") < 5.5e-2
