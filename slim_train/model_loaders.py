@@ -228,13 +228,13 @@ def _check_size(path: Path, given: ModelOverrides, height: int | None, width: in
 
 
 def _labels(path: Path, given: tuple[str, ...] | None, num_classes: int) -> tuple[str, ...]:
-    """The names given, else those of the labels file beside the model, else numbers."""
+    """The names given, else those of the labels file in or beside the model, else numbers."""
     if given is not None:
         file, labels = "--labels", given
     else:
-        folder = path.parent
-        beside = (folder / name for name in (*_LABEL_FILES, f"{path.stem}_labels.txt", f"{path.stem}.txt"))
-        found = next((file for file in beside if file.is_file()), None)
+        names = (*_LABEL_FILES, f"{path.stem}_labels.txt", f"{path.stem}.txt")
+        candidates = (folder / name for folder in (path, path.parent) for name in names)
+        found = next((file for file in candidates if file.is_file()), None)
         if found is None:
             log.warning("There is no labels file beside %s: its classes are numbered.", path)
             return tuple(map(str, range(num_classes)))

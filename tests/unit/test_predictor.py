@@ -162,9 +162,14 @@ def test_classes_without_names_are_numbered(tmp_path: Path) -> None:
 def test_the_newest_of_numbered_saved_models_is_taken(tmp_path: Path) -> None:
     for version in ("9", "10", "notes"):
         write_saved_model(tmp_path / version)
-        (tmp_path / version / "labels.txt").write_text("unused\n")
-    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
     assert load_predictor(tmp_path).name == "10"
+
+
+@pytest.mark.parametrize("place", ["saved/labels.txt", "labels.txt", "output_labels.txt", "saved_labels.txt"])
+def test_labels_lie_in_the_saved_model_or_beside_it(place: str, tmp_path: Path) -> None:
+    write_saved_model(tmp_path / "saved")
+    (tmp_path / place).write_text("red\ngreen\nblue\n")
+    assert load_predictor(tmp_path / "saved").labels == ("red", "green", "blue")
 
 
 @pytest.mark.parametrize(
