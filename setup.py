@@ -46,6 +46,7 @@ EXTRAS = {
         "prometheus-client>=0.20",
         "python-multipart>=0.0.9",
         "uvicorn>=0.29",
+        "uvloop>=0.19",
     ),
     "spark": ("pandas>=2.1", "pyarrow>=15.0", "pyspark>=3.5"),
     # Linters are held to one release: a newer one may find fault with code that has not changed.
