@@ -10,6 +10,7 @@ from typing import Any
 from deployment import model_deploy, partitions
 from deployment.collectives import ReplicaGroup, SynchronizedStep, synchronize_step
 from slim_train import learning_rates, losses, optimizers, scopes
+from slim_train.accumulation import AccumulatedGradients
 from slim_train.averages import MovingAverages
 from slim_train.errors import UsageError
 from slim_train.loss_scaling import LossScaled
@@ -37,6 +38,7 @@ class TrainingGraph:
       synchronizer: the SyncReplicasOptimizer of synchronous replicas on parameter servers, else None.
       synchronized: the step of all tasks together where they all-reduce, else None.
       broadcast: op that gives every task the chief's variables, for tasks that all-reduce, else None.
+      accumulate_op: op that adds the gradients of a batch to those that the next ``train_op`` uses, else None.
     """
 
     global_step: Any
@@ -49,6 +51,7 @@ class TrainingGraph:
     synchronizer: Any = None
     synchronized: SynchronizedStep | None = None
     broadcast: Any = None
+    accumulate_op: Any = None
 
 
 def build_training_graph(
@@ -127,6 +130,11 @@ def build_training_graph(
             optimizer = LossScaled(optimizer)
     total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=trained)
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
+    accumulated = None
+    if optimizer_options.gradient_accumulation_steps > 1:
+        num_batches = optimizer_options.gradient_accumulation_steps
+        accumulated = AccumulatedGradients(total_loss, gradients, update_ops, num_batches)
+        total_loss, gradients = accumulated.loss, accumulated.gradients
     model_variables = tuple(slim.get_model_variables())
     group = _replica_group(deployment)
     synchronized = None
@@ -152,9 +160,10 @@ def build_training_graph(
     with tf.device(deployment.optimizer_device()):
         update_ops.append(optimizer.apply_gradients(gradients, global_step=global_step))
         with tf.control_dependencies(update_ops):
+            reset = accumulated.reset() if accumulated else tf.no_op()
             # Synchronous replicas change the variables, averages too, in an op of the chief.
             finish = tf.no_op() if averages is None or is_synchronous else averages.apply(averaged)
-        with tf.control_dependencies([finish]):
+        with tf.control_dependencies([finish, reset]):
             train_op = tf.identity(total_loss, name="train_op")
             step = tf.identity(global_step.read_value(), name="step")
 
@@ -170,6 +179,7 @@ def build_training_graph(
         optimizer if is_synchronous else None,
         synchronized,
         group.broadcast(tf.global_variables()) if group else None,
+        accumulated.add if accumulated else None,
     )
 
 

@@ -53,6 +53,22 @@ class StopOnSignal(tf.train.SessionRunHook):
             run_context.request_stop()
 
 
+class AccumulateGradients(tf.train.SessionRunHook):
+    """Adds up the gradients of batches before each step, whose own batch is the last.
+
+    Args:
+      accumulate_op: adds up those of one batch.
+      num_batches: how many.
+    """
+
+    def __init__(self, accumulate_op: Any, num_batches: int) -> None:
+        self._accumulate_op, self._num_batches = accumulate_op, num_batches
+
+    def before_run(self, run_context: Any) -> None:
+        for _ in range(self._num_batches):
+            run_context.session.run(self._accumulate_op)
+
+
 class StepMetrics(tf.train.SessionRunHook):
     """Watches every step: stops at a loss that is not finite, shows progress and records metrics.
 

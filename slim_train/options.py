@@ -139,6 +139,12 @@ class OptimizerOptions(Options):
     momentum: float = option(0.9, "momentum: share of the last update kept.")
     rmsprop_momentum: float = option(0.9, "rmsprop: share of the last update kept.")
     rmsprop_decay: float = option(0.9, "rmsprop: decay of the squared gradients.")
+    gradient_accumulation_steps: int = option(
+        1,
+        "Batches of each clone whose mean gradient makes one update, one after another: the effect of a larger "
+        "--batch_size in the memory of a small one. Global steps are updates.",
+        at_least=1,
+    )
     gradient_clip_norm: float = option(0.0, "Scale gradients down to this global norm; 0 never.", at_least=0)
     label_smoothing: float = option(0.0, "Share of the target spread evenly over all classes.", at_least=0, at_most=1)
     class_weights: str = option(

@@ -31,13 +31,14 @@ class Schedule:
     """Everything in a training run that is counted in steps.
 
     A step is one of the global step: the variables change once. Asynchronous replicas each make steps of their own,
-    from ``batch_size * num_clones`` images; synchronous ones make one together, from ``replicas_to_aggregate`` times as
-    many.
+    from ``batch_size * num_clones * gradient_accumulation_steps`` images; synchronous ones make one together, from
+    ``replicas_to_aggregate`` times as many.
 
     Attributes:
       num_samples: images of the data set.
-      batch_size: images per clone and step.
+      batch_size: images in a batch of a clone.
       num_clones: clones per replica.
+      gradient_accumulation_steps: batches of each clone in a step.
       num_replicas: processes that train.
       replicas_to_aggregate: gradients per synchronous step; ``num_replicas`` for all-reduce, fewer with backup workers.
       sync_replicas: whether replicas make their steps together.
@@ -60,9 +61,11 @@ class Schedule:
     max_number_of_steps: int | None = None
     num_epochs_per_decay: float | None = None
     warmup_steps: int = 0
+    gradient_accumulation_steps: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("num_samples", "batch_size", "num_clones", "num_replicas", "replicas_to_aggregate"):
+        counts = ("num_samples", "batch_size", "num_clones", "num_replicas", "replicas_to_aggregate")
+        for name in (*counts, "gradient_accumulation_steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         for name in ("num_epochs", "num_epochs_per_decay"):
@@ -77,7 +80,8 @@ class Schedule:
     @property
     def images_per_step(self) -> int:
         """Images whose gradients enter one global step."""
-        return self.batch_size * self.num_clones * (self.replicas_to_aggregate if self.sync_replicas else 1)
+        images_of_replica = self.batch_size * self.num_clones * self.gradient_accumulation_steps
+        return images_of_replica * (self.replicas_to_aggregate if self.sync_replicas else 1)
 
     @property
     def steps_per_epoch(self) -> float:
@@ -104,6 +108,8 @@ class Schedule:
         factors = f"{self.batch_size:,}"
         if self.num_clones > 1:
             factors += f" x {self.num_clones} clones"
+        if self.gradient_accumulation_steps > 1:
+            factors += f" x {self.gradient_accumulation_steps} accumulated"
         if self.sync_replicas:
             factors += f" x {self.replicas_to_aggregate} replicas"
         parts = [f"{self.steps_per_epoch:,.2f}".removesuffix(".00")]

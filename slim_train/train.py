@@ -30,7 +30,7 @@ from slim_train import (
 from slim_train.errors import RunError, UsageError
 from slim_train.evaluate import Evaluator
 from slim_train.graph import TrainingGraph, build_training_graph
-from slim_train.hooks import Profile, StepMetrics, StopOnSignal, ValidationHook
+from slim_train.hooks import AccumulateGradients, Profile, StepMetrics, StopOnSignal, ValidationHook
 from slim_train.model import ModelSpec, resolve_model
 from slim_train.nets import factory as nets
 from slim_train.options import EvalOptions, TrainOptions
@@ -138,6 +138,8 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
         metrics = _step_metrics(options, graph, schedule, is_chief)
         phase = sessions.JobPhase(deployment) if deployment.num_ps_tasks else None
         hooks = [metrics, *_loop_hooks(graph, schedule, phase, is_chief)]
+        if graph.accumulate_op is not None:
+            hooks.append(AccumulateGradients(graph.accumulate_op, schedule.gradient_accumulation_steps - 1))
         if is_chief:
             validation_set = _validation_set(options, dataset)
             _start_folder(options, dataset, model)
@@ -256,6 +258,7 @@ def _schedule(options: TrainOptions, dataset: DatasetSpec, cluster: ClusterConfi
         max_number_of_steps=options.loop.max_number_of_steps,
         num_epochs_per_decay=options.optimizer.num_epochs_per_decay if decays_by_epochs else None,
         warmup_steps=options.optimizer.warmup_steps,
+        gradient_accumulation_steps=options.optimizer.gradient_accumulation_steps,
     )
 
 

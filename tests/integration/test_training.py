@@ -333,3 +333,14 @@ def test_scopes_learn_at_their_own_rates_and_not_at_all_with_0(shapes_dir, tmp_p
     assert 2.5e-5 < change("conv2") < 5.5e-5
     assert 2.5e-3 < change("fc3") < 5.5e-3
     assert 2.5e-2 < change("fc4") < 5.5e-2
+
+
+def test_accumulated_steps_are_updates_and_count_their_images(shapes_dir, tmp_path, capsys):
+    flags = ["--batch_size=4", "--num_clones=2", "--gradient_accumulation_steps=3", "--learning_rate=0.003"]
+    code = _train(shapes_dir, tmp_path, *flags, "--num_epochs=16", "--eval_split_name=test", "--seed=1")
+    assert code == 0
+    assert "63 images / 4 x 2 clones x 3 accumulated" in capsys.readouterr().err
+    assert _result(tmp_path)["global_step"] == 42  # 16 epochs of 63 images, 24 images a step
+    assert _metrics(tmp_path)[-1]["eval_accuracy"] > 0.8
+    checkpoint = tf.train.load_checkpoint(str(tmp_path))
+    assert not [name for name in checkpoint.get_variable_to_shape_map() if "accumulated" in name]
