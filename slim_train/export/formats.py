@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def write_saved_model(folder: Path, trained: TrainedModel, graph_def: Any, info:
         examples = tf.placeholder(tf.string, [None], name="examples")
         features = tf.io.parse_example(examples, {"image/encoded": tf.io.FixedLenFeature([], tf.string)})
         encoded = tf.identity(features["image/encoded"], name="image_bytes")
-        decoded = tf.map_fn(trained.decode, encoded, fn_output_signature=tf.float32)
+        decoded = tf.map_fn(functools.partial(decode, trained), encoded, fn_output_signature=tf.float32)
         pixels = tf.identity(decoded, name="pixels")
         (scores,) = tf.graph_util.import_graph_def(graph_def, {"pixels": pixels}, ["scores:0"], name="net")
         classes = tf.tile(tf.constant([info.labels]), [tf.shape(scores)[0], 1], name="classes")
@@ -67,6 +68,21 @@ def write_saved_model(folder: Path, trained: TrainedModel, graph_def: Any, info:
     extra = folder / export_info.FOLDER_IN_SAVED_MODEL
     extra.mkdir()
     export_info.write_export_info(extra / export_info.FILE, info)
+
+
+def decode(trained: TrainedModel, encoded: Any) -> Any:
+    """``trained.decode`` for pictures that conversion has not been through, which are the ones a service gets."""
+    if trained.spec.channels == 1:
+        # TensorFlow decodes these two to three channels and to nothing else; of a PNG it makes a grey picture, too.
+        is_bmp = tf.equal(tf.strings.substr(encoded, 0, 2), "BM")
+        is_gif = tf.equal(tf.strings.substr(encoded, 0, 3), "GIF")
+        encoded = tf.cond(is_bmp | is_gif, lambda: tf.io.encode_png(_first_frame(encoded)), lambda: encoded)
+    return trained.decode(encoded)
+
+
+def _first_frame(encoded: Any) -> Any:
+    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def write_tflite(path: Path, graph_def: Any, kind: str) -> None:

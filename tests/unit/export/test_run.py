@@ -16,6 +16,7 @@ from slim_train.export import check, formats, run
 from slim_train.export.options import ExportOptions
 from slim_train.predictor import load_predictor
 from slim_train.tf_compat import tf
+from slim_train.trained_model import find_trained_model
 
 Photo = Callable[..., bytes]
 FLOWERS = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
@@ -109,6 +110,19 @@ def test_the_saved_model_needs_nothing_but_tensorflow(
     assert answer["classes"] == [FLOWERS] * len(photos)
     for way in ("scores", "pixels", "classify"):
         np.testing.assert_allclose(answer[way], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("image_format", "mode"), [("BMP", "RGB"), ("GIF", "L"), ("PNG", "RGB"), ("JPEG", "L")])
+def test_nets_on_grey_pictures_take_every_kind_too(
+    image_format: str, mode: str, training_folder: Path, photo: Photo
+) -> None:
+    grey = find_trained_model(training_folder, channels=1)
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+        encoded = tf.placeholder(tf.string, [])
+        decoded = formats.decode(grey, encoded)
+        ours = session.run(decoded, {encoded: photo(image_format, mode=mode)})
+        expected = session.run(decoded, {encoded: photo("PNG", mode="L")})
+    assert np.abs(ours - expected).mean() < 3
 
 
 def test_signatures_are_what_tensorflow_serving_expects(exported: Path) -> None:
