@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 from slim_train.cli.command import Command
@@ -29,6 +30,8 @@ COMMAND = Command(
 
 def main() -> int:
     """Entry point of the console script."""
+    # Importing TensorFlow imports Keras 3, which nothing here needs: that alone takes a quarter of the time.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     return COMMAND.main()
 
 
