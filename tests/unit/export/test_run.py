@@ -188,6 +188,7 @@ def test_the_frozen_graph_also_takes_what_preprocessing_makes(exported: Path) ->
     np.testing.assert_allclose(ours, of_research_slim, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
 @pytest.mark.parametrize("kind", ["float32", "float16", "int8"])
 def test_tflite_models_take_any_number_of_images(kind: str, exported: Path) -> None:
     interpreter = tf.lite.Interpreter(model_path=str(exported / f"model_{kind}.tflite"))
