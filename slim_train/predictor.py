@@ -37,12 +37,10 @@ class Predictor:
 
     def __init__(self, model: LoadedModel) -> None:
         """Made by :func:`load_predictor`."""
-        self.name, self.labels, self.image_size, self.channels = (
-            model.name,
-            model.labels,
-            model.image_size,
-            model.channels,
-        )
+        self.name = model.name
+        self.labels = model.labels
+        self.image_size = model.image_size
+        self.channels = model.channels
         self._model = model
 
     def prepare(self, data: bytes) -> FloatArray:

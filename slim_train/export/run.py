@@ -226,12 +226,20 @@ def _staging(folder: Path) -> Iterator[Path]:
 
 
 def _publish(staging: Path, folder: Path) -> None:
-    """Move what is in ``staging`` to ``folder``, each file and each version of the SavedModel at once."""
-    for source in [*staging.glob("saved_model/*"), *(file for file in staging.iterdir() if file.is_file())]:
-        target = folder / source.relative_to(staging)
+    """Move what is in ``staging`` to ``folder``, each file and each version of the SavedModel at once.
+
+    Raises:
+      UsageError: a folder that is no SavedModel is in the way.
+    """
+    sources = [*staging.glob("saved_model/*"), *(file for file in staging.iterdir() if file.is_file())]
+    targets = [folder / source.relative_to(staging) for source in sources]
+    for source, target in zip(sources, targets, strict=True):
+        if target.is_dir() and (source.is_file() or not (target / "saved_model.pb").is_file()):
+            raise UsageError(f"{target} is a folder of something else: move it away, or export to another place.")
+    for source, target in zip(sources, targets, strict=True):
         target.parent.mkdir(exist_ok=True)
         if target.is_dir():
-            # A folder cannot be replaced in one step. Out of the way it goes whole, under a name that is no version.
+            # A folder cannot be replaced in one step. The old version goes first, under a name that is no version.
             target.rename(staging / f"old-{target.name}")
         source.replace(target)
 

@@ -227,6 +227,17 @@ def test_exporting_again_replaces_what_was_there(training_folder: Path, tmp_path
         assert [path.name for path in (tmp_path / "saved_model").iterdir()] == ["7"]
 
 
+@pytest.mark.parametrize("place", ["out/model.pb", "out/saved_model/7"])
+def test_a_folder_of_something_else_is_left_alone(place: str, training_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / "thesis.tex").touch()
+    flags = {"checkpoint_path": str(training_folder), "export_dir": str(tmp_path / "out"), "num_check_images": 0}
+    with pytest.raises(UsageError, match="folder of something else"):
+        run.run(options(formats="saved_model,frozen", **flags))
+    left = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == [f"{place}/thesis.tex"]
+
+
 def test_a_file_that_answers_otherwise_is_not_exported(
     training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
