@@ -6,9 +6,10 @@ shape (bilinear, TensorFlow 1's sampling grid), in 0..1.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ log = logging.getLogger(__name__)
 _BATCH_SIZE = 32
 _DIGESTS_AT_ONCE = 100
 _STORE_EVERY_SECS = 10.0
+
+# Numbers of pictures [B] and their features [B, D]; closing it ends the work that goes on ahead.
+FeatureBatches = Generator["tuple[NDArray[np.int64], NDArray[np.float32]]", None, None]
 
 
 class Pictures:
@@ -114,18 +118,19 @@ def _compute(
             .map(lambda index, encoded: (index, _whole(encoded, module)), num_parallel_calls=available_cpus())
             .batch(_BATCH_SIZE)
         )
-        done, pending, stored_at = 0, {}, time.monotonic()
-        with ProgressBar("computing features", len(indices), "pictures") as bar:
-            try:
-                for batch, features in _run(module, batches):
-                    pending.update({keys[index]: row for index, row in zip(batch, features, strict=True)})
-                    done += len(batch)
-                    bar.update(done)
-                    if time.monotonic() - stored_at > _STORE_EVERY_SECS:
-                        store.add(pending)
-                        pending, stored_at = {}, time.monotonic()
-            finally:
-                store.add(pending)
+        run = _start(module, batches)
+    done, pending, stored_at = 0, {}, time.monotonic()
+    with ProgressBar("computing features", len(indices), "pictures") as bar, contextlib.closing(run):
+        try:
+            for batch, features in run:
+                pending.update({keys[index]: row for index, row in zip(batch, features, strict=True)})
+                done += len(batch)
+                bar.update(done)
+                if time.monotonic() - stored_at > _STORE_EVERY_SECS:
+                    store.add(pending)
+                    pending, stored_at = {}, time.monotonic()
+        finally:
+            store.add(pending)
 
 
 def distorted_features(
@@ -135,7 +140,7 @@ def distorted_features(
     batch_size: int,
     options: DistortionOptions,
     seed: int,
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+) -> FeatureBatches:
     """Features of distorted pictures without end, in batches.
 
     Args:
@@ -163,8 +168,10 @@ def distorted_features(
             .map(distorted, num_parallel_calls=available_cpus())
             .batch(batch_size, drop_remainder=True)
         )
+        run = _start(module, batches)
+    with contextlib.closing(run):
         try:
-            yield from _run(module, batches)
+            yield from run
         except tf.errors.OpError as error:
             for index, rejected in pictures.rejected.items():
                 raise RunError(f"{pictures.folder / pictures.names[index]} was changed: {rejected}.") from error
@@ -181,13 +188,16 @@ def _encoded(pictures: Pictures, indices: Any) -> Any:
     return indices.map(read, num_parallel_calls=2 * available_cpus())
 
 
-def _run(module: FeatureModule, batches: Any) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """(numbers, features) of each batch of (number, picture)."""
+def _start(module: FeatureModule, batches: Any) -> FeatureBatches:
+    """Add to the current graph what turns batches of (number, picture) into (numbers, features)."""
     iterator = tf.data.make_initializable_iterator(batches.prefetch(2).with_options(_options()))
     index, images = iterator.get_next()
-    fetches = (index, module.features(images))
-    with tf.Session() as session:
-        session.run(iterator.initializer)
+    return _run(tf.Session(), iterator.initializer, (index, module.features(images)))
+
+
+def _run(session: Any, initializer: Any, fetches: Any) -> FeatureBatches:
+    with contextlib.closing(session):
+        session.run(initializer)
         while True:
             try:
                 yield session.run(fetches)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -60,10 +62,11 @@ def run(options: RetrainOptions) -> None:
     random = np.random.default_rng(seed)
     label_of = np.repeat(np.arange(len(labels)), [len(names) for names in source.splits[TRAIN]])
     head = Head(store.gather(keys), label_of, len(labels), options.head.learning_rate, random)
-    with Summaries(Path(options.output.summaries_dir)) as summaries:
+    batches = training_batches(samples[TRAINING], module, pictures, options, random, seed)
+    with Summaries(Path(options.output.summaries_dir)) as summaries, contextlib.closing(batches):
         evaluation = train(
             head,
-            trainer(head, samples[TRAINING], module, pictures, options, random, seed),
+            batches,
             samples[VALIDATION],
             options.head,
             random,
@@ -71,7 +74,6 @@ def run(options: RetrainOptions) -> None:
             options.output.intermediate_store_frequency,
             lambda step: output.write_snapshot(options.output, module, head.read(), step),
         )
-
     trained = time.monotonic()
     tested = samples[TESTING].some(options.head.test_batch_size, random)
     result = report.test(head, tested, label_of[tested], len(labels))
@@ -129,35 +131,21 @@ def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOpti
     return split
 
 
-def trainer(
-    head: Head,
+def training_batches(
     samples: Samples,
     module: FeatureModule,
     pictures: Pictures,
     options: RetrainOptions,
     random: np.random.Generator,
     seed: int,
-) -> Callable[[int], Batch]:
-    """A function that trains ``head`` for so many steps and gives the last batch: on the stored features, or on those
-    of pictures distorted anew in every step.
-    """
+) -> Generator[Batch, None, None]:
+    """Batches without end: of pictures whose features are stored, or with features of pictures distorted anew."""
     size = options.head.train_batch_size
     if not options.distortions.any:
-
-        def on_stored_features(steps: int) -> Batch:
-            numbers = samples.draw((steps, size), random)
-            head.train(numbers)
-            return Batch(numbers[-1])
-
-        return on_stored_features
-
+        while True:
+            yield Batch(samples.draw(size, random))
     # A generator of its own: pictures are drawn ahead of their steps.
     ahead = np.random.default_rng([seed, 1])
-    batches = distorted_features(module, pictures, lambda: samples.draw(size, ahead), size, options.distortions, seed)
-
-    def on_distorted_pictures(steps: int) -> Batch:
-        for numbers, features in itertools.islice(batches, steps):
-            head.train(numbers[np.newaxis], features)
-        return Batch(numbers, features)
-
-    return on_distorted_pictures
+    drawn = functools.partial(samples.draw, size, ahead)
+    with contextlib.closing(distorted_features(module, pictures, drawn, size, options.distortions, seed)) as batches:
+        yield from itertools.starmap(Batch, batches)

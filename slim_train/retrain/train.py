@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -21,8 +22,7 @@ from slim_train.tf_compat import tf
 log = logging.getLogger(__name__)
 
 _LOG_LINES = 10
-# Of the head in one run of the session, in which Ctrl-C is not heard.
-_MOST_STEPS = 1000
+_MOST_STEPS = 100  # in one run of the session
 
 
 class Batch(NamedTuple):
@@ -47,7 +47,7 @@ class Evaluation(NamedTuple):
 
 def train(
     head: Head,
-    train_steps: Callable[[int], Batch],
+    batches: Iterator[Batch],
     validation: Samples,
     options: HeadOptions,
     random: np.random.Generator,
@@ -58,7 +58,7 @@ def train(
     """Train ``head`` for as many steps as ``options`` say; gives the last evaluation.
 
     Args:
-      train_steps: takes so many steps, and gives the batch of the last one.
+      batches: one for each step.
       validation: what is evaluated every ``eval_step_interval`` steps and after the last; may be empty.
       random: draws the validation pictures.
       summaries: where each evaluation is written.
@@ -72,11 +72,11 @@ def train(
     done = next_line = 0
     with ProgressBar("training", total, "steps", lines=False) as bar:
         for step in stops(total, options.eval_step_interval, snapshot_every, _MOST_STEPS):
-            batch = train_steps(step + 1 - done)
+            last = _train(head, list(itertools.islice(batches, step + 1 - done)))
             done = step + 1
             bar.update(done)
             if step % options.eval_step_interval == 0 or done == total:
-                evaluation = _evaluate(head, batch, validation, options, random)
+                evaluation = _evaluate(head, last, validation, options, random)
                 summaries.add(step, evaluation)
                 if step >= next_line or done == total:
                     log.info("Step %d: %s.", step, evaluation)
@@ -84,6 +84,14 @@ def train(
             if snapshot_every and step and step % snapshot_every == 0:
                 write_snapshot(step)
     return evaluation
+
+
+def _train(head: Head, batches: Sequence[Batch]) -> Batch:
+    """Take a step on each batch; gives the last one."""
+    last = batches[-1]
+    distorted = None if last.features is None else np.concatenate([batch.features for batch in batches])
+    head.train(np.stack([batch.numbers for batch in batches]), distorted)
+    return last
 
 
 def stops(total: int, *intervals: int) -> list[int]:

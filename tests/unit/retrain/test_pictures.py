@@ -174,6 +174,17 @@ def test_a_seed_repeats_the_distortions(tmp_path: Path, colour_module: FeatureMo
     assert len(np.unique(first, axis=0)) == 20
 
 
+def test_other_graphs_can_be_built_between_batches(tmp_path: Path, colour_module: FeatureModule):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    before = tf.get_default_graph()
+    batches = distorted_features(
+        colour_module, Pictures(tmp_path, ["a.png"]), lambda: np.zeros(2, np.int64), 2, DistortionOptions(), seed=0
+    )
+    next(batches)
+    assert tf.get_default_graph() is before
+    batches.close()
+
+
 def test_a_picture_that_was_removed_meanwhile_is_named(tmp_path: Path, colour_module: FeatureModule):
     batches = distorted_features(
         colour_module,
