@@ -13,6 +13,7 @@ from slim_train import learning_rates, losses, optimizers, scopes
 from slim_train.accumulation import AccumulatedGradients
 from slim_train.averages import MovingAverages
 from slim_train.errors import UsageError
+from slim_train.frozen_trunk import FrozenTrunk
 from slim_train.loss_scaling import LossScaled
 from slim_train.model import ModelSpec
 from slim_train.nets import factory as nets
@@ -86,7 +87,7 @@ def build_training_graph(
         weight_decay=0.0 if adamw else model_options.weight_decay,
         is_training=True,
         batch_norm_decay=model_options.batch_norm_decay,
-        freeze_batch_norm=_freezes_batch_norm(model_options.freeze_batch_norm, model.name, trainable_scopes),
+        freeze_batch_norm=_frozen_batch_norm(model_options.freeze_batch_norm, trainable_scopes),
     )
     with tf.device(deployment.variables_device()):
         global_step = tf.train.get_or_create_global_step()
@@ -207,17 +208,9 @@ def _variables_to_train(trainable_scopes: Sequence[str]) -> list[Any]:
     return [variable for name in chosen for variable in variables[name]]
 
 
-def _freezes_batch_norm(choice: str, net: str, trainable_scopes: Sequence[str]) -> bool:
-    """auto: when only the classification head is trained, its trunk must not drift with the batches' statistics."""
-    if choice != "auto":
-        return choice == "true"
-    heads = nets.get_record(net).head_scopes
-
-    def is_head(scope: str) -> bool:
-        # InceptionV3/AuxLogits is one, too, though only a layer below it depends on the number of classes.
-        return any(scopes.in_scope(scope, head) or ("/" in scope and scopes.in_scope(head, scope)) for head in heads)
-
-    return bool(trainable_scopes) and all(map(is_head, trainable_scopes))
+def _frozen_batch_norm(choice: str, trainable_scopes: Sequence[str]) -> bool | FrozenTrunk:
+    """auto: in a trunk that is not trained, features must not drift with the batches' statistics."""
+    return FrozenTrunk(trainable_scopes) if choice == "auto" else choice == "true"
 
 
 def _add_summaries(end_points: dict[str, Any], gradients: list[tuple[Any, Any]], histograms: bool) -> None:

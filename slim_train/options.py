@@ -73,8 +73,7 @@ class ModelOptions(Options):
     )
     freeze_batch_norm: str = option(
         "auto",
-        "true: batch norm runs on its moving statistics; auto: so when --trainable_scopes trains the classification "
-        "head alone.",
+        "true: batch norm runs on its moving statistics; auto: so below the lowest layer that --trainable_scopes trains.",
         choices=("auto", "true", "false"),
     )
 

@@ -12,6 +12,7 @@ for and no longer finds.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import os
 import sys
@@ -90,6 +91,27 @@ def _smart_cond(pred: Any, fn1: Any, fn2: Any, name: str | None = None) -> Any:
     return fn1() if known else fn2()
 
 
+def _batch_norm_with_mode_by_layer(batch_norm: Any) -> Any:
+    """``slim.batch_norm`` whose ``is_training`` may be a function too: of the layer's inputs and its variable scope.
+
+    A net takes one ``is_training`` for all its layers, from the arg scope. Where only a part of a net is trained, that
+    is too coarse.
+    """
+    arg_scope: Any = importlib.import_module("tf_slim.ops.arg_scope")
+    key = arg_scope.arg_scope_func_key(batch_norm)
+
+    @functools.wraps(batch_norm)
+    def batch_norm_by_layer(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        given = {**arg_scope.current_arg_scope().get(key, {}), **kwargs}
+        is_training = given.get("is_training")
+        if callable(is_training):
+            scopes = (tf.get_variable_scope().name, given.get("scope") or "BatchNorm")
+            kwargs["is_training"] = is_training(inputs, "/".join(filter(None, scopes)))
+        return batch_norm(inputs, *args, **kwargs)
+
+    return batch_norm_by_layer
+
+
 def _import_slim() -> Any:
     _alias_legacy_layers()
     slim_module = importlib.import_module("tf_slim")
@@ -97,6 +119,11 @@ def _import_slim() -> Any:
     slim_utils: Any = importlib.import_module("tf_slim.layers.utils")
     slim_utils.constant_value = _constant_value
     slim_utils.smart_cond = _smart_cond
+    # Nets find it in any of these, at each call.
+    batch_norm = _batch_norm_with_mode_by_layer(slim_module.batch_norm)
+    for name in ("tf_slim", "tf_slim.layers", "tf_slim.layers.layers"):
+        module: Any = importlib.import_module(name)
+        module.batch_norm = batch_norm
     return slim_module
 
 

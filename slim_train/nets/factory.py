@@ -70,7 +70,7 @@ def get_network_fn(
     weight_decay: float = 0.0,
     is_training: bool = False,
     batch_norm_decay: float | None = None,
-    freeze_batch_norm: bool = False,
+    freeze_batch_norm: bool | Callable[[Any, str], bool] = False,
 ) -> Callable[..., tuple[Any, dict[str, Any]]]:
     """A function that builds the net ``name`` on images.
 
@@ -81,7 +81,8 @@ def get_network_fn(
       weight_decay: factor of the L2 regularization losses; 0 makes none.
       is_training: dropout drops, and batch norm normalizes by the batch and has update ops.
       batch_norm_decay: decay of the moving averages of batch norm; None takes that of the net's authors.
-      freeze_batch_norm: batch norm uses its moving averages and leaves them alone, whatever ``is_training`` says.
+      freeze_batch_norm: batch norm uses its moving averages and leaves them alone, whatever ``is_training`` says. A
+        function decides that for each layer, from the layer's inputs and its variable scope.
 
     Returns:
       A function of ``images``, float32 [batch, height, width, channels], and of the keyword arguments of the net's
@@ -93,12 +94,17 @@ def get_network_fn(
       UsageError: there is no such net.
     """
     record = get_record(name)
+    batch_norm_is_training: Any = is_training and not freeze_batch_norm
+    if is_training and callable(freeze_batch_norm):
+
+        def batch_norm_is_training(inputs: Any, scope: str) -> bool:
+            return not freeze_batch_norm(inputs, scope)
 
     def network_fn(images: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         _check_image_size(record, images)
         with (
             slim.arg_scope(record.arg_scope(float(weight_decay), batch_norm_decay)),
-            slim.arg_scope([slim.batch_norm], is_training=is_training and not freeze_batch_norm),
+            slim.arg_scope([slim.batch_norm], is_training=batch_norm_is_training),
             slim.arg_scope([slim.dropout], is_training=is_training),
         ):
             return record.builder(images, num_classes or 0, **kwargs)
