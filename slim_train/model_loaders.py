@@ -127,7 +127,7 @@ def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
         _check_size(path, given, *info.image_size)
         labels = _labels(path, given.labels or info.labels, len(info.labels))
         return _load_ours(graph_def, dataclasses.replace(info, labels=labels))
-    nodes = {node.name: node for node in graph.get_operations()}
+    nodes = {node.name: node for node in graph.get_operations() if node.outputs}
     image = _choose(nodes, given.input_layer, _INPUTS, "input", path).outputs[0]
     scores = _choose(nodes, given.output_layer, _OUTPUTS, "output", path).outputs[0]
     return _load_plain(_session(graph), image, scores, path, given)
@@ -250,6 +250,8 @@ def _choose(nodes: Mapping[str, NodeT], name: str | None, usual: Sequence[str], 
     Raises:
       UsageError: there is no such node, or the choice is not clear; the message lists nodes.
     """
+    if not nodes:
+        raise UsageError(f"{path} has no {kind} of floats.")
     if name is not None:
         name = name.partition(":")[0]
         if name not in nodes:

@@ -179,6 +179,11 @@ def test_an_export_cannot_be_told_another_size_or_number_of_classes(file: str, e
         load_predictor(exported / file, labels=["yes", "no"])
 
 
+def test_an_input_described_by_hand_must_be_of_floats(exported: Path) -> None:
+    with pytest.raises(UsageError, match="has no input of floats"):
+        load_predictor(exported / "saved_model", input_mean=127.5)
+
+
 def test_the_frozen_graph_also_takes_what_preprocessing_makes(exported: Path) -> None:
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype(np.float32)
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
