@@ -85,7 +85,8 @@ class AugmentationOptions(Options):
     augmentation: str = option(
         "recipe",
         "How training distorts pictures. recipe: as the preprocessing recipe does; none: not at all; faces: shift, "
-        "rotate, scale, mirror and contrast, for small pictures cut to a face.",
+        "rotate, scale, mirror and contrast, for small pictures cut to a face; randaugment: RandAugment on top of the "
+        "recipe, its settings as timm writes them: rand-m9-n2-mstd0.5.",
     )
     random_erasing: float = option(
         0.0, "Chance of an image to have a rectangle blanked; 0.25 is customary.", at_least=0, at_most=1

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from slim_train.errors import unknown
+from slim_train.preprocessing import distort
 from slim_train.preprocessing.faces import distort_faces
+from slim_train.preprocessing.randaugment import RandAugment
 from slim_train.preprocessing.recipe import Recipe
 
 
@@ -20,11 +23,14 @@ def augmented(recipe: Recipe, name: str) -> Recipe:
 
     Args:
       name: ``recipe`` for its own distortions, ``none`` for pictures as evaluation sees them, ``faces`` for those with
-        the distortions of :mod:`slim_train.preprocessing.faces`.
+        the distortions of :mod:`slim_train.preprocessing.faces`, ``randaugment`` for RandAugment on top of the recipe's
+        own; its settings as timm writes them, such as ``rand-m7-n2-mstd0.5``.
 
     Raises:
       UsageError: there is no such augmentation.
     """
+    if name.startswith("rand-"):
+        return _randaugment(recipe, RandAugment.of_name(name))
     if name not in _AUGMENTATIONS:
         raise unknown("augmentation", name, _AUGMENTATIONS)
     return _AUGMENTATIONS[name](recipe)
@@ -44,8 +50,16 @@ def _faces(recipe: Recipe) -> Recipe:
     )
 
 
+def _randaugment(recipe: Recipe, policy: RandAugment) -> Recipe:
+    def train_batch(images: Any, seed: Any) -> Any:
+        return recipe.train_batch(policy.distort(images, distort.another_seed(seed, 0)), seed)
+
+    return dataclasses.replace(recipe, train_batch=train_batch)
+
+
 _AUGMENTATIONS: dict[str, Callable[[Recipe], Recipe]] = {
     "recipe": lambda recipe: recipe,
     "none": _undistorted,
     "faces": _faces,
+    "randaugment": lambda recipe: _randaugment(recipe, RandAugment()),
 }
