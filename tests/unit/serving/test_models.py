@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -151,7 +152,8 @@ def test_requests_in_flight_are_answered_by_the_version_that_took_them(model: Mo
     model.refresh()
     loading = threading.Thread(target=model.refresh)
     loading.start()
-    while model.current.number == 1:
+    deadline = time.monotonic() + TIMEOUT
+    while model.current.number == 1 and time.monotonic() < deadline:
         loading.join(0.01)
     assert ask(model) == "second"  # while the old version still has something to do
     assert not in_flight.done() and not old.closed

@@ -90,6 +90,11 @@ def test_a_body_as_large_as_allowed_passes(client: Any) -> None:
     assert client.post("/service", content=(b"c" * 1000 for _ in range(10))).status_code == 200
 
 
+def test_a_body_that_announces_its_size_is_refused_before_it_is_read(client: Any) -> None:
+    response = client.post("/service", content=iter([b"cat"]), headers={"Content-Length": "10001"})
+    assert response.status_code == 413
+
+
 def test_an_unknown_model_gets_404_with_the_nearest_name(client: Any) -> None:
     response = client.post("/service/pet", content=b"cat")
     assert response.status_code == 404
