@@ -306,7 +306,8 @@ def _precision(
         return graph.train_op
 
     def measure(precisions: Sequence[str]) -> dict[str, float]:
-        return precision.measure_rates(step, schedule.images_per_step, config, precisions)
+        images_per_step = schedule.batch_size * schedule.num_clones
+        return precision.measure_rates(step, images_per_step, config, precisions)
 
     return precision.resolve(options.compute, _device(deployment), config, measure)
 
@@ -329,9 +330,7 @@ def _build_graph(
         schedule,
         deployment,
         next_batch,
-        trainable_scopes=scopes.split_scopes(
-            options.restore.trainable_scopes, nets.get_record(model.name).head_scopes
-        ),
+        trainable_scopes=scopes.split_scopes(options.restore.trainable_scopes, nets.get_record(model.name).head_scopes),
         class_weights=_class_weights(options, dataset, model),
         histogram_summaries=options.loop.histogram_summaries,
         scale_loss=scale_loss,

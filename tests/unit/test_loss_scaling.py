@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployment.model_deploy import DeploymentConfig
+from slim_train.graph import build_training_graph
 from slim_train.loss_scaling import LossScaled
+from slim_train.model import ModelSpec
 from slim_train.optimizers import build_optimizer
-from slim_train.options import OptimizerOptions
+from slim_train.options import ModelOptions, OptimizerOptions
+from slim_train.steps import Schedule
 from slim_train.tf_compat import tf
 
 
@@ -93,3 +97,45 @@ def test_sparse_gradients_are_scaled_back_too():
             session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
             session.run(train_op)
             assert session.run(table).tolist() == [[1, 1], [-1, -1], [1, 1], [1, 1]]
+
+
+def losses_of_training(scale_loss, histogram_summaries=False, **options):
+    """Losses of three steps of LeNet in two clones."""
+
+    def next_batch():
+        return {"image": tf.random.stateless_normal([4, 28, 28, 1], [0, 0]), "label": tf.range(4)}
+
+    with tf.Graph().as_default():
+        tf.set_random_seed(1)
+        graph = build_training_graph(
+            ModelSpec("lenet", 4, 0, 28, 1, "lenet"),
+            ModelOptions(),
+            OptimizerOptions(optimizer="momentum", learning_rate=0.01, **options),
+            Schedule(100, 4, num_clones=2, num_epochs_per_decay=2.0),
+            DeploymentConfig(num_clones=2, clone_on_cpu=True),
+            next_batch,
+            histogram_summaries=histogram_summaries,
+            scale_loss=scale_loss,
+        )
+        summaries = tf.summary.merge_all()
+        # The same values initially, whatever number an operation has in the graph.
+        values = np.random.default_rng(0)
+        with tf.Session() as session:
+            session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+            for variable in tf.trainable_variables():
+                variable.load(values.normal(0.0, 0.05, variable.shape.as_list()), session)
+            return [session.run([graph.train_op, summaries])[0] for _ in range(3)], session.run(graph.global_step)
+
+
+@pytest.mark.parametrize("options", [{}, {"gradient_clip_norm": 0.5}, {"moving_average_decay": 0.9}])
+def test_the_loss_of_a_training_graph_falls_as_without_scaling(options):
+    losses, step = losses_of_training(scale_loss=True, **options)
+    assert (losses, step) == (pytest.approx(losses_of_training(scale_loss=False, **options)[0], rel=1e-5), 3)
+    assert losses[-1] < losses[0]
+
+
+def test_a_skipped_step_reports_its_loss_and_histograms_all_the_same(monkeypatch):
+    monkeypatch.setattr("slim_train.loss_scaling._INITIAL_SCALE", np.inf)  # then 2**30
+    losses, step = losses_of_training(scale_loss=True, histogram_summaries=True, gradient_clip_norm=1.0)
+    assert np.isfinite(losses).all()
+    assert step == 2
