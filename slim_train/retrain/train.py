@@ -70,7 +70,7 @@ def train(
     """
     total = options.how_many_training_steps
     done = next_line = 0
-    with ProgressBar("training", total, "steps", lines=False) as bar:
+    with ProgressBar("training", total, "steps") as bar:
         for step in stops(total, options.eval_step_interval, snapshot_every, _MOST_STEPS):
             last = _train(head, list(itertools.islice(batches, step + 1 - done)))
             done = step + 1

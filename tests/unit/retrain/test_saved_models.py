@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import sys
+import types
+import urllib.error
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 import tensorflow as tf2
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from slim_train.errors import UsageError
+from slim_train.errors import RunError, UsageError
 from slim_train.retrain.modules import load_module
 from slim_train.retrain.options import ModuleOptions
 from slim_train.retrain.saved_models import find_folder, open_signature
@@ -132,3 +134,23 @@ def test_a_handle_takes_tensorflow_hub(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "tensorflow_hub", None)
     with pytest.raises(UsageError, match=r"slim-train\[hub\]"):
         find_folder("https://tfhub.dev/google/imagenet/inception_v3/feature_vector/3")
+
+
+def fake_hub(resolve: Callable[[str], str]) -> types.ModuleType:
+    module = types.ModuleType("tensorflow_hub")
+    module.resolve = resolve
+    return module
+
+
+def test_a_handle_becomes_the_folder_that_tensorflow_hub_keeps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setitem(sys.modules, "tensorflow_hub", fake_hub(lambda handle: str(tmp_path / handle[-1])))
+    assert find_folder("https://tfhub.dev/some/module/3") == tmp_path / "3"
+
+
+def test_a_handle_that_cannot_be_fetched_fails_with_its_reason(monkeypatch: pytest.MonkeyPatch):
+    def offline(handle: str) -> str:
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setitem(sys.modules, "tensorflow_hub", fake_hub(offline))
+    with pytest.raises(RunError, match="https://tfhub.dev/some/module/3 cannot be fetched .*Name or service"):
+        find_folder("https://tfhub.dev/some/module/3")
