@@ -254,10 +254,12 @@ def test_the_page_in_a_browser(server: Server, tmp_path: Path) -> None:
             page.evaluate(BRING_PICTURE, [event, colour])
             page.wait_for_selector(f"#verdict:text-is('{colour}')")
         assert page.locator("#thumbnails button").count() == 3
+        assert page.is_visible("#preview")
 
         page.set_input_files("#file", tmp_path / "broken.png")
         page.wait_for_selector("#error:not([hidden])")
         assert "The picture cannot be read" in page.text_content("#error")
+        page.wait_for_selector("#no-preview:not([hidden])")
 
         page.goto(f"{home}docs")
         page.wait_for_selector("code:text-is('/v2/models/{name}/infer')")

@@ -77,6 +77,7 @@ function showPicture(picture) {
   current = picture;
   const preview = $("preview");
   preview.hidden = false;
+  $("no-preview").hidden = true;
   preview.src = picture.url;
   preview.alt = picture.name;
   $("name").textContent = picture.name;
@@ -137,6 +138,7 @@ function take(files) {
 }
 
 $("file").addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
+$("preview").addEventListener("error", () => { $("preview").hidden = true; $("no-preview").hidden = false; });
 document.addEventListener("paste", (event) => take(event.clipboardData.files));
 document.addEventListener("dragover", (event) => { event.preventDefault(); document.body.classList.add("dragging"); });
 document.addEventListener("dragleave", (event) => {
