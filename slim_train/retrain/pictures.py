@@ -101,7 +101,11 @@ def compute_features(module: FeatureModule, pictures: Pictures, store: Bottlenec
     if missing:
         _compute(module, pictures, list(missing.values()), keys, store)
         store.compact()
-    return [key if key is not None and key in store else None for key in keys]
+    for index, key in enumerate(keys):
+        if key is not None and key not in store:
+            # Of equal files one was looked at.
+            pictures.rejected[index] = pictures.rejected[missing[key]]
+    return [None if index in pictures.rejected else key for index, key in enumerate(keys)]
 
 
 def _compute(

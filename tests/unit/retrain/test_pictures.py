@@ -115,6 +115,14 @@ def test_what_is_no_picture_is_rejected_with_its_reason(tmp_path: Path, colour_m
     assert [pictures.rejected[number].reason for number in (1, 2, 3)] == ["truncated", "not an image", "cannot be read"]
 
 
+def test_every_copy_of_a_broken_picture_is_rejected(tmp_path: Path, colour_module: FeatureModule):
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / name).write_bytes(b"no picture")
+    pictures = Pictures(tmp_path, ["a.jpg", "b.jpg"])
+    assert compute_features(colour_module, pictures, BottleneckStore(tmp_path / "store", 3)) == [None, None]
+    assert [pictures.rejected[number].reason for number in (0, 1)] == ["not an image"] * 2
+
+
 def one_batch(module: FeatureModule, folder: Path, batch_size: int, **options) -> np.ndarray:
     pictures = Pictures(folder, ["a.png"])
     batches = distorted_features(
