@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Callable
 from typing import Any
 
 from slim_train.errors import UsageError
@@ -112,23 +111,19 @@ class RandAugment:
 def apply_distortions(images: Any, levels: dict[str, Any], signs: dict[str, Any]) -> Any:
     """What :meth:`RandAugment.draw` has drawn, applied: float32 [batch, height, width, channels] in 0..255."""
 
-    def turned(part: Any, which: Any) -> Any:
-        angle, shear_x, shear_y, shift_x, shift_y = (
-            tf.gather(signs[name] * tf.maximum(levels[name], 0.0), which) for name in _GEOMETRY
-        )
-        return warp(
-            part,
-            angle=_MAX_ANGLE * angle,
-            shear_x=_MAX_SHEAR * shear_x,
-            shear_y=_MAX_SHEAR * shear_y,
-            shift_x=_MAX_SHIFT * shift_x,
-            shift_y=_MAX_SHIFT * shift_y,
-            fill=_GREY,
-        )
-
-    is_turned = tf.reduce_any([levels[name] >= 0.0 for name in _GEOMETRY], axis=0)
-    images = _of_some(images, is_turned, turned)
-    images = _of_some(images, levels["equalize"] >= 0.0, lambda part, which: equalize(part))
+    angle, shear_x, shear_y, shift_x, shift_y = (signs[name] * tf.maximum(levels[name], 0.0) for name in _GEOMETRY)
+    images = warp(
+        images,
+        angle=_MAX_ANGLE * angle,
+        shear_x=_MAX_SHEAR * shear_x,
+        shear_y=_MAX_SHEAR * shear_y,
+        shift_x=_MAX_SHIFT * shift_x,
+        shift_y=_MAX_SHIFT * shift_y,
+        fill=_GREY,
+    )
+    which = tf.where_v2(levels["equalize"] >= 0.0)
+    equalized = equalize(tf.gather(images, which[:, 0]))
+    images = tf.ensure_shape(tf.tensor_scatter_nd_update(images, which, equalized), images.shape)
     by_image = [-1, 1, 1, 1]
     colour_levels = [tf.reshape(levels[name], by_image) for name in _COLOURS if name != "equalize"]
     colour_signs = [tf.reshape(signs[name], by_image) for name in _COLOURS[-4:]]
@@ -147,13 +142,6 @@ def equalize(images: Any) -> Any:
     table = tf.where_v2(step > 0, tf.minimum(spread, 255), tf.range(256))
     equalized = tf.reshape(tf.gather(table, rows, batch_dims=1), [-1, channels, height, width])
     return tf.cast(tf.transpose(equalized, [0, 2, 3, 1]), tf.float32)
-
-
-def _of_some(images: Any, is_chosen: Any, function: Callable[[Any, Any], Any]) -> Any:
-    """The batch with ``function(chosen images, their places)`` in the places of those chosen."""
-    which = tf.where_v2(is_chosen)
-    changed = function(tf.gather(images, which[:, 0]), which[:, 0])
-    return tf.ensure_shape(tf.tensor_scatter_nd_update(images, which, changed), images.shape)
 
 
 @distort.fused

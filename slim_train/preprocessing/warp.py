@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from slim_train.preprocessing import distort
 from slim_train.tf_compat import tf
 
 
@@ -32,7 +33,7 @@ def warp(
       shift_x: to the right, as a share of the width.
       shift_y: down, as a share of the height.
       mirror: whether left and right are exchanged, after everything else.
-      fill: value where the map looks beyond the border; None repeats the pixels of the border, which is also faster.
+      fill: value where the map looks beyond the border; None repeats the pixels of the border.
     """
     count = tf.shape(images)[0]
 
@@ -51,18 +52,34 @@ def warp(
     side = tf.where(by_image(mirror, tf.bool), -tf.ones([count]), tf.ones([count]))
     from_x = -middle_x * side - by_image(shift_x) * width
     from_y = -middle_y - by_image(shift_y) * height
-    zero = tf.zeros([count])
-    rows = [
-        *(xx * side, xy, xx * from_x + xy * from_y + middle_x),
-        *(yx * side, yy, yx * from_x + yy * from_y + middle_y),
-        *(zero, zero),
-    ]
-    warped = tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack(rows, axis=1),
-        output_shape=[height, width],
-        fill_value=0.0 if fill is None else fill,
-        interpolation="BILINEAR",
-        fill_mode="NEAREST" if fill is None else "CONSTANT",
-    )
-    return tf.ensure_shape(warped, images.shape)
+    maps = [xx * side, xy, xx * from_x + xy * from_y + middle_x, yx * side, yy, yx * from_x + yy * from_y + middle_y]
+    return _resample(images, fill, *(tf.reshape(number, [-1, 1, 1, 1]) for number in maps))
+
+
+@distort.fused
+def _resample(images: Any, fill: float | None, xx: Any, xy: Any, x0: Any, yx: Any, yy: Any, y0: Any) -> Any:
+    """Pixel (x, y) of the result is that at (xx x + xy y + x0, yx x + yy y + y0); these are [batch, 1, 1, 1].
+
+    The gathers of whole pixels take a quarter of the time of ImageProjectiveTransformV3, which looks at each channel by
+    itself (0.07 instead of 0.25 ms for 96x96x3 on one core).
+    """
+    height, width, channels = images.shape[1:].as_list()
+    columns = tf.range(float(width))[tf.newaxis, tf.newaxis, :, tf.newaxis]
+    rows = tf.range(float(height))[tf.newaxis, :, tf.newaxis, tf.newaxis]
+    from_x, from_y = xx * columns + xy * rows + x0, yx * columns + yy * rows + y0
+    x, y = tf.clip_by_value(from_x, 0.0, width - 1.0), tf.clip_by_value(from_y, 0.0, height - 1.0)
+    left, top = tf.floor(x), tf.floor(y)
+    right, bottom = tf.minimum(left + 1.0, width - 1.0), tf.minimum(top + 1.0, height - 1.0)
+    pixels = tf.reshape(images, [-1, channels])
+    first = tf.reshape(tf.range(tf.shape(images)[0]), [-1, 1, 1]) * (height * width)
+
+    def at(row: Any, column: Any) -> Any:
+        return tf.gather(pixels, first + tf.cast(row * width + column, tf.int32)[..., 0])
+
+    upper = at(top, left) * (left + 1.0 - x) + at(top, right) * (x - left)
+    lower = at(bottom, left) * (left + 1.0 - x) + at(bottom, right) * (x - left)
+    warped = upper * (top + 1.0 - y) + lower * (y - top)
+    if fill is None:
+        return warped
+    is_inside = (tf.abs(from_x - (width - 1) / 2) <= width / 2) & (tf.abs(from_y - (height - 1) / 2) <= height / 2)
+    return tf.where_v2(is_inside, warped, fill)
