@@ -28,6 +28,7 @@ BUCKET_BYTES = 16 * 2**20
 
 # The group of all training tasks; a key names one set of devices in a cluster.
 _GROUP_KEY = 1
+_BITS_OF_SIZE = {2: tf.int16, 4: tf.int32, 8: tf.int64}
 
 
 class ReplicaGroup:
@@ -84,7 +85,7 @@ class ReplicaGroup:
             tf.raw_ops.CollectiveReduce(
                 input=piece, merge_op="Add", final_op="Div", subdiv_offsets=[0], **self._instance()
             )
-            for piece in self._cut(_pack(bucket))
+            for piece in self._cut(_pack_exactly(bucket))
         ]
         return _unpack(_join(means), bucket)
 
@@ -200,6 +201,16 @@ def _num_elements(tensor: Any) -> int:
 
 def _pack(tensors: Sequence[Any]) -> Any:
     return _join([tf.reshape(tensor, [-1]) for tensor in tensors])
+
+
+def _pack_exactly(tensors: Sequence[Any]) -> Any:
+    """As ``_pack``, with the bits taken for whole numbers meanwhile.
+
+    TensorFlow's rewrite to 16-bit floats spreads from gradients over reshaping and concatenation, to everything that is
+    packed with them: moving statistics would lose their last 16 bits at each step, and their small changes with these.
+    """
+    dtype = tensors[0].dtype.base_dtype
+    return tf.bitcast(_pack([tf.bitcast(tensor, _BITS_OF_SIZE[dtype.size]) for tensor in tensors]), dtype)
 
 
 def _join(parts: Sequence[Any]) -> Any:

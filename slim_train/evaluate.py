@@ -282,7 +282,7 @@ def _config(options: EvalOptions, model: ModelSpec) -> Any:
 
     device = "GPU" if local_gpus() else "CPU"
     chosen = precision.resolve(options.compute, device, _session_config(), measure)
-    return precision.session_config(_session_config(), chosen, options.compute.xla)
+    return precision.session_config(_session_config(), chosen, options.compute.xla, options.master)
 
 
 def _checkpoint(options: EvalOptions) -> str | None:

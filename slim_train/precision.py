@@ -65,17 +65,22 @@ def check(options: ComputeOptions, device: str) -> None:
         )
 
 
-def session_config(base: Any, precision: str, xla: bool = False) -> Any:
+def session_config(base: Any, precision: str, xla: bool = False, master: str = "") -> Any:
     """A copy of the ``tf.ConfigProto`` ``base`` for sessions that compute in ``precision``: fp32, bf16 or fp16.
 
     Args:
       xla: compile clusters of operations with XLA.
+      master: address of the TensorFlow server that the sessions are on; "" for sessions in this process.
     """
     config = tf.ConfigProto()
     config.CopyFrom(base)
     if precision in _REWRITES:
         rewrites = config.graph_options.rewrite_options
         setattr(rewrites, _REWRITES[precision].option, rewrites.ON)
+        if master:
+            # A server takes no _FusedConv2D of bfloat16, into which convolution, bias and activation are remapped:
+            # only oneDNN's operation that would replace it later is made for that.
+            rewrites.remapping = rewrites.OFF
     if xla:
         config.graph_options.optimizer_options.global_jit_level = tf.OptimizerOptions.ON_1
     return config

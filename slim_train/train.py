@@ -106,7 +106,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
 
     # Precision: measured before, where it is to be the fastest.
     chosen = _precision(options, dataset, model, schedule, deployment, session_config)
-    session_config = precision.session_config(session_config, chosen, options.compute.xla)
+    session_config = precision.session_config(session_config, chosen, options.compute.xla, master)
 
     with tf.Graph().as_default():
         if options.loop.seed is not None:

@@ -1,6 +1,7 @@
 """Training and evaluation in other precisions than float32, as users ask for them."""
 
 import json
+import math
 
 import pytest
 
@@ -84,3 +85,14 @@ def test_auto_in_a_cluster_is_refused(train, capsys, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}}))
     assert train("--precision=auto", "--max_number_of_steps=1") == 2
     assert "name the precision" in capsys.readouterr().err
+
+
+def test_workers_in_bf16_exchange_whole_float32_values(make_cluster):
+    cluster = make_cluster("--precision=bf16", "--max_number_of_steps=20", "--log_every_n_steps=1", worker=2)
+    cluster.start_all()
+    assert cluster.exit_codes() == {"worker 0": 0, "worker 1": 0}, cluster.logs()
+    assert cluster.result()["precision"] == "bf16"
+    # The mean of two values of 8 significant bits has 9.
+    assert any(
+        not (line["loss"] * 2**16 / 2 ** int(math.log2(line["loss"]))).is_integer() for line in cluster.metrics()
+    )
