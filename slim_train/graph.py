@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from deployment import model_deploy, partitions
@@ -112,21 +112,12 @@ def build_training_graph(
         optimizer_options.learning_rate_multipliers, nets.get_record(model.name).head_scopes
     )
     multiplier_of = learning_rates.multiplier_of_each(tf.trainable_variables(), multipliers)
-    trained = [variable for variable in _variables_to_train(trainable_scopes) if multiplier_of[variable.op.name]]
-    if not trained:
-        raise UsageError("--learning_rate_multipliers leaves no variable to train: all have the multiplier 0.")
+    trained = _variables_to_train(trainable_scopes, multiplier_of)
 
     with tf.device(deployment.optimizer_device()):
         learning_rate = optimizers.build_learning_rate(optimizer_options, schedule, global_step)
-
-        def make_optimizer(multiplier: float) -> Any:
-            weight_decay = model_options.weight_decay if adamw else 0.0
-            return optimizers.build_optimizer(optimizer_options, multiplier * learning_rate, weight_decay)
-
-        rates_of_trained = {variable.op.name: multiplier_of[variable.op.name] for variable in trained}
-        optimizer = (
-            learning_rates.MultipliedRates(make_optimizer, rates_of_trained) if multipliers else make_optimizer(1.0)
-        )
+        weight_decay = model_options.weight_decay if adamw else 0.0
+        optimizer = _optimizer(optimizer_options, learning_rate, weight_decay, trained, multiplier_of)
         if scale_loss:
             optimizer = LossScaled(optimizer)
     total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=trained)
@@ -200,12 +191,27 @@ def _moving_averages(options: OptimizerOptions, global_step: Any) -> MovingAvera
     return MovingAverages(options.moving_average_decay, global_step) if options.moving_average_decay else None
 
 
-def _variables_to_train(trainable_scopes: Sequence[str]) -> list[Any]:
-    if not trainable_scopes:
-        return tf.trainable_variables()
+def _variables_to_train(trainable_scopes: Sequence[str], multiplier_of: Mapping[str, float]) -> list[Any]:
     variables = partitions.by_stored_name(tf.trainable_variables())
-    chosen = scopes.select(variables, trainable_scopes, "trainable_scopes")
-    return [variable for name in chosen for variable in variables[name]]
+    chosen = scopes.select(variables, trainable_scopes, "trainable_scopes") if trainable_scopes else list(variables)
+    trained = [variable for name in chosen for variable in variables[name] if multiplier_of[variable.op.name]]
+    if not trained:
+        raise UsageError("--learning_rate_multipliers leaves no variable to train: all have the multiplier 0.")
+    return trained
+
+
+def _optimizer(
+    options: OptimizerOptions,
+    learning_rate: Any,
+    weight_decay: float,
+    trained: Sequence[Any],
+    multiplier_of: Mapping[str, float],
+) -> Any:
+    def make(multiplier: float) -> Any:
+        return optimizers.build_optimizer(options, multiplier * learning_rate, weight_decay)
+
+    rates = {variable.op.name: multiplier_of[variable.op.name] for variable in trained}
+    return make(1.0) if set(rates.values()) == {1.0} else learning_rates.MultipliedRates(make, rates)
 
 
 def _frozen_batch_norm(choice: str, trainable_scopes: Sequence[str]) -> bool | FrozenTrunk:
