@@ -73,7 +73,8 @@ class ModelOptions(Options):
     )
     freeze_batch_norm: str = option(
         "auto",
-        "true: batch norm runs on its moving statistics; auto: so below the lowest layer that --trainable_scopes trains.",
+        "true: batch norm runs on its moving statistics; auto: so below the lowest layer that --trainable_scopes "
+        "trains.",
         choices=("auto", "true", "false"),
     )
 
@@ -169,10 +170,13 @@ class RestoreOptions(Options):
         "Checkpoint to start from: a file prefix, or a folder whose latest is taken. A checkpoint in --train_dir wins.",
     )
     checkpoint_exclude_scopes: str | None = option(
-        None, "Scopes, separated by commas, that are not restored from --checkpoint_path."
+        None,
+        "Scopes, separated by commas, that are not restored from --checkpoint_path; auto: the net's classification "
+        "head.",
     )
     trainable_scopes: str | None = option(
-        None, "Scopes, separated by commas, that are trained. Default: all variables."
+        None,
+        "Scopes, separated by commas, that are trained; auto: the net's classification head. Default: all variables.",
     )
     ignore_missing_vars: bool = option(
         False, "Start variables that --checkpoint_path lacks from their initial values instead of stopping."

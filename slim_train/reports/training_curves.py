@@ -20,7 +20,8 @@ def draw_training_curves(metrics_file: Path, path: Path) -> bool:
     Returns:
       Whether they were drawn: not where matplotlib is missing or there is nothing to draw yet.
     """
-    curves = read_curves(metrics_file)
+    # A run that ended before its first line was due has no such file.
+    curves = read_curves(metrics_file) if metrics_file.is_file() else {}
     panels: list[tuple[str, list[tuple[str, str]]]] = [
         ("loss", [("loss", "training"), ("eval_loss", "evaluation")]),
         ("accuracy", [("eval_accuracy", "evaluation"), ("eval_top_5_accuracy", "evaluation, top 5")]),

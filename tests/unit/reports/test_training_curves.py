@@ -48,4 +48,5 @@ def test_one_step_is_enough_for_a_picture(tmp_path):
 
 def test_nothing_is_drawn_before_the_first_value(tmp_path):
     assert not draw_training_curves(metrics_file(tmp_path, []), tmp_path / "curves.png")
+    assert not draw_training_curves(tmp_path / "absent.jsonl", tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
