@@ -20,7 +20,7 @@ def find_pictures(flag: str, value: str) -> list[Path]:
     """
     found: dict[Path, None] = {}
     # A name may have a comma in it.
-    for part in [value] if Path(value).exists() else filter(None, map(str.strip, value.split(","))):
+    for part in [value] if value and Path(value).exists() else filter(None, map(str.strip, value.split(","))):
         path = Path(part).expanduser()
         if path.is_dir():
             files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in _SUFFIXES and file.is_file()]

@@ -61,9 +61,11 @@ class Launcher:
         role = self.folder / "role.py"
         role.write_text(PREAMBLE + textwrap.dedent(program))
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+        # Who runs the tests in the background ignores Ctrl-C, and so would the launcher.
+        listening = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
         process = subprocess.Popen(  # type: ignore[call-overload]
             [sys.executable, ROOT / "scripts/launch_cluster.py", *flags, "--", sys.executable, "-S", role],
-            **{**pipes, **popen},
+            **{**pipes, **listening, **popen},
         )
         self.running.append(process)
         return process

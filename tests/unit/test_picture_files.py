@@ -38,7 +38,10 @@ def test_a_pattern_may_be_relative(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("value", ["{0}/gone.jpg", "{0}/*.tif", "{0}/empty", "{0}/a.png,{0}/gone.jpg", "", ","])
-def test_what_names_nothing_is_an_error_that_names_the_flag(value: str, folder: Path) -> None:
+def test_what_names_nothing_is_an_error_that_names_the_flag(
+    value: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (folder / "empty").mkdir()
+    monkeypatch.chdir(folder)  # whose pictures "" does not mean
     with pytest.raises(UsageError, match="--image"):
         find_pictures("image", value.format(folder))
