@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from deployment import model_deploy, partitions
+from deployment import model_deploy, partitions, transfers
 from deployment.collectives import ReplicaGroup, SynchronizedStep, synchronize_step
 from slim_train import learning_rates, losses, optimizers, scopes
 from slim_train.accumulation import AccumulatedGradients
@@ -122,6 +122,9 @@ def build_training_graph(
             optimizer = LossScaled(optimizer)
     total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=trained)
     update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
+    if deployment.num_ps_tasks:
+        transfers.bundle_reads(tf.global_variables())
+        transfers.bundle_updates(update_ops)
     accumulated = None
     if optimizer_options.gradient_accumulation_steps > 1:
         num_batches = optimizer_options.gradient_accumulation_steps
@@ -137,6 +140,8 @@ def build_training_graph(
     if optimizer_options.gradient_clip_norm:
         with tf.device(deployment.optimizer_device()):
             gradients = optimizers.clip_by_global_norm(gradients, optimizer_options.gradient_clip_norm)
+    if deployment.num_ps_tasks:
+        gradients = transfers.bundle_gradients(gradients)
 
     averages = _moving_averages(optimizer_options, global_step)
     averaged = list({variable.op.name: variable for variable in (*trained, *model_variables)}.values())
@@ -151,7 +156,8 @@ def build_training_graph(
         )
     with tf.device(deployment.optimizer_device()):
         update_ops.append(optimizer.apply_gradients(gradients, global_step=global_step))
-        with tf.control_dependencies(update_ops):
+        # A group says once for each server that its updates are made, not for each of them.
+        with tf.control_dependencies([tf.group(*update_ops)]):
             reset = accumulated.reset() if accumulated else tf.no_op()
             # Synchronous replicas change the variables, averages too, in an op of the chief.
             finish = tf.no_op() if averages is None or is_synchronous else averages.apply(averaged)
