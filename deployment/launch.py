@@ -11,15 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from deployment.cluster import ClusterConfig, ClusterError, parse_tf_config
+from deployment.role_output import LINES_HAVE_PREFIXES
 from deployment.role_process import Role
 from deployment.supervisor import Supervisor
 from deployment.threads import available_cpus, thread_environment
 
 _HOST = "127.0.0.1"
 _MOST_PS_THREADS = 4
-
-# Set in the environment of every role: its output gets the role's name in front of each line here.
-LINES_HAVE_PREFIXES = "SLIM_TRAIN_LINES_HAVE_PREFIXES"
 
 
 @dataclasses.dataclass(frozen=True)

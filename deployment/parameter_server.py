@@ -27,6 +27,7 @@ from deployment.servers import (
     unreachable,
     wait_until_none_missing,
 )
+from deployment.signals import handled
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ def serve_parameters(cluster: ClusterConfig, wait_secs: float = 0, idle_timeout_
             chief = training.get(0)
             if chief:
                 wait_until_none_missing(lambda: [] if 0 in tokens.take(session) else unreachable([chief]), wait_secs)
-            with _Termination() as termination:
+            termination = _Termination()
+            with handled((signal.SIGTERM, signal.SIGINT), termination.receive):
                 _wait_for_chief(chief, tokens, session, idle_timeout_secs, termination)
                 _wait_for_others(training, tokens, session)
     log.info("Every training task is done.")
@@ -142,18 +144,8 @@ class _Termination:
     def __init__(self) -> None:
         self._received: signal.Signals | None = None
         self._deadline = 0.0
-        self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> _Termination:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._previous[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, _frame: FrameType | None) -> None:
+    def receive(self, number: int, _frame: FrameType | None) -> None:
         self._received, is_first = signal.Signals(number), self._received is None
         if not is_first and number == signal.SIGINT:
             self.happen()

@@ -8,6 +8,9 @@ from typing import TextIO
 
 from rich.console import Console
 
+# Set in the environment of every role: its output gets the role's name in front of each line here.
+LINES_HAVE_PREFIXES = "SLIM_TRAIN_LINES_HAVE_PREFIXES"
+
 _COLOURS = ("cyan", "magenta", "green", "yellow", "blue", "bright_cyan", "bright_magenta", "bright_green")
 # A line that grows longer than this is written in parts, so that a process without line ends does not fill memory.
 _LONGEST_LINE = 1 << 20

@@ -12,12 +12,12 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import FrameType
 
 from deployment.role_output import line_prefixes
 from deployment.role_process import Role, RoleProcess
+from deployment.signals import handled
 
 _LOOK_EVERY_SECS = 0.1
 _WAIT_FOR_KILLED_SECS = 5.0
@@ -74,7 +74,7 @@ class Supervisor:
         Raises:
           OSError: the command cannot be started.
         """
-        with self._selector, _handler(self._receive):
+        with self._selector, handled(_not_ignored(), self._receive):
             try:
                 for role in self._roles:
                     self._start(role)
@@ -186,15 +186,7 @@ def _in_words(code: int) -> str:
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 
-@contextmanager
-def _handler(receive: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Have ``receive`` called for the signals that end a job, but for those that are ignored, as with nohup."""
-    previous = {}
-    for number in _PASSED_ON:
-        if number == signal.SIGPIPE or signal.getsignal(number) != signal.SIG_IGN:
-            previous[number] = signal.signal(number, receive)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _not_ignored() -> list[signal.Signals]:
+    """The signals that end a job, but for those that are ignored, as with nohup."""
+    # Python itself ignores SIGPIPE.
+    return [n for n in _PASSED_ON if n == signal.SIGPIPE or signal.getsignal(n) != signal.SIG_IGN]

@@ -23,7 +23,7 @@ def bundle_reads(variables: Iterable[Any]) -> None:
     It concerns reads through a caching device. Call it when the gradients are there: they are looked for on the way
     from the loss to each variable's own read.
     """
-    copies = [variable.value().op for variable in variables if variable.value().op.type == "Identity"]
+    copies = [copy for variable in variables if (copy := variable.value().op).type == "Identity"]
     by_server: dict[tuple[str, Any], list[Any]] = {}
     for copy in copies:
         if _is_small(copy.inputs[0]) and copy.device != copy.inputs[0].device:

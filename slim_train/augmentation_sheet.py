@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.factory import get_dataset
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
 from slim_train.options import TrainOptions
@@ -46,22 +45,14 @@ def run(options: ShowOptions) -> None:
     Raises:
       UsageError: the data set, the net or an augmentation does not fit, or there is no folder for the file.
     """
-    from slim_train.model import class_names, resolve_model
+    from slim_train import training_input
+    from slim_train.model import class_names
 
     train, path = options.train, Path(options.sheet.output_file)
     if not path.absolute().parent.is_dir():
         raise UsageError(f"--output_file: there is no folder {path.parent}.")
-    assert train.data.dataset_dir, "the command requires it"
-    dataset = get_dataset(train.data.dataset_name, train.data.dataset_split_name, train.data.dataset_dir)
-    model = resolve_model(
-        train.model.model_name,
-        dataset,
-        num_classes=train.data.num_classes,
-        labels_offset=train.data.labels_offset,
-        image_size=train.model.train_image_size,
-        channels=1 if train.model.use_grayscale else train.model.train_image_channels,
-        preprocessing_name=train.model.preprocessing_name,
-    )
+    dataset = training_input.open_dataset(train)
+    model = training_input.choose_model(train, dataset)
     names = class_names(dataset.labels, model)
     tiles: list[Tile] = []
     for batch in _batches(train, dataset, model):
@@ -76,23 +67,12 @@ def run(options: ShowOptions) -> None:
 
 def _batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> Iterator[dict[str, Any]]:
     """Training batches without end; ``displayed`` holds the images in uint8."""
-    from slim_train import inputs
+    from slim_train import training_input
     from slim_train.preprocessing.factory import get_recipe
     from slim_train.tf_compat import tf
 
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
-        batches = inputs.training_batches(
-            dataset,
-            batch_size=options.data.batch_size,
-            image_size=model.image_size,
-            channels=model.channels,
-            preprocessing=model.preprocessing,
-            num_classes=model.num_classes,
-            labels_offset=model.labels_offset,
-            augmentation=options.augment,
-            seed=options.loop.seed,
-        )
-        iterator = tf.data.make_initializable_iterator(batches)
+        iterator = tf.data.make_initializable_iterator(training_input.batches(options, dataset, model))
         batch = iterator.get_next()
         shape = [1, 8, 8, model.channels]
         ends = [get_recipe(model.preprocessing).eval_batch(tf.fill(shape, value)) for value in (0.0, 255.0)]

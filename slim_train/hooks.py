@@ -7,12 +7,14 @@ import math
 import signal
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import tensorflow
 
+from deployment.signals import handled
 from slim_train import training_folder
 from slim_train.checkpoints import PREFIX, BestCheckpoint
 from slim_train.errors import RunError
@@ -26,21 +28,15 @@ log = logging.getLogger(__name__)
 class StopOnSignal(tf.train.SessionRunHook):
     """Turns SIGTERM and the first Ctrl-C into a stop after the current step, so that the last checkpoint is written.
 
-    A second Ctrl-C interrupts at once. Use it as a context manager around the session: the previous handlers come back.
+    A second Ctrl-C interrupts at once. It hears of signals while :meth:`listening`, which goes around the session.
     """
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
-        self._previous: dict[int, Any] = {}
 
-    def __enter__(self) -> StopOnSignal:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._previous[number] = signal.signal(number, self._receive)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+    def listening(self) -> AbstractContextManager[None]:
+        """While inside, the signals come here."""
+        return handled((signal.SIGTERM, signal.SIGINT), self._receive)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None and number == signal.SIGINT:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 
 from deployment.cluster import ClusterConfig, Task, parse_tf_config
-from deployment.launch import LINES_HAVE_PREFIXES
+from deployment.role_output import LINES_HAVE_PREFIXES
 from slim_train.errors import UsageError
 from slim_train.options import ClusterOptions
 

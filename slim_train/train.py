@@ -26,12 +26,13 @@ from slim_train import (
     scopes,
     sessions,
     training_folder,
+    training_input,
 )
 from slim_train.errors import RunError, UsageError
 from slim_train.evaluate import Evaluator
 from slim_train.graph import TrainingGraph, build_training_graph
 from slim_train.hooks import AccumulateGradients, Profile, StepMetrics, StopOnSignal, ValidationHook
-from slim_train.model import ModelSpec, resolve_model
+from slim_train.model import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.options import EvalOptions, TrainOptions
 from slim_train.steps import Schedule
@@ -83,9 +84,8 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
     master = _start_server(options, cluster, session_config)
 
     # Data and model.
-    assert options.data.dataset_dir, "the command requires it"
-    dataset = get_dataset(options.data.dataset_name, options.data.dataset_split_name, options.data.dataset_dir)
-    model = _model(options, dataset)
+    dataset = training_input.open_dataset(options)
+    model = training_input.choose_model(options, dataset)
     schedule = _schedule(options, dataset, cluster)
     log.info("%s, %s split: %d images of %d classes.", dataset.name, dataset.split_name, dataset.num_samples,
              dataset.num_classes)  # fmt: skip
@@ -119,7 +119,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             model,
             schedule,
             deployment,
-            lambda: _training_batches(options, dataset, model, cluster),
+            lambda: _batches(options, dataset, model, cluster),
             scale_loss=chosen == "fp16",
         )
         restore = _plan_restore(options, model, graph) if restores and not resumed else None
@@ -145,7 +145,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             _start_folder(options, dataset, model)
             hooks += _chief_hooks(options, cluster, validation_set, model, graph, schedule, scaffold, stop)
         began = time.monotonic()
-        with stop:
+        with stop.listening():
             creator = _session_creator(
                 options,
                 graph,
@@ -232,18 +232,6 @@ def _start_server(options: TrainOptions, cluster: ClusterConfig, config: Any) ->
     return servers.start_server(cluster, config).target
 
 
-def _model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
-    return resolve_model(
-        options.model.model_name,
-        dataset,
-        num_classes=options.data.num_classes,
-        labels_offset=options.data.labels_offset,
-        image_size=options.model.train_image_size,
-        channels=1 if options.model.use_grayscale else options.model.train_image_channels,
-        preprocessing_name=options.model.preprocessing_name,
-    )
-
-
 def _schedule(options: TrainOptions, dataset: DatasetSpec, cluster: ClusterConfig) -> Schedule:
     decays_by_epochs = options.optimizer.learning_rate_decay_type in ("exponential", "polynomial")
     is_all_reduced = cluster.strategy == "all_reduce"
@@ -301,7 +289,13 @@ def _precision(
 
     def step() -> Any:
         graph = _build_graph(
-            options, dataset, model, schedule, deployment, lambda: _synthetic_batches(options, model), scale_loss=False
+            options,
+            dataset,
+            model,
+            schedule,
+            deployment,
+            lambda: training_input.synthetic_batches(options, model),
+            scale_loss=False,
         )
         return graph.train_op
 
@@ -337,34 +331,10 @@ def _build_graph(
     )
 
 
-def _synthetic_batches(options: TrainOptions, model: ModelSpec) -> Any:
-    return inputs.synthetic_batches(
-        batch_size=options.data.batch_size,
-        image_size=model.image_size,
-        channels=model.channels,
-        num_classes=model.num_classes,
-    )
-
-
-def _training_batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, cluster: ClusterConfig) -> Any:
+def _batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, cluster: ClusterConfig) -> Any:
     if options.data.use_synthetic_data:
-        return _synthetic_batches(options, model)
-    return inputs.training_batches(
-        dataset,
-        batch_size=options.data.batch_size,
-        image_size=model.image_size,
-        channels=model.channels,
-        preprocessing=model.preprocessing,
-        num_classes=model.num_classes,
-        labels_offset=model.labels_offset,
-        augmentation=options.augment,
-        seed=options.loop.seed,
-        num_readers=options.data.num_readers,
-        num_preprocessing_threads=options.data.num_preprocessing_threads,
-        shard_index=cluster.own.number,
-        num_shards=cluster.num_replicas,
-        shard=options.data.shard_data,
-    )
+        return training_input.synthetic_batches(options, model)
+    return training_input.batches(options, dataset, model, cluster.own.number, cluster.num_replicas)
 
 
 def _class_weights(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> Sequence[float] | None:

@@ -7,13 +7,9 @@ download_and_convert_data decodes every image in full. Both are timed as whole c
 from __future__ import annotations
 
 import argparse
-import os
-import resource
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Time both, in turn; ``ratio`` is ours over the loop's."""
+    from scripts.benchmarks._commands import timed
+
     num_images = len(_image_files(args.pic_path))
     for _ in range(args.repeats):
         with tempfile.TemporaryDirectory() as folder:
-            loop = _timed([__file__, _NAIVE_LOOP, args.pic_path, Path(folder, "naive.tfrecord")])
+            loop = _rounded(timed([__file__, _NAIVE_LOOP, args.pic_path, Path(folder, "naive.tfrecord")]))
             command = [_ROOT / "scripts" / "download_and_convert_data.py", "--dataset_name=image_folder"]
             command += [f"--pic_path={args.pic_path}", f"--dataset_dir={folder}/ours"]
             command += [f"--num_workers={args.num_workers}"] if args.num_workers else []
-            ours = _timed(command)
+            ours = _rounded(timed(command))
         yield {
             "images": num_images,
             "loop_seconds": loop[0],
@@ -48,16 +46,8 @@ def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         }
 
 
-def _timed(command: Sequence[str | Path]) -> tuple[float, float]:
-    """Seconds and CPU seconds that a Python command takes."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.monotonic()
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    subprocess.run([sys.executable, *command], check=True, env=quiet, stdout=subprocess.DEVNULL)
-    seconds = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return round(seconds, 2), round(cpu_seconds, 2)
+def _rounded(values: tuple[float, float]) -> tuple[float, float]:
+    return round(values[0], 2), round(values[1], 2)
 
 
 def _image_files(folder: Path) -> list[Path]:

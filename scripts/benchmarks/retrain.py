@@ -12,12 +12,10 @@ import argparse
 import json
 import os
 import random
-import resource
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Time both, in turn; ``ratio`` is the loop's time over ours."""
+    from scripts.benchmarks._commands import timed
+
     for _ in range(args.repeats):
         with tempfile.TemporaryDirectory() as folder:
-            ours = _timed(
+            ours = timed(
                 [
                     _ROOT / "scripts" / "retrain.py",
                     f"--image_dir={args.image_dir}",
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 ]
             )
             result = json.loads(Path(folder, "graph.json").read_text())
-            loop = _timed(
+            loop = timed(
                 [__file__, _NAIVE_LOOP, args.image_dir, args.tfhub_module, str(args.loop_steps), Path(folder, "loop")]
             )
             steps_seconds = json.loads(Path(folder, "loop", "seconds.json").read_text())
@@ -71,17 +71,6 @@ def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             "ratio": round(extrapolated[0] / ours[0], 2),
             "cpu_ratio": round(extrapolated[1] / ours[1], 2),
         }
-
-
-def _timed(command: Sequence[str | Path]) -> tuple[float, float]:
-    """Seconds and CPU seconds that a Python command takes."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    began = time.monotonic()
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    subprocess.run([sys.executable, *command], check=True, env=quiet, stdout=subprocess.DEVNULL)
-    seconds = time.monotonic() - began
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 class _NaiveRetrain:

@@ -76,16 +76,12 @@ def _trainer(args: argparse.Namespace, synthetic: bool) -> Callable[[], Any]:
     schedule = Schedule(dataset.num_samples, args.batch_size, num_epochs_per_decay=2.0)
     with tf.Graph().as_default() as graph:
         if synthetic:
-            shape = [args.batch_size, model.image_size, model.image_size, model.channels]
-            # In variables: constants of this size would bloat the graph, and be folded.
-            image = tf.get_variable("synthetic/image", shape, initializer=tf.random_uniform_initializer(-1, 1))
-            label = tf.get_variable("synthetic/label", initializer=tf.range(args.batch_size) % model.num_classes)
-
-            def next_batch() -> dict[str, Any]:
-                return {"image": image.read_value(), "label": tf.cast(label.read_value(), tf.int64)}
-
-            kept_out_of_training = tf.get_collection_ref(tf.GraphKeys.TRAINABLE_VARIABLES)
-            kept_out_of_training.clear()
+            batches = inputs.synthetic_batches(
+                batch_size=args.batch_size,
+                image_size=model.image_size,
+                channels=model.channels,
+                num_classes=model.num_classes,
+            )
         else:
             batches = inputs.training_batches(
                 dataset,
@@ -95,7 +91,7 @@ def _trainer(args: argparse.Namespace, synthetic: bool) -> Callable[[], Any]:
                 preprocessing=model.preprocessing,
                 num_classes=model.num_classes,
             )
-            next_batch = inputs.batch_source(batches, num_clones=1)
+        next_batch = inputs.batch_source(batches, num_clones=1)
         training = build_training_graph(
             model, ModelOptions(), OptimizerOptions(), schedule, DeploymentConfig(clone_on_cpu=True), next_batch
         )

@@ -1,9 +1,10 @@
-"""What the MobileNets share: their arg scope, and the rounding of widths."""
+"""What the MobileNets share: their arg scope, the rounding of widths, and the head of v2 and v3."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from slim_train.nets.heads import pooled_classifier
 from slim_train.tf_compat import slim, tf
 
 
@@ -32,3 +33,16 @@ def round_width(width: float, divisor: int = 8) -> int:
     """``width`` rounded to a multiple of ``divisor``, never to less than 0.9 of it."""
     rounded = max(divisor, int(width + divisor / 2) // divisor * divisor)
     return rounded if rounded >= 0.9 * width else rounded + divisor
+
+
+def mobilenet_classifier(net: Any, end_points: dict[str, Any], num_classes: int, dropout_keep_prob: float) -> Any:
+    """The head of MobileNet v2 and v3: logits, or the pooled features where there are no classes."""
+    return pooled_classifier(
+        net,
+        end_points,
+        num_classes,
+        pool="global_pool",
+        dropout="Dropout",
+        dropout_keep_prob=dropout_keep_prob,
+        logits="Conv2d_1c_1x1",
+    )

@@ -5,9 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from slim_train.nets.heads import pooled_classifier
 from slim_train.nets.inverted_residual import Unit, stack_units
-from slim_train.nets.mobilenet import mobilenet_arg_scope, round_width
+from slim_train.nets.mobilenet import mobilenet_arg_scope, mobilenet_classifier, round_width
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 
@@ -38,15 +37,7 @@ def mobilenet_v2(
         net, layers, inner_tensors = stack_units(stem, _UNITS, width_multiplier)
         net = slim.conv2d(net, _feature_width(width_multiplier), [1, 1], scope="Conv_1")
         end_points = {"layer_1": stem, **layers, "layer_19": net, **inner_tensors}
-        output = pooled_classifier(
-            net,
-            end_points,
-            num_classes,
-            pool="global_pool",
-            dropout="Dropout",
-            dropout_keep_prob=dropout_keep_prob,
-            logits="Conv2d_1c_1x1",
-        )
+        output = mobilenet_classifier(net, end_points, num_classes, dropout_keep_prob)
     return output, end_points
 
 

@@ -7,9 +7,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.nets.heads import global_average_pool, pooled_classifier
+from slim_train.nets.heads import global_average_pool
 from slim_train.nets.inverted_residual import Unit, hard_swish, stack_units
-from slim_train.nets.mobilenet import mobilenet_arg_scope, round_width
+from slim_train.nets.mobilenet import mobilenet_arg_scope, mobilenet_classifier, round_width
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 
@@ -86,7 +86,7 @@ def mobilenet_v3(
         number = len(units) + 2
         tail = {f"layer_{number}": net, f"layer_{number + 1}": pooled, f"layer_{number + 2}": hidden}
         end_points = {"layer_1": stem, **layers, **tail, **inner_tensors}
-        return _classifier(hidden, end_points, num_classes, dropout_keep_prob), end_points
+        return mobilenet_classifier(hidden, end_points, num_classes, dropout_keep_prob), end_points
 
 
 def mobilenet_edge_tpu(
@@ -102,19 +102,7 @@ def mobilenet_edge_tpu(
         net, layers, inner_tensors = stack_units(stem, _EDGE_TPU, width_multiplier)
         net = slim.conv2d(net, _EDGE_TPU_FEATURE_WIDTH, [1, 1], scope="Conv_1")
         end_points = {"layer_1": stem, **layers, f"layer_{len(_EDGE_TPU) + 2}": net, **inner_tensors}
-        return _classifier(net, end_points, num_classes, dropout_keep_prob), end_points
-
-
-def _classifier(net: Any, end_points: dict[str, Any], num_classes: int, dropout_keep_prob: float) -> Any:
-    return pooled_classifier(
-        net,
-        end_points,
-        num_classes,
-        pool="global_pool",
-        dropout="Dropout",
-        dropout_keep_prob=dropout_keep_prob,
-        logits="Conv2d_1c_1x1",
-    )
+        return mobilenet_classifier(net, end_points, num_classes, dropout_keep_prob), end_points
 
 
 def _record(name: str, scope: str, builder: Callable[..., Any], feature_width: int) -> NetRecord:

@@ -14,6 +14,7 @@ from pathlib import Path
 import uvicorn
 from PIL import Image
 
+from deployment.signals import handled
 from slim_train.errors import UsageError
 from slim_train.serving.app import create_app
 from slim_train.serving.metrics import Metrics
@@ -95,13 +96,8 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on SIGTERM and SIGINT. Uvicorn's own raises the signal again at the end: a stop is no failure here."""
-        handled = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._stop) for number in handled}
-        try:
+        with handled((signal.SIGINT, signal.SIGTERM), self._stop):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _stop(self, number: int, frame: object) -> None:
         log.info("%s: finishing the requests in flight.", signal.Signals(number).name)

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from deployment.launch import LINES_HAVE_PREFIXES
+from deployment.role_output import LINES_HAVE_PREFIXES
 from slim_train import roles
 from slim_train.errors import UsageError
 from slim_train.options import ClusterOptions

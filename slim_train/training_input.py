@@ -1,0 +1,66 @@
+"""What a training reads, by its options: the data set, the net that fits it, and the batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets.factory import get_dataset
+from datasets.spec import DatasetSpec
+from slim_train import inputs
+from slim_train.model import ModelSpec, resolve_model
+from slim_train.options import TrainOptions
+
+
+def open_dataset(options: TrainOptions) -> DatasetSpec:
+    """The split to train on.
+
+    Raises:
+      DataError: it is not there, or not as it should be.
+    """
+    assert options.data.dataset_dir, "the command requires it"
+    return get_dataset(options.data.dataset_name, options.data.dataset_split_name, options.data.dataset_dir)
+
+
+def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
+    """The net for ``dataset``. Raises UsageError as :func:`slim_train.model.resolve_model` does."""
+    return resolve_model(
+        options.model.model_name,
+        dataset,
+        num_classes=options.data.num_classes,
+        labels_offset=options.data.labels_offset,
+        image_size=options.model.train_image_size,
+        channels=1 if options.model.use_grayscale else options.model.train_image_channels,
+        preprocessing_name=options.model.preprocessing_name,
+    )
+
+
+def synthetic_batches(options: TrainOptions, model: ModelSpec) -> Any:
+    """One batch of noise over and over, as tf.data.Dataset."""
+    return inputs.synthetic_batches(
+        batch_size=options.data.batch_size,
+        image_size=model.image_size,
+        channels=model.channels,
+        num_classes=model.num_classes,
+    )
+
+
+def batches(
+    options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, replica_id: int = 0, num_replicas: int = 1
+) -> Any:
+    """Training batches without end, as tf.data.Dataset; each of several replicas has an order of its own."""
+    return inputs.training_batches(
+        dataset,
+        batch_size=options.data.batch_size,
+        image_size=model.image_size,
+        channels=model.channels,
+        preprocessing=model.preprocessing,
+        num_classes=model.num_classes,
+        labels_offset=model.labels_offset,
+        augmentation=options.augment,
+        seed=options.loop.seed,
+        num_readers=options.data.num_readers,
+        num_preprocessing_threads=options.data.num_preprocessing_threads,
+        shard_index=replica_id,
+        num_shards=num_replicas,
+        shard=options.data.shard_data,
+    )
