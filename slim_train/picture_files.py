@@ -20,20 +20,27 @@ def find_pictures(flag: str, value: str) -> list[Path]:
     """
     found: dict[Path, None] = {}
     # A name may have a comma in it.
-    for part in [value] if value and Path(value).exists() else filter(None, map(str.strip, value.split(","))):
-        path = Path(part).expanduser()
-        if path.is_dir():
-            files = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in _SUFFIXES and file.is_file()]
-        elif path.exists():
-            files = [path]
-        else:
-            # Path.glob takes a relative pattern only.
-            root, pattern = Path(path.anchor), str(path.relative_to(path.anchor))
-            files = [file for file in sorted(root.glob(pattern)) if file.is_file()]
+    for part in [value] if value and _matching(value) else filter(None, map(str.strip, value.split(","))):
+        files = _matching(part)
         if not files:
-            what = "holds no pictures" if path.is_dir() else "does not exist"
-            raise UsageError(f"--{flag}: {part} {what}.")
+            raise UsageError(f"--{flag}: there is no picture at {part}.")
         found.update(dict.fromkeys(files))
     if not found:
         raise UsageError(f"--{flag} names no picture.")
     return list(found)
+
+
+def _matching(name: str) -> list[Path]:
+    """The file, the pictures of the folder, or what the pattern matches; nothing where ``name`` is none of these."""
+    path = Path(name).expanduser()
+    try:
+        if path.is_dir():
+            return [file for file in sorted(path.rglob("*")) if file.suffix.lower() in _SUFFIXES and file.is_file()]
+        if path.exists():
+            return [path]
+        # Path.glob takes a relative pattern only.
+        root, pattern = Path(path.anchor), str(path.relative_to(path.anchor))
+        return [file for file in sorted(root.glob(pattern)) if file.is_file()]
+    except OSError:
+        # A list of many files is longer than the name of a file may be.
+        return []

@@ -79,7 +79,7 @@ def test_pictures_none_of_which_can_be_read_are_a_failure(training_folder: Path,
         ({}, "--graph, --saved_model_dir or --train_dir; none"),
         ({"graph": "a.pb", "train_dir": "b"}, "not --graph and --train_dir"),
         ({"graph": "gone.pb"}, "gone.pb does not exist"),
-        ({"graph": "gone.pb", "image": "gone.jpg"}, "--image: gone.jpg"),
+        ({"graph": "gone.pb", "image": "gone.jpg"}, "no picture at gone.jpg"),
         ({"graph": "gone.pb", "contact_sheet": "no/such/folder.png"}, "--contact_sheet: there is no folder"),
     ],
 )

@@ -45,3 +45,12 @@ def test_what_names_nothing_is_an_error_that_names_the_flag(
     monkeypatch.chdir(folder)  # whose pictures "" does not mean
     with pytest.raises(UsageError, match="--image"):
         find_pictures("image", value.format(folder))
+
+
+def test_a_list_may_be_longer_than_the_name_of_a_file(folder: Path) -> None:
+    many = [folder / f"photo_number_{number:05}.png" for number in range(300)]
+    for file in many:
+        file.write_bytes(b"")
+    assert find_pictures("image", ",".join(map(str, many))) == many
+    with pytest.raises(UsageError, match="no picture at x"):
+        find_pictures("image", "x" * 5000)
