@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from datasets.errors import DataError
 
 _MAX_BYTES = 4 << 30
+_PADDING_BYTES = 1 << 20
 
 
 def unpacked(path: Path, work_dir: Path) -> Path:
@@ -25,13 +26,22 @@ def unpacked(path: Path, work_dir: Path) -> Path:
     folder = work_dir / "unpacked"
     if not tarfile.is_tarfile(path):
         raise DataError(f"--pic_path={path} is neither a folder nor a whole tar archive.")
+    unpack(path, folder)
+    inside = [entry for entry in folder.iterdir() if entry.is_dir()]
+    return inside[0] if len(inside) == 1 else folder
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack the tar archive ``path`` into the new folder ``folder``.
+
+    Raises:
+      DataError: the archive is damaged, or no archive at all; some of its files may have been written.
+    """
     try:
         with tarfile.open(path) as archive:
             _extract(archive, folder)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(f"Cannot unpack --pic_path={path}: {error}.") from error
-    inside = [entry for entry in folder.iterdir() if entry.is_dir()]
-    return inside[0] if len(inside) == 1 else folder
+        raise DataError(f"Cannot unpack {path}: {error}.") from error
 
 
 def _extract(archive: tarfile.TarFile, folder: Path) -> None:
@@ -50,3 +60,6 @@ def _extract(archive: tarfile.TarFile, folder: Path) -> None:
         assert content is not None  # a regular file
         with content, target.open("wb") as file:
             shutil.copyfileobj(content, file)
+    # What is left are zeros, and the checksum of the compression, which is compared once all before it has been read.
+    assert archive.fileobj is not None
+    archive.fileobj.read(_PADDING_BYTES)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import email.message
 import hashlib
 import http.client
 import logging
 import os
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +27,15 @@ class Download:
 
     Attributes:
       url: where.
-      num_bytes: its published size.
-      sha256: its published checksum, in hexadecimal.
+      num_bytes: its published size; None: the one that the server states.
+      sha256: its published checksum, in hexadecimal; None: it has none.
+      otherwise: what to do with the file when it comes by another way, for errors.
     """
 
     url: str
-    num_bytes: int
-    sha256: str
+    num_bytes: int | None = None
+    sha256: str | None = None
+    otherwise: str = "give it as --pic_path"
 
     @property
     def file_name(self) -> str:
@@ -51,19 +55,20 @@ def fetch(download: Download, folder: Path, on_progress: OnProgress) -> Path:
 
     Raises:
       DataError: the address cannot be reached or its content is not the published one; the message names the address
-        and --pic_path.
+        and ``download.otherwise``.
     """
-    path = folder / download.file_name
-    if _size(path) == download.num_bytes:
+    path, total = folder / download.file_name, download.num_bytes
+    if path.exists() and total in (None, _size(path)):
         log.info("Using %s, downloaded before.", path)
         return path
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.part")
-    if _size(partial) > download.num_bytes:
+    if total is not None and _size(partial) > total:
         partial.unlink()
-    while (done := _size(partial)) < download.num_bytes:
+    while total is None or _size(partial) < total:
+        done = _size(partial)
         try:
-            _receive(download, partial, on_progress)
+            total = _receive(download, partial, on_progress)
         except (OSError, http.client.HTTPException) as error:
             if _size(partial) <= done:  # not a byte more: to try again would not help
                 raise _unreachable(download, error) from error
@@ -73,23 +78,45 @@ def fetch(download: Download, folder: Path, on_progress: OnProgress) -> Path:
     return path
 
 
-def _receive(download: Download, partial: Path, on_progress: OnProgress) -> None:
-    """Add to ``partial`` what it lacks."""
+def _receive(download: Download, partial: Path, on_progress: OnProgress) -> int | None:
+    """Add to ``partial`` what it lacks. Returns the size of the file; None: try again."""
     done = _size(partial)
     headers = {"User-Agent": "slim-train", "Range": f"bytes={done}-"} if done else {"User-Agent": "slim-train"}
     request = urllib.request.Request(download.url, headers=headers)
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECS) as response:
+    try:
+        response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECS)
+    except urllib.error.HTTPError as error:
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or download.num_bytes is not None:
+            raise
+        if _whole_size(error.headers) == done:
+            return done
+        partial.unlink()  # of a file that has since been replaced by a shorter one
+        return None
+    with response:
         if response.status != http.client.PARTIAL_CONTENT:
             done = 0  # the server sends the whole file again
+        total = download.num_bytes or _whole_size(response.headers, start=done)
         with partial.open("ab" if done else "wb") as file:
             while block := response.read(_BLOCK_BYTES):
                 file.write(block)
                 done += len(block)
-                on_progress(f"downloading {download.file_name}", done, download.num_bytes, "bytes")
-                if done > download.num_bytes:
+                on_progress(f"downloading {download.file_name}", done, total, "bytes")
+                if total is not None and done > total:
                     break  # not the published file: the check that follows says so
-    if done < download.num_bytes:
-        raise ConnectionError(f"the connection ended after {done:,} of {download.num_bytes:,} bytes")
+    if total is None:
+        return done
+    if done < total:
+        raise ConnectionError(f"the connection ended after {done:,} of {total:,} bytes")
+    return total
+
+
+def _whole_size(headers: email.message.Message, start: int | None = None) -> int | None:
+    """The size of the file that an answer, which begins at byte ``start`` of it, is a part of; None: not stated."""
+    size = headers.get("Content-Range", "").rpartition("/")[2]
+    if size.isdigit():
+        return int(size)
+    length = headers.get("Content-Length", "")
+    return start + int(length) if start is not None and length.isdigit() else None
 
 
 def _size(path: Path) -> int:
@@ -97,6 +124,8 @@ def _size(path: Path) -> int:
 
 
 def _check(download: Download, partial: Path) -> None:
+    if download.sha256 is None:
+        return
     digest = hashlib.sha256()
     with partial.open("rb") as file:
         while block := file.read(_BLOCK_BYTES):
@@ -106,14 +135,14 @@ def _check(download: Download, partial: Path) -> None:
         partial.unlink()
         raise DataError(
             f"What {download.url} sent is not the published file: {num_bytes:,} bytes with SHA-256 "
-            f"{digest.hexdigest()}, not {download.num_bytes:,} with {download.sha256}. Try again, or get it elsewhere "
-            "and give it as --pic_path."
+            f"{digest.hexdigest()}, not {download.num_bytes or num_bytes:,} with {download.sha256}. Try again, or get "
+            f"it elsewhere and {download.otherwise}."
         )
 
 
 def _unreachable(download: Download, error: Exception) -> DataError:
     reason = getattr(error, "reason", None) or error
     return DataError(
-        f"Cannot download {download.url}: {reason}. Without a connection, get the file elsewhere and give it as "
-        "--pic_path."
+        f"Cannot download {download.url}: {reason}. Without a connection, get the file elsewhere and "
+        f"{download.otherwise}."
     )

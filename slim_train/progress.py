@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -94,3 +95,16 @@ class ProgressBar:
         self._handlers = list(root.handlers)
         handler = RichHandler(console=self._console, show_path=False, show_level=False, log_time_format="%H:%M:%S")
         root.handlers[:] = [handler]
+
+
+class ProgressBars(contextlib.ExitStack):
+    """One progress bar after the other: a new one for each new piece of work."""
+
+    _what = ""
+
+    def update(self, what: str, done: int, total: int | None, unit: str) -> None:
+        """Say that ``done`` units of ``what`` are done."""
+        if what != self._what:
+            self.close()
+            self._what, self._bar = what, self.enter_context(ProgressBar(what, total, unit, start=done))
+        self._bar.update(done)

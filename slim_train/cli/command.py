@@ -41,6 +41,8 @@ class Command(Generic[OptionsT]):
       required: flags that must be given, on the command line or in the ``--config`` file.
       uses_tensorflow: whether to import TensorFlow, quietly, before ``run``.
       takes_command: whether the words after ``--`` are a command line for ``run``, its second argument then.
+      words: how the usage line calls words that are no flags, such as ``[NAME ...]``; they are the last argument of
+        ``run`` then. Empty: there must be none.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Command(Generic[OptionsT]):
     required: tuple[str, ...] = ()
     uses_tensorflow: bool = True
     takes_command: bool = False
+    words: str = ""
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run with ``argv`` (default: the process's arguments) and return the exit code."""
@@ -77,8 +80,8 @@ class Command(Generic[OptionsT]):
         from datasets.errors import DataError
         from deployment.cluster import ClusterError
 
-        words, command = self._split(sys.argv if argv is None else [self.name, *argv])
-        flag_values = self._parse(words)
+        own, command = self._split(sys.argv if argv is None else [self.name, *argv])
+        flag_values, words = self._parse(own)
         if flag_values.help:
             print(self._help())
             return 0
@@ -90,7 +93,7 @@ class Command(Generic[OptionsT]):
         if self.uses_tensorflow:
             _start_tensorflow(flag_values.verbosity)
         try:
-            return (self.run(options, command) if self.takes_command else self.run(options)) or 0
+            return self.run(options, *([command] if self.takes_command else []), *([words] if self.words else [])) or 0
         except (DataError, ClusterError) as error:
             return self._fail(error, 2)
 
@@ -106,8 +109,9 @@ class Command(Generic[OptionsT]):
         end = argv.index("--")
         return argv[:end], argv[end + 1 :]
 
-    def _parse(self, argv: Sequence[str]) -> flags.FlagValues:
+    def _parse(self, argv: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
         values = flags.FlagValues()
+        values.set_gnu_getopt(True)  # flags may come after other words
         for spec in config.flag_specs(self.defaults):
             _define(values, spec)
         flags.DEFINE_string("config", None, "YAML file of flags; the command line wins.", flag_values=values)
@@ -117,13 +121,13 @@ class Command(Generic[OptionsT]):
         for name in _OLD_LOGGING_FLAGS:
             flags.DEFINE_boolean(name, False, "For old command lines: logs go to stderr anyway.", flag_values=values)
         try:
-            positional = values(list(argv))[1:]
+            words = values(list(argv))[1:]
         except flags.Error as error:
             raise UsageError(f"{error} (--help lists the flags)") from error
-        if positional:
+        if words and not self.words:
             hint = ", and the command to run comes after --" if self.takes_command else ""
-            raise UsageError(f"Unexpected argument {positional[0]!r}: flags are written --name=value{hint}.")
-        return values
+            raise UsageError(f"Unexpected argument {words[0]!r}: flags are written --name=value{hint}.")
+        return values, words
 
     def _options(self, flag_values: flags.FlagValues) -> OptionsT:
         given = config.read_yaml(flag_values.config, self.defaults) if flag_values.config else {}
@@ -138,7 +142,8 @@ class Command(Generic[OptionsT]):
         return config.with_values(self.defaults, given)
 
     def _help(self) -> str:
-        usage = f"usage: {self.name} [--flag=value ...]" + (" -- command ..." if self.takes_command else "")
+        usage = f"usage: {self.name} [--flag=value ...]{f' {self.words}' if self.words else ''}"
+        usage += " -- command ..." if self.takes_command else ""
         lines = [textwrap.fill(self.summary, 100), "", usage]
         group = None
         for spec in config.flag_specs(self.defaults):

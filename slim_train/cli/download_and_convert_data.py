@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from rich.cells import cell_len
 
 from slim_train.cli.command import Command
 from slim_train.config import Options, option
-from slim_train.progress import ProgressBar
+from slim_train.progress import ProgressBars
 
 if TYPE_CHECKING:
     from datasets.convert import ConversionReport
@@ -78,7 +77,7 @@ def _run(options: ConvertOptions) -> None:
 
     source, output, split = options.source, options.output, options.split
     assert source.dataset_name and output.dataset_dir  # required flags
-    with _ProgressBars() as progress:
+    with ProgressBars() as progress:
         report = convert_dataset(
             source.dataset_name,
             output.dataset_dir,
@@ -93,18 +92,6 @@ def _run(options: ConvertOptions) -> None:
             on_progress=progress.update,
         )
     print(summary(report))
-
-
-class _ProgressBars(contextlib.ExitStack):
-    """One progress bar after the other: a new one for each new piece of work."""
-
-    _what = ""
-
-    def update(self, what: str, done: int, total: int | None, unit: str) -> None:
-        if what != self._what:
-            self.close()
-            self._what, self._bar = what, self.enter_context(ProgressBar(what, total, unit))
-        self._bar.update(done)
 
 
 def summary(report: ConversionReport) -> str:

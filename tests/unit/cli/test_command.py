@@ -141,3 +141,17 @@ def test_output_that_nobody_reads_to_its_end_is_no_fault():
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Train or fine-tune")
     assert done.stderr == ""
+
+
+def test_words_that_are_no_flags_reach_a_command_that_takes_them(capsys):
+    seen = []
+    command = _paint(lambda options, words: seen.append((options.layers, words)), words="[ROOM ...]")
+    assert command.main(["hall", "--layers=2", "kitchen"]) == 0
+    assert seen == [(2, ["hall", "kitchen"])]
+    assert command.main(["--help"]) == 0
+    assert "usage: paint [--flag=value ...] [ROOM ...]\n" in capsys.readouterr().out
+
+
+def test_a_command_without_words_refuses_them_after_flags_too(capsys):
+    assert _paint().main(["--layers=2", "hall"]) == 2
+    assert "Unexpected argument 'hall'" in capsys.readouterr().err

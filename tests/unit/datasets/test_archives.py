@@ -83,6 +83,14 @@ def test_a_truncated_archive_is_named(tmp_path: Path, work_dir: Path) -> None:
         unpacked(archive, work_dir)
 
 
+def test_a_changed_byte_is_found_by_the_checksum_of_the_compression(tmp_path: Path, work_dir: Path) -> None:
+    archive = _tar(tmp_path / "a.tgz", tarfile.TarInfo("rose/1.jpg"))
+    checksum = len(archive.read_bytes()) - 8
+    archive.write_bytes(archive.read_bytes()[:checksum] + bytes(4) + archive.read_bytes()[checksum + 4 :])
+    with pytest.raises(DataError, match=r"Cannot unpack .*a\.tgz: CRC check failed"):
+        unpacked(archive, work_dir)
+
+
 def test_a_file_that_is_no_archive_is_named(tmp_path: Path, work_dir: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
     with pytest.raises(DataError, match=r"a\.txt is neither a folder nor a whole tar archive"):

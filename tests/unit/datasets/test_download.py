@@ -23,6 +23,7 @@ class _Server(http.server.ThreadingHTTPServer):
         self.breaks: list[int] = []
         self.ranges: list[str | None] = []
         self.knows_ranges = True
+        self.states_size = True
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -35,9 +36,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/missing.bin":
             self.send_error(404)
             return
+        if start >= len(_CONTENT):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(_CONTENT)}")
+            self.end_headers()
+            return
         body = _CONTENT[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if self.server.states_size:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[: self.server.breaks.pop(0)] if self.server.breaks else body)
 
@@ -56,6 +63,11 @@ def server() -> Iterator[_Server]:
 def _download(server: _Server, name: str = "data.bin") -> Download:
     url = f"http://127.0.0.1:{server.server_address[1]}/{name}"
     return Download(url, len(_CONTENT), hashlib.sha256(_CONTENT).hexdigest())
+
+
+def _unpublished(server: _Server) -> Download:
+    """The same file, without its size and checksum."""
+    return Download(_download(server).url)
 
 
 def _silent(what: str, done: int, total: int | None, unit: str) -> None:
@@ -123,6 +135,40 @@ def test_offline_one_error_names_the_address_and_pic_path(tmp_path: Path) -> Non
     download = Download("http://127.0.0.1:9/flowers.tgz", 10, "0" * 64)
     with pytest.raises(DataError, match=r"Cannot download http://127\.0\.0\.1:9/flowers\.tgz: .*--pic_path"):
         fetch(download, tmp_path, _silent)
+
+
+def test_without_a_published_size_the_server_tells_it(server: _Server, tmp_path: Path) -> None:
+    told: list[tuple] = []
+    server.breaks = [700_000, 200_000]
+    path = fetch(_unpublished(server), tmp_path, lambda *args: told.append(args))
+    assert path.read_bytes() == _CONTENT
+    assert told[-1] == ("downloading data.bin", len(_CONTENT), len(_CONTENT), "bytes")
+    assert server.ranges == [None, "bytes=700000-", "bytes=900000-"]
+    assert fetch(_unpublished(server), tmp_path, _silent) == path
+    assert len(server.ranges) == 3
+
+
+def test_a_server_that_states_no_size_is_believed(server: _Server, tmp_path: Path) -> None:
+    server.states_size = False
+    assert fetch(_unpublished(server), tmp_path, _silent).read_bytes() == _CONTENT
+
+
+def test_a_download_killed_after_its_last_byte_is_whole(server: _Server, tmp_path: Path) -> None:
+    (tmp_path / "data.bin.part").write_bytes(_CONTENT)
+    assert fetch(_unpublished(server), tmp_path, _silent).read_bytes() == _CONTENT
+    assert server.ranges == [f"bytes={len(_CONTENT)}-"]
+
+
+def test_a_part_of_a_longer_file_is_thrown_away(server: _Server, tmp_path: Path) -> None:
+    (tmp_path / "data.bin.part").write_bytes(b"x" * (len(_CONTENT) + 1))
+    assert fetch(_unpublished(server), tmp_path, _silent).read_bytes() == _CONTENT
+
+
+def test_offline_the_error_says_what_else_to_do(tmp_path: Path) -> None:
+    download = Download("http://127.0.0.1:9/weights.tgz", otherwise="unpack it in checkpoints")
+    with pytest.raises(DataError, match=r"weights\.tgz: .*get the file elsewhere and unpack it in checkpoints\."):
+        fetch(download, tmp_path, _silent)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
