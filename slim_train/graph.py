@@ -14,6 +14,7 @@ from slim_train.accumulation import AccumulatedGradients
 from slim_train.averages import MovingAverages
 from slim_train.errors import UsageError
 from slim_train.frozen_trunk import FrozenTrunk
+from slim_train.head_on_features import build_head_on_features
 from slim_train.loss_scaling import LossScaled
 from slim_train.model import ModelSpec
 from slim_train.nets import factory as nets
@@ -71,13 +72,15 @@ def build_training_graph(
 
     Args:
       next_batch: called once for each clone, gives ``image`` [B, H, W, C] float32 and ``label`` [B] int64; batches of
-        mixed images also have ``mixed_label`` and ``label_weight``, see :mod:`slim_train.preprocessing.mixing`.
+        mixed images also have ``mixed_label`` and ``label_weight``, see :mod:`slim_train.preprocessing.mixing`. In the
+        place of ``image`` it may give ``features`` [B, width], what a frozen trunk makes of images.
       trainable_scopes: scopes to train; none trains everything.
       class_weights: weight of each class in the loss, or None.
       scale_loss: for sessions that compute in float16, see :class:`slim_train.loss_scaling.LossScaled`.
 
     Raises:
-      UsageError: the net's name is unknown, its input is too small, or a scope matches nothing.
+      UsageError: the net's name is unknown, its input is too small, a scope matches nothing, or there are features for
+        one of its heads only.
     """
     adamw = optimizer_options.optimizer == "adamw"
     network_fn = nets.get_network_fn(
@@ -95,7 +98,10 @@ def build_training_graph(
     def clone_fn() -> dict[str, Any]:
         with tf.device(deployment.inputs_device()):
             batch = next_batch()
-        logits, end_points = network_fn(batch["image"])
+        if "features" in batch:
+            logits, end_points = build_head_on_features(network_fn, model, batch["features"])
+        else:
+            logits, end_points = network_fn(batch["image"])
         losses.add_classification_loss(
             logits,
             batch["label"],

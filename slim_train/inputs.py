@@ -25,7 +25,14 @@ from slim_train.preprocessing.factory import get_recipe
 from slim_train.preprocessing.mixing import mix_batch
 from slim_train.tf_compat import tf
 
-__all__ = ["batch_source", "evaluation_batches", "explain_input_error", "synthetic_batches", "training_batches"]
+__all__ = [
+    "batch_source",
+    "evaluation_batches",
+    "explain_input_error",
+    "numbered_batches",
+    "synthetic_batches",
+    "training_batches",
+]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +60,7 @@ def training_batches(
     shard_index: int = 0,
     num_shards: int = 1,
     shard: bool = False,
+    shuffle: bool = True,
     prefetch: int = _PREFETCHED_BATCHES,
 ) -> Any:
     """Batches of distorted images without end, in a new order each epoch.
@@ -76,6 +84,7 @@ def training_batches(
       num_shards: how many readers train together.
       shard: give each reader its own part of the data instead of all of it: whole files where there is one for each,
         else every ``num_shards``-th record.
+      shuffle: False gives all records in the order of the files, over and over.
       prefetch: batches kept ready; one for each clone at least.
 
     Returns:
@@ -105,7 +114,10 @@ def training_batches(
             return mix_batch(images, labels, distort.another_seed(seed, 2), *alphas)
         return {"image": images, "label": labels}
 
-    records = _shuffled_records(dataset, base_seed, num_readers, (num_shards, shard_index) if shard else None)
+    if shuffle:
+        records = _shuffled_records(dataset, base_seed, num_readers, (num_shards, shard_index) if shard else None)
+    else:
+        records = _records_in_order(dataset).repeat()
     batches = (
         records.enumerate()
         .map(_plain(decode), num_parallel_calls=_pictures_at_once(num_preprocessing_threads))
@@ -114,7 +126,8 @@ def training_batches(
         .map(_plain(finish), num_parallel_calls=2)
         .prefetch(prefetch)
     )
-    return batches.with_options(_options(num_preprocessing_threads, deterministic=seed is not None))
+    is_deterministic = seed is not None or not shuffle
+    return batches.with_options(_options(num_preprocessing_threads, deterministic=is_deterministic))
 
 
 def synthetic_batches(*, batch_size: int, image_size: int, channels: int, num_classes: int) -> Any:
@@ -173,13 +186,42 @@ def evaluation_batches(
         return {name: _pad(values, batch_size) for name, values in batch.items()}
 
     batches = (
-        tf.data.TFRecordDataset(list(dataset.files), buffer_size=_READ_BUFFER_BYTES)
+        _records_in_order(dataset)
         .map(_plain(decode), num_parallel_calls=_pictures_at_once(num_preprocessing_threads))
         .batch(batch_size)
         .map(_plain(finish))
         .prefetch(_PREFETCHED_BATCHES)
     )
     return batches.with_options(_options(num_preprocessing_threads, deterministic=True))
+
+
+def numbered_batches(
+    read: Callable[[Any, Any], tuple[Any, Any]], *, num_images: int, width: int, batch_size: int, seed: int | None
+) -> Any:
+    """Batches without end of what was made of images before; every epoch holds each image once, in a new order.
+
+    Args:
+      read: (epochs int64 [batch_size], numbers of images int64 [batch_size]) -> float32 [batch_size, width] and labels
+        int64 [batch_size], all of them numpy arrays.
+      num_images: how many there are.
+      width: of what is read for an image.
+      batch_size: images in a batch; every batch is full.
+      seed: makes the order repeat; None gives another each time.
+
+    Returns:
+      tf.data.Dataset of ``features`` float32 [batch_size, width] and ``label`` int64 [batch_size].
+    """
+
+    def take(count: Any, image: Any) -> dict[str, Any]:
+        features, labels = tf.numpy_function(read, [count // num_images, image], [tf.float32, tf.int64])
+        return {
+            "features": tf.ensure_shape(features, [batch_size, width]),
+            "label": tf.ensure_shape(labels, [batch_size]),
+        }
+
+    numbers = tf.data.Dataset.range(num_images).shuffle(num_images, seed=seed).repeat().enumerate()
+    batches = numbers.batch(batch_size, drop_remainder=True).map(_plain(take)).prefetch(_PREFETCHED_BATCHES)
+    return batches.with_options(_options(None, deterministic=True))
 
 
 def batch_source(batches: Any, num_clones: int) -> Callable[[], dict[str, Any]]:
@@ -194,6 +236,10 @@ def batch_source(batches: Any, num_clones: int) -> Callable[[], dict[str, Any]]:
     iterator = tf.data.make_initializable_iterator(batches.prefetch(num_clones) if num_clones > 1 else batches)
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
     return lambda: dict(iterator.get_next())
+
+
+def _records_in_order(dataset: DatasetSpec) -> Any:
+    return tf.data.TFRecordDataset(list(dataset.files), buffer_size=_READ_BUFFER_BYTES)
 
 
 def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: tuple[int, int] | None) -> Any:

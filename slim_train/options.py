@@ -181,6 +181,26 @@ class RestoreOptions(Options):
     ignore_missing_vars: bool = option(
         False, "Start variables that --checkpoint_path lacks from their initial values instead of stopping."
     )
+    cache_features: bool = option(
+        False,
+        "Where only the classification head is trained (--trainable_scopes=auto): run the rest of the net once for "
+        "each image, in its evaluation mode, and train the head on the features. They are kept and used again while "
+        "checkpoint, data, preprocessing and precision are the same.",
+    )
+    cached_augmentations: int = option(
+        0,
+        "With --cache_features, and switches it on: features of so many distorted variants of each image, one of which "
+        "an epoch takes. 0: of each image as evaluation sees it.",
+        at_least=0,
+    )
+    feature_cache_dir: str | None = option(
+        None, "Folder of cached features; several trainings may share it. Default: feature_cache in --train_dir."
+    )
+
+    @property
+    def caches_features(self) -> bool:
+        """Whether the head is trained on cached features."""
+        return self.cache_features or self.cached_augmentations > 0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rich.table import Table
 from deployment import partitions
 from deployment.devices import DeploymentConfig
 from slim_train.checkpoints import RestorePlan
+from slim_train.feature_cache import FeatureCache
 from slim_train.graph import TrainingGraph
 from slim_train.model import ModelSpec
 from slim_train.steps import Schedule
@@ -29,12 +30,14 @@ def show(
     schedule: Schedule,
     deployment: DeploymentConfig,
     console: Console | None = None,
+    cache: FeatureCache | None = None,
 ) -> None:
     """Print the plan of a run whose graph is built.
 
     Args:
       restore: what comes from ``--checkpoint_path``, or None.
       resumed: the training folder's checkpoint that everything comes from, or None.
+      cache: the features that the head is trained on, or None.
     """
     console = console or Console(width=None if Console().is_terminal else 160)
     trained = {variable.op.name for variable in graph.trained}
@@ -70,6 +73,8 @@ def show(
         console.print(restore.describe())
     else:
         console.print("Nothing is restored: training starts from initial values")
+    if cache:
+        console.print(f"Trained on cached features, computed unless they are there: {cache.describe()}")
     console.print(schedule.describe())
 
 

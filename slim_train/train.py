@@ -30,6 +30,7 @@ from slim_train import (
 )
 from slim_train.errors import RunError, UsageError
 from slim_train.evaluate import Evaluator
+from slim_train.feature_cache import FeatureCache
 from slim_train.graph import TrainingGraph, build_training_graph
 from slim_train.hooks import AccumulateGradients, Profile, StepMetrics, StopOnSignal, ValidationHook
 from slim_train.model import ModelSpec
@@ -79,6 +80,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
     # Cluster.
     deployment = _deployment(options, cluster)
     _check_precision(options, cluster, deployment)
+    training_input.check_feature_cache(options, cluster)
     is_chief = cluster.role == "chief"
     session_config = servers.training_config(cluster, deployment)
     master = _start_server(options, cluster, session_config)
@@ -108,6 +110,9 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
     chosen = _precision(options, dataset, model, schedule, deployment, session_config)
     session_config = precision.session_config(session_config, chosen, options.compute.xla, master)
 
+    # Features of a frozen trunk, where they are kept.
+    cache = training_input.feature_cache(options, dataset, model, chosen)
+
     with tf.Graph().as_default():
         if options.loop.seed is not None:
             tf.set_random_seed(options.loop.seed)
@@ -119,16 +124,18 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             model,
             schedule,
             deployment,
-            lambda: _batches(options, dataset, model, cluster),
+            lambda: _batches(options, dataset, model, cluster, cache),
             scale_loss=chosen == "fp16",
         )
         restore = _plan_restore(options, model, graph) if restores and not resumed else None
         if resumed:
             checkpoints.check_resume(resumed, tf.global_variables())
             training_folder.check_labels(train_dir, dataset.labels)
+        if cache:
+            cache.locate(graph.model_variables, graph.trained, resumed, restore)
 
         if options.loop.dry_run:
-            plan.show(graph, restore, resumed, model, schedule, deployment)
+            plan.show(graph, restore, resumed, model, schedule, deployment, cache=cache)
             return
 
         # Loop.
@@ -161,6 +168,8 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             )
             hooks = creator.coordinate([stop, *hooks])
             try:
+                if cache:
+                    cache.fill(session_config, deployment.clone_device(0), lambda: stop.received is not None)
                 with (
                     creator.naming_losses(),
                     tf.train.MonitoredSession(creator, hooks, sessions.STOP_GRACE_SECS) as session,
@@ -168,7 +177,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
                     while not session.should_stop():
                         session.run(graph.train_op)
             except servers.Interrupted:
-                log.info("Stopped while waiting for other tasks.")
+                log.info("Stopped before the first step.")
             except tf.errors.OpError as error:
                 explained = inputs.explain_input_error(error, dataset)
                 raise (explained or error) from (None if explained else error.__cause__)
@@ -331,9 +340,13 @@ def _build_graph(
     )
 
 
-def _batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, cluster: ClusterConfig) -> Any:
+def _batches(
+    options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, cluster: ClusterConfig, cache: FeatureCache | None
+) -> Any:
     if options.data.use_synthetic_data:
         return training_input.synthetic_batches(options, model)
+    if cache:
+        return cache.batches(options.data.batch_size, options.loop.seed)
     return training_input.batches(options, dataset, model, cluster.own.number, cluster.num_replicas)
 
 
