@@ -6,12 +6,19 @@ here does not stop a training run later.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 # A list of our own: Pillow would also start Ghostscript on an EPS file, and read formats nobody trains on.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
@@ -72,16 +79,43 @@ def normalise(data: bytes) -> EncodedImage:
     Raises:
       ImageRejected: the bytes are no whole picture.
     """
+    with _decoded(data) as image:
+        if _kept(image, data):
+            return EncodedImage(data, "png" if image.format == "PNG" else "jpeg", image.height, image.width)
+        return _encode(_upright_8_bit(image), "JPEG" if _is_jpeg(image) else "PNG")
+
+
+def decode(data: bytes) -> NDArray[np.uint8]:
+    """The pixels of one file's bytes, [height, width, 3]: what TensorFlow decodes from what :func:`normalise` gives.
+
+    JPEG as with TensorFlow's ``dct_method="INTEGER_ACCURATE"``; its default is off by a level or so. A picture that
+    would be encoded anew as JPEG is spared the loss.
+
+    Raises:
+      ImageRejected: the bytes are no whole picture.
+    """
+    import numpy as np
+
+    with _decoded(data) as image:
+        return np.array((image if _kept(image, data) else _upright_8_bit(image)).convert("RGB"))
+
+
+def encode_planes(pixels: bytes, height: int, width: int, bands: int) -> EncodedImage:
+    """Raw 8-bit pixels as PNG: one plane of rows (grey), or three, one after the other (red, green, blue)."""
+    area = height * width
+    planes = [Image.frombytes("L", (width, height), pixels[band * area : (band + 1) * area]) for band in range(bands)]
+    return _encode(planes[0] if bands == 1 else Image.merge("RGB", planes), "PNG")
+
+
+@contextlib.contextmanager
+def _decoded(data: bytes) -> Iterator[Image.Image]:
+    """The picture with all its pixels; what goes wrong with it in the block is ImageRejected."""
     if not data:
         raise ImageRejected("empty file")
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             image.load()
-            if _kept(image, data):
-                return EncodedImage(data, "png" if image.format == "PNG" else "jpeg", image.height, image.width)
-            return _encode(
-                _as_8_bit(ImageOps.exif_transpose(image), image.format), "JPEG" if _is_jpeg(image) else "PNG"
-            )
+            yield image
     except ImageRejected:
         raise
     except UnidentifiedImageError:
@@ -91,13 +125,6 @@ def normalise(data: bytes) -> EncodedImage:
     except Exception as error:  # Decoders raise anything on damaged bytes: SyntaxError, struct.error, zlib.error, ...
         reason = "truncated" if "truncated" in str(error).lower() else "damaged"
         raise ImageRejected(reason, f"{error}") from None
-
-
-def encode_planes(pixels: bytes, height: int, width: int, bands: int) -> EncodedImage:
-    """Raw 8-bit pixels as PNG: one plane of rows (grey), or three, one after the other (red, green, blue)."""
-    area = height * width
-    planes = [Image.frombytes("L", (width, height), pixels[band * area : (band + 1) * area]) for band in range(bands)]
-    return _encode(planes[0] if bands == 1 else Image.merge("RGB", planes), "PNG")
 
 
 def _kept(image: Image.Image, data: bytes) -> bool:
@@ -149,6 +176,10 @@ def _check_png_chunks(data: bytes) -> None:
             return
         position = end + 4
     raise ImageRejected("truncated", "PNG without end")
+
+
+def _upright_8_bit(image: Image.Image) -> Image.Image:
+    return _as_8_bit(ImageOps.exif_transpose(image), image.format)
 
 
 def _as_8_bit(image: Image.Image, image_format: str | None) -> Image.Image:

@@ -17,11 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.images import ImageRejected, normalise
+from datasets.images import ImageRejected, decode
 from deployment.threads import available_cpus
 from slim_train.errors import RunError
 from slim_train.preprocessing import distort
-from slim_train.preprocessing.picture import with_picture
 from slim_train.progress import ProgressBar
 from slim_train.retrain.bottlenecks import BottleneckStore, digest
 from slim_train.retrain.modules import FeatureModule
@@ -50,7 +49,6 @@ class Pictures:
         self.folder, self.names = folder, names
         # Why a picture cannot be used, by its number.
         self.rejected: dict[int, ImageRejected] = {}
-        self._as_they_are: set[int] = set()
 
     def digests(self) -> list[bytes | None]:
         """A key of each picture's bytes; None where the file cannot be read."""
@@ -60,23 +58,15 @@ class Pictures:
         with ThreadPoolExecutor(2 * available_cpus()) as pool:
             return [key for keys in pool.map(lambda share: [self._digest(n) for n in share], shares) for key in keys]
 
-    def read(self, index: int) -> bytes:
-        """JPEG or PNG that TensorFlow decodes rightly; empty where the picture is rejected."""
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """The pixels, [height, width, 3]; none where the picture is rejected."""
         try:
-            data = (self.folder / self.names[index]).read_bytes()
-            if index in self._as_they_are:
-                return data
-            encoded = normalise(data).data
+            return decode((self.folder / self.names[index]).read_bytes())
         except OSError as error:
             self.rejected[index] = ImageRejected("cannot be read", error.strerror or "")
-            return b""
         except ImageRejected as rejected:
             self.rejected[index] = rejected
-            return b""
-        if encoded is data:
-            # Read again, as distorted pictures are, it need not be looked at again.
-            self._as_they_are.add(index)
-        return encoded
+        return np.zeros([0, 0, 3], np.uint8)
 
     def _digest(self, index: int) -> bytes | None:
         try:
@@ -117,9 +107,9 @@ def _compute(
 ) -> None:
     with tf.Graph().as_default():
         batches = (
-            _encoded(pictures, tf.data.Dataset.from_tensor_slices(np.array(indices)))
-            .filter(lambda _, encoded: tf.strings.length(encoded) > 0)
-            .map(lambda index, encoded: (index, _whole(encoded, module)), num_parallel_calls=available_cpus())
+            _decoded(pictures, tf.data.Dataset.from_tensor_slices(np.array(indices)))
+            .filter(lambda _, image: tf.size(image) > 0)
+            .map(lambda index, image: (index, _whole(image, module)), num_parallel_calls=available_cpus())
             .batch(_BATCH_SIZE)
         )
         run = _start(module, batches)
@@ -161,13 +151,13 @@ def distorted_features(
     """
 
     def distorted(count: Any, drawn: tuple[Any, Any]) -> tuple[Any, Any]:
-        index, encoded = drawn
-        return index, _distorted(encoded, module, options, tf.stack([tf.cast(seed, tf.int64), count]))
+        index, image = drawn
+        return index, _distorted(image, module, options, tf.stack([tf.cast(seed, tf.int64), count]))
 
     with tf.Graph().as_default():
         drawn = tf.data.Dataset.range(1).repeat().map(lambda _: tf.numpy_function(draw, [], tf.int64)).unbatch()
         batches = (
-            _encoded(pictures, drawn)
+            _decoded(pictures, drawn)
             .enumerate()
             .map(distorted, num_parallel_calls=available_cpus())
             .batch(batch_size, drop_remainder=True)
@@ -182,13 +172,14 @@ def distorted_features(
             raise
 
 
-def _encoded(pictures: Pictures, indices: Any) -> Any:
-    """(number, bytes) of each picture."""
+def _decoded(pictures: Pictures, indices: Any) -> Any:
+    """(number, pixels) of each picture."""
 
     def read(index: Any) -> tuple[Any, Any]:
-        encoded = tf.numpy_function(pictures.read, [index], tf.string)
-        return index, tf.ensure_shape(encoded, [])
+        image = tf.numpy_function(pictures.read, [index], tf.uint8)
+        return index, tf.ensure_shape(image, [None, None, 3])
 
+    # Pillow decodes, and so looks whether a picture is whole, which TensorFlow would do once more.
     return indices.map(read, num_parallel_calls=2 * available_cpus())
 
 
@@ -209,14 +200,12 @@ def _run(session: Any, initializer: Any, fetches: Any) -> FeatureBatches:
                 return
 
 
-def _whole(encoded: Any, module: FeatureModule) -> Any:
-    resized = with_picture(
-        encoded, 3, lambda picture: distort.resize(picture.whole(), module.height, module.width), fast=False
-    )
+def _whole(image: Any, module: FeatureModule) -> Any:
+    resized = distort.resize(image, module.height, module.width)
     return tf.ensure_shape(resized, [module.height, module.width, 3]) / 255.0
 
 
-def _distorted(encoded: Any, module: FeatureModule, options: DistortionOptions, seed: Any) -> Any:
+def _distorted(image: Any, module: FeatureModule, options: DistortionOptions, seed: Any) -> Any:
     """A picture, scaled up at random and cropped, mirrored, made lighter or darker: [height, width, 3].
 
     As retrain.py has it: the picture is first resized to the module's size and ``random_crop`` percent more, and up to
@@ -227,7 +216,7 @@ def _distorted(encoded: Any, module: FeatureModule, options: DistortionOptions, 
     size = tf.cast(factor * [float(module.height), float(module.width)], tf.int32)
     spare = tf.cast(size - [module.height, module.width] + 1, tf.float32)
     begin = tf.cast(tf.stack([top, left]) * spare, tf.int32)
-    image = with_picture(encoded, 3, lambda picture: distort.resize(picture.whole(), size[0], size[1]), fast=False)
+    image = distort.resize(image, size[0], size[1])
     image = tf.slice(image, tf.concat([begin, [0]], axis=0), [module.height, module.width, 3]) / 255.0
     if options.flip_left_right:
         image = tf.where_v2(mirror < 0.5, image[:, ::-1], image)

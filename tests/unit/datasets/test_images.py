@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.images import ImageRejected, encode_planes, normalise
+from datasets.images import ImageRejected, decode, encode_planes, normalise
 
 _ORIENTATION = 0x0112
 
@@ -49,6 +49,47 @@ def test_what_tensorflow_reads_is_kept_byte_for_byte(
     image = normalise(data)
     assert image.data == data
     assert (image.format, image.height, image.width) == (image_format.lower(), 8, 12)
+
+
+@pytest.mark.parametrize(
+    ("image_format", "mode", "options"),
+    [
+        ("JPEG", "RGB", {}),
+        ("JPEG", "RGB", {"subsampling": 2, "quality": 60}),
+        ("JPEG", "L", {}),
+        ("PNG", "P", {}),
+        ("PNG", "1", {}),
+        ("PNG", "LA", {}),
+        ("PNG", "RGBA", {}),
+        ("BMP", "RGB", {}),
+        ("TIFF", "L", {}),
+    ],
+)
+def test_pixels_are_those_that_tensorflow_decodes(
+    encoded: Callable[..., bytes], image_format: str, mode: str, options: dict
+) -> None:
+    tf = pytest.importorskip("tensorflow")
+    data = encoded(image_format, mode, **options)
+    stored = normalise(data).data
+    if image_format == "JPEG":
+        # Its default is faster and less exact: off by a few levels.
+        expected = tf.io.decode_jpeg(stored, channels=3, dct_method="INTEGER_ACCURATE")
+    else:
+        expected = tf.io.decode_png(stored, channels=3)
+    np.testing.assert_array_equal(decode(data), expected.numpy())
+
+
+def test_pixels_of_a_turned_jpeg_are_upright_and_not_compressed_again(encoded: Callable[..., bytes]) -> None:
+    exif = Image.Exif()
+    exif[_ORIENTATION] = 6
+    data = encoded("JPEG", "RGB", exif=exif)
+    np.testing.assert_array_equal(decode(data), np.rot90(np.asarray(_decoded(data)), -1))
+
+
+def test_what_is_rejected_for_records_has_no_pixels_either(encoded: Callable[..., bytes]) -> None:
+    for data in (b"", b"text", encoded("JPEG")[:-2], encoded("PNG")[:-4]):
+        with pytest.raises(ImageRejected):
+            decode(data)
 
 
 @pytest.mark.parametrize("image_format", ["WEBP", "BMP", "GIF", "TIFF", "PPM"])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +93,7 @@ def test_what_was_computed_before_an_error_is_kept(
     pictures = Pictures(tmp_path, [f"{number}.png" for number in range(80)])
     read = pictures.read
 
-    def interrupted(index: int) -> bytes:
+    def interrupted(index: int) -> np.ndarray:
         if index == 79:
             raise KeyboardInterrupt
         return read(index)
@@ -204,15 +203,3 @@ def test_a_picture_that_was_removed_meanwhile_is_named(tmp_path: Path, colour_mo
     )
     with pytest.raises(RunError, match=r"gone\.png was changed: cannot be read"):
         next(batches)
-
-
-def test_a_picture_kept_as_it_is_is_read_without_decoding_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    Image.new("RGB", (8, 8)).save(tmp_path / "kept.png")
-    Image.new("RGB", (8, 8)).save(tmp_path / "made_anew.bmp")
-    pictures = Pictures(tmp_path, ["kept.png", "made_anew.bmp"])
-    first = [pictures.read(number) for number in (0, 1)]
-    monkeypatch.setattr("slim_train.retrain.pictures.normalise", lambda data: 1 / 0)
-    assert pictures.read(0) == first[0] == (tmp_path / "kept.png").read_bytes()
-    assert Image.open(io.BytesIO(first[1])).format == "PNG"
-    with pytest.raises(ZeroDivisionError):
-        pictures.read(1)
