@@ -110,7 +110,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
     chosen = _precision(options, dataset, model, schedule, deployment, session_config)
     session_config = precision.session_config(session_config, chosen, options.compute.xla, master)
 
-    # Features of a frozen trunk, where they are kept.
+    # Features that a frozen trunk computes once, with --cache_features: their file is made below, before the first step.
     cache = training_input.feature_cache(options, dataset, model, chosen)
 
     with tf.Graph().as_default():
@@ -177,7 +177,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
                     while not session.should_stop():
                         session.run(graph.train_op)
             except servers.Interrupted:
-                log.info("Stopped before the first step.")
+                log.info("Stopped while getting ready to train.")
             except tf.errors.OpError as error:
                 explained = inputs.explain_input_error(error, dataset)
                 raise (explained or error) from (None if explained else error.__cause__)
