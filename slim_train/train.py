@@ -110,7 +110,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
     chosen = _precision(options, dataset, model, schedule, deployment, session_config)
     session_config = precision.session_config(session_config, chosen, options.compute.xla, master)
 
-    # Features that a frozen trunk computes once, with --cache_features: their file is made below, before the first step.
+    # Features that a frozen trunk computes once, where that is wanted; the first step waits for them.
     cache = training_input.feature_cache(options, dataset, model, chosen)
 
     with tf.Graph().as_default():
