@@ -14,10 +14,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from slim_train import checkpoints
+from deployment.devices import local_gpus
+from slim_train import checkpoints, precision
 from slim_train.errors import UsageError
 from slim_train.folding import fold_batch_norm
 from slim_train.nets import factory as nets
+from slim_train.options import ComputeOptions
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.retrain import saved_models
 from slim_train.retrain.options import ModuleOptions
@@ -41,6 +43,7 @@ class FeatureModule:
       graph_def: the frozen graph.
       input: name of the tensor in it that takes pictures, float32 [N, height, width, 3] in 0..1.
       output: name of the tensor in it that gives features, float32 [N, num_features].
+      precision: that features are computed in: fp32, bf16 or fp16.
     """
 
     name: str
@@ -51,27 +54,36 @@ class FeatureModule:
     graph_def: Any
     input: str
     output: str
+    precision: str = "fp32"
 
     def features(self, images: Any) -> Any:
         """Add the net to the current graph: float32 [N, height, width, 3] in 0..1 to [N, num_features]."""
         (features,) = tf.import_graph_def(self.graph_def, {self.input: images}, [self.output], name="module")
         return tf.ensure_shape(features, [None, self.num_features])
 
+    def session(self) -> Any:
+        """A session on the current graph that computes features in the precision of the module."""
+        return tf.Session(config=precision.session_config(tf.ConfigProto(), self.precision))
+
 
 def load_module(options: ModuleOptions) -> FeatureModule:
     """The module or net that ``options`` name.
 
     Raises:
-      UsageError: it is not there, or gives no features for colour pictures.
+      UsageError: it is not there, gives no features for colour pictures, or the precision is none of this machine's.
       RunError: it cannot be fetched from the web.
     """
     if options.model_name is not None:
         assert options.checkpoint_path is not None  # checked by the options
-        return _from_net(options.model_name, options.checkpoint_path, options.image_size)
-    if options.checkpoint_path is not None:
-        log.warning("--checkpoint_path=%s is for --model_name and has no use here.", options.checkpoint_path)
-    folder = saved_models.find_folder(options.tfhub_module)
-    return _from_folder(options.tfhub_module, folder, options.image_size)
+        module = _from_net(options.model_name, options.checkpoint_path, options.image_size)
+    else:
+        if options.checkpoint_path is not None:
+            log.warning("--checkpoint_path=%s is for --model_name and has no use here.", options.checkpoint_path)
+        folder = saved_models.find_folder(options.tfhub_module)
+        module = _from_folder(options.tfhub_module, folder, options.image_size)
+    compute = ComputeOptions(precision=options.precision)
+    device = "GPU" if local_gpus() else "CPU"
+    return dataclasses.replace(module, precision=precision.resolve(compute, device, tf.ConfigProto(), measure=None))
 
 
 def _from_folder(name: str, folder: Path, image_size: int | None) -> FeatureModule:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
+from slim_train.options import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,12 @@ class ModuleOptions(Options):
     )
     image_size: int | None = option(
         None, "Height and width in pixels that the net sees. Default: its own; 224 where it has none.", at_least=1
+    )
+    precision: str = option(
+        "auto",
+        "Of the features; the written graph is float32. bf16 is for CPUs, fp16 for GPUs, auto takes them where this "
+        "machine computes in them, else fp32.",
+        choices=PRECISIONS,
     )
     bottleneck_dir: str = option("/tmp/bottleneck", "Folder where the features of pictures are kept for later runs.")
 

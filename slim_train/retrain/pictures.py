@@ -187,7 +187,7 @@ def _start(module: FeatureModule, batches: Any) -> FeatureBatches:
     """Add to the current graph what turns batches of (number, picture) into (numbers, features)."""
     iterator = tf.data.make_initializable_iterator(batches.prefetch(2).with_options(_options()))
     index, images = iterator.get_next()
-    return _run(tf.Session(), iterator.initializer, (index, module.features(images)))
+    return _run(module.session(), iterator.initializer, (index, module.features(images)))
 
 
 def _run(session: Any, initializer: Any, fetches: Any) -> FeatureBatches:

@@ -45,7 +45,8 @@ def run(options: RetrainOptions) -> None:
     source = list_pictures(options.images.image_dir or "")
     labels = output.label_names(source.classes)
     module = load_module(options.module)
-    log.info("%s: %dx%d pixels to %d features.", module.name, module.height, module.width, module.num_features)
+    sizes = module.height, module.width, module.num_features
+    log.info("%s: %dx%d pixels to %d features in %s.", module.name, *sizes, module.precision)
 
     pictures = Pictures(Path(options.images.image_dir or ""), [name for of in source.splits[TRAIN] for name in of])
     store = BottleneckStore(store_folder(options.module.bottleneck_dir, module), module.num_features)
@@ -109,7 +110,7 @@ def list_pictures(image_dir: str) -> ImageSource:
 def store_folder(bottleneck_dir: str, module: FeatureModule) -> Path:
     """Where the features of ``module`` are kept: a folder that people recognise and no other module has."""
     words = re.sub(r"[^A-Za-z0-9.]+", "_", module.name.rstrip("/").rpartition("/")[2])
-    return Path(bottleneck_dir) / f"{words}-{module.identity}"
+    return Path(bottleneck_dir) / f"{words}-{module.identity}-{module.precision}"
 
 
 def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOptions) -> Split:

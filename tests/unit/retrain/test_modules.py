@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from slim_train import precision
 from slim_train.errors import UsageError
 from slim_train.nets.factory import get_network_fn
 from slim_train.preprocessing.factory import get_recipe
@@ -36,6 +37,41 @@ def test_a_tf1_hub_module_gives_its_default_signature(colour_module: FeatureModu
 
 def test_the_graph_has_no_variables(colour_module: FeatureModule):
     assert not [node.op for node in colour_module.graph_def.node if "Var" in node.op]
+
+
+@pytest.fixture
+def dense_module(tmp_path: Path, save_module: Callable[..., Path]) -> Path:
+    def build(images: Any) -> Any:
+        net = slim.conv2d(images, 16, [3, 3], weights_initializer=slim.variance_scaling_initializer(seed=1))
+        return tf.reduce_mean(net, axis=[1, 2])
+
+    return save_module(tmp_path / "dense", build)
+
+
+def test_features_are_computed_in_the_precision_that_is_asked_for(dense_module: Path):
+    if not precision.is_served("bf16", tf.ConfigProto()):
+        pytest.skip("this CPU does not compute in bfloat16")
+    computed = {}
+    for name in ("fp32", "bf16"):
+        module = load(dense_module, precision=name)
+        with tf.Graph().as_default():
+            images = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
+            output = module.features(images)
+            with module.session() as session:
+                computed[name] = session.run(output, {images: PICTURES})
+    np.testing.assert_allclose(computed["bf16"], computed["fp32"], rtol=0.05, atol=0.02)
+    assert np.abs(computed["bf16"] - computed["fp32"]).max() > 1e-5
+
+
+def test_auto_takes_16_bits_where_the_machine_computes_in_them(dense_module: Path, monkeypatch: pytest.MonkeyPatch):
+    for is_served, chosen in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(precision, "is_served", lambda name, base, answer=is_served: answer)
+        assert load(dense_module).precision == chosen
+
+
+def test_a_precision_of_another_device_is_refused(dense_module: Path):
+    with pytest.raises(UsageError, match="--precision=fp16 is for a GPU"):
+        load(dense_module, precision="fp16")
 
 
 def test_a_classification_module_gives_its_logits(tmp_path: Path, save_module: Callable[..., Path]):
