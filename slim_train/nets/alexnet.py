@@ -54,5 +54,7 @@ RECORDS = (
         feature_end_point="alexnet_v2/fc7",
         feature_width=4096,
         paper="https://arxiv.org/abs/1404.5997",
+        num_parameters=50_303_912,
+        flops=1_473_111_552,
     ),
 )

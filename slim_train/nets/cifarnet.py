@@ -72,5 +72,8 @@ RECORDS = (
         feature_end_point="fc4",
         feature_width=192,
         paper="https://www.cs.toronto.edu/~kriz/learning-features-2009-TR.pdf",
+        num_classes=10,
+        num_parameters=1_756_426,
+        flops=65_556_224,
     ),
 )

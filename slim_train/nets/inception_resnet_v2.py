@@ -141,5 +141,10 @@ RECORDS = (
         feature_end_point="global_pool",
         feature_width=1536,
         paper="https://arxiv.org/abs/1602.07261",
+        num_classes=1001,
+        num_parameters=55_814_729,
+        flops=26_311_591_104,
+        imagenet_top1=80.4,
+        checkpoint_url="http://download.tensorflow.org/models/inception_resnet_v2_2016_08_30.tar.gz",
     ),
 )

@@ -134,5 +134,10 @@ RECORDS = (
         feature_end_point="global_pool",
         feature_width=1536,
         paper="https://arxiv.org/abs/1602.07261",
+        num_classes=1001,
+        num_parameters=42_649_769,
+        flops=24_507_952_320,
+        imagenet_top1=80.2,
+        checkpoint_url="http://download.tensorflow.org/models/inception_v4_2016_09_09.tar.gz",
     ),
 )

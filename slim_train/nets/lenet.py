@@ -49,6 +49,9 @@ RECORDS = (
         head_scopes=("LeNet/fc4",),
         feature_end_point="dropout3",
         feature_width=1024,
-        paper="LeCun et al. 1998, Gradient-based learning applied to document recognition",
+        paper="https://doi.org/10.1109/5.726791",
+        num_classes=10,
+        num_parameters=3_274_634,
+        flops=27_767_808,
     ),
 )

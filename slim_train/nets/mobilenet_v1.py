@@ -28,6 +28,7 @@ _SEPARABLE_LAYERS = (
     (1, 1024),
 )
 _SMALLEST_WIDTH = 8
+_RELEASES = "http://download.tensorflow.org/models/mobilenet_v1_2018_08_02"
 
 
 def mobilenet_v1(
@@ -60,7 +61,8 @@ def _width(width: int, multiplier: float) -> int:
     return max(int(width * multiplier), _SMALLEST_WIDTH)
 
 
-def _record(name: str, width_multiplier: float) -> NetRecord:
+def _record(name: str, width_multiplier: float, **facts: Any) -> NetRecord:
+    """``facts`` are further fields of the record."""
     return NetRecord(
         name=name,
         builder=functools.partial(mobilenet_v1, width_multiplier=width_multiplier),
@@ -71,12 +73,15 @@ def _record(name: str, width_multiplier: float) -> NetRecord:
         feature_end_point="AvgPool_1a",
         feature_width=_width(_SEPARABLE_LAYERS[-1][1], width_multiplier),
         paper="https://arxiv.org/abs/1704.04861",
+        num_classes=1001,
+        checkpoint_url=f"{_RELEASES}/mobilenet_v1_{width_multiplier}_224.tgz",
+        **facts,
     )
 
 
 RECORDS = (
-    _record("mobilenet_v1", 1.0),
-    _record("mobilenet_v1_075", 0.75),
-    _record("mobilenet_v1_050", 0.5),
-    _record("mobilenet_v1_025", 0.25),
+    _record("mobilenet_v1", 1.0, num_parameters=4_233_001, flops=1_137_482_752, imagenet_top1=70.9),
+    _record("mobilenet_v1_075", 0.75, num_parameters=2_586_329, flops=650_802_432, imagenet_top1=68.4),
+    _record("mobilenet_v1_050", 0.5, num_parameters=1_332_105, flops=298_995_200, imagenet_top1=63.3),
+    _record("mobilenet_v1_025", 0.25, num_parameters=470_329, flops=82_061_056, imagenet_top1=49.8),
 )

@@ -12,6 +12,7 @@ from slim_train.tf_compat import slim, tf
 
 _STEM_WIDTH = 32
 _FEATURE_WIDTH = 1280
+_RELEASES = "https://storage.googleapis.com/mobilenet_v2/checkpoints"
 # Table 2 of the paper, one unit a row.
 _UNITS = (
     Unit(16, expansion=1),
@@ -45,7 +46,8 @@ def _feature_width(width_multiplier: float) -> int:
     return round_width(_FEATURE_WIDTH * max(1.0, width_multiplier))
 
 
-def _record(name: str, width_multiplier: float) -> NetRecord:
+def _record(name: str, width_multiplier: float, **facts: Any) -> NetRecord:
+    """``facts`` are further fields of the record."""
     return NetRecord(
         name=name,
         builder=functools.partial(mobilenet_v2, width_multiplier=width_multiplier),
@@ -56,12 +58,15 @@ def _record(name: str, width_multiplier: float) -> NetRecord:
         feature_end_point="global_pool",
         feature_width=_feature_width(width_multiplier),
         paper="https://arxiv.org/abs/1801.04381",
+        num_classes=1001,
+        checkpoint_url=f"{_RELEASES}/mobilenet_v2_{width_multiplier}_224.tgz",
+        **facts,
     )
 
 
 RECORDS = (
-    _record("mobilenet_v2", 1.0),
-    _record("mobilenet_v2_140", 1.4),
-    _record("mobilenet_v2_050", 0.5),
-    _record("mobilenet_v2_035", 0.35),
+    _record("mobilenet_v2", 1.0, num_parameters=3_506_153, flops=601_551_104, imagenet_top1=71.9),
+    _record("mobilenet_v2_140", 1.4, num_parameters=6_110_569, flops=1_164_395_232, imagenet_top1=74.9),
+    _record("mobilenet_v2_050", 0.5, num_parameters=1_969_961, flops=194_266_240, imagenet_top1=65.4),
+    _record("mobilenet_v2_035", 0.35, num_parameters=1_678_409, flops=118_574_176, imagenet_top1=60.3),
 )

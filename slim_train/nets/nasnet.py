@@ -123,7 +123,10 @@ def _rows(size: _Size) -> list[Row]:
     return rows
 
 
-def _record(name: str, size: _Size, preprocessing: str, batch_norm_decay: float, epsilon: float) -> NetRecord:
+def _record(
+    name: str, size: _Size, preprocessing: str, batch_norm_decay: float, epsilon: float, **facts: Any
+) -> NetRecord:
+    """``facts`` are further fields of the record."""
     return NetRecord(
         name=name,
         builder=functools.partial(nasnet, size=size),
@@ -135,11 +138,43 @@ def _record(name: str, size: _Size, preprocessing: str, batch_norm_decay: float,
         feature_end_point="global_pool",
         feature_width=6 * 4 * size.width,
         paper="https://arxiv.org/abs/1707.07012",
+        **facts,
     )
 
 
 RECORDS = (
-    _record("nasnet_cifar", _CIFAR, "cifarnet", batch_norm_decay=0.9, epsilon=1e-5),
-    _record("nasnet_mobile", _MOBILE, "inception", batch_norm_decay=0.9997, epsilon=1e-3),
-    _record("nasnet_large", _LARGE, "inception", batch_norm_decay=0.9997, epsilon=1e-3),
+    _record(
+        "nasnet_cifar",
+        _CIFAR,
+        "cifarnet",
+        batch_norm_decay=0.9,
+        epsilon=1e-5,
+        num_classes=10,
+        num_parameters=3_346_538,
+        flops=1_088_666_624,
+    ),
+    _record(
+        "nasnet_mobile",
+        _MOBILE,
+        "inception",
+        batch_norm_decay=0.9997,
+        epsilon=1e-3,
+        num_classes=1001,
+        num_parameters=5_291_035,
+        flops=1_127_279_744,
+        imagenet_top1=74.0,
+        checkpoint_url="https://storage.googleapis.com/download.tensorflow.org/models/nasnet-a_mobile_04_10_2017.tar.gz",
+    ),
+    _record(
+        "nasnet_large",
+        _LARGE,
+        "inception",
+        batch_norm_decay=0.9997,
+        epsilon=1e-3,
+        num_classes=1001,
+        num_parameters=88_757_183,
+        flops=47_566_837_380,
+        imagenet_top1=82.7,
+        checkpoint_url="https://storage.googleapis.com/download.tensorflow.org/models/nasnet-a_large_04_10_2017.tar.gz",
+    ),
 )

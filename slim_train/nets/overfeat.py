@@ -48,5 +48,7 @@ RECORDS = (
         feature_end_point="overfeat/fc7",
         feature_width=4096,
         paper="https://arxiv.org/abs/1312.6229",
+        num_parameters=145_704_424,
+        flops=5_294_022_656,
     ),
 )

@@ -61,6 +61,7 @@ class _Size:
         return self.cells // 3, 2 * self.cells // 3
 
 
+_RELEASES = "https://storage.googleapis.com/download.tensorflow.org/models"
 _MOBILE = _Size(9, 54, 32, 224, 4, DropPath(1.0, 250_000))
 _LARGE = _Size(12, 216, 96, 331, 6, DropPath(0.6, 250_000))
 
@@ -92,7 +93,8 @@ def _rows(size: _Size) -> list[Row]:
     return rows
 
 
-def _record(name: str, size: _Size) -> NetRecord:
+def _record(name: str, size: _Size, **facts: Any) -> NetRecord:
+    """``facts`` are further fields of the record."""
     return NetRecord(
         name=name,
         builder=functools.partial(pnasnet, size=size),
@@ -104,7 +106,13 @@ def _record(name: str, size: _Size) -> NetRecord:
         feature_end_point="global_pool",
         feature_width=5 * 4 * size.width,
         paper="https://arxiv.org/abs/1712.00559",
+        num_classes=1001,
+        checkpoint_url=f"{_RELEASES}/pnasnet-5_{name.removeprefix('pnasnet_')}_2017_12_13.tar.gz",
+        **facts,
     )
 
 
-RECORDS = (_record("pnasnet_mobile", _MOBILE), _record("pnasnet_large", _LARGE))
+RECORDS = (
+    _record("pnasnet_mobile", _MOBILE, num_parameters=5_065_568, flops=1_174_588_560, imagenet_top1=74.2),
+    _record("pnasnet_large", _LARGE, num_parameters=86_061_989, flops=49_874_800_224, imagenet_top1=82.9),
+)

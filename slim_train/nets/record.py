@@ -29,6 +29,18 @@ class NetRecord:
       paper: where the net was published.
       channels: image channels that the default preprocessing gives.
       min_image_size: the smallest height and width in pixels that leaves something to classify.
+      num_classes: of the released weights, or of the data that the net's authors trained on; 1001 are ImageNet's with a
+        class 0 for background.
+      num_parameters: trained numbers between image and logits at the default image size with ``num_classes`` classes,
+        as ``costs.count_costs`` counts them; None where nobody has.
+      flops: floating-point operations for one image, counted likewise.
+      imagenet_top1: percent of ImageNet's validation images that the released weights label right, one crop each, as
+        research/slim states it; None where no weights were released.
+      checkpoint_url: the archive of the released weights; None where none were.
+      checkpoint_image_size: height and width in pixels that the released weights were evaluated at, where that is not
+        the default.
+      checkpoint_preprocessing: the recipe that the released weights were trained with, where that is not
+        ``preprocessing``.
     """
 
     name: str
@@ -42,3 +54,10 @@ class NetRecord:
     paper: str
     channels: int = 3
     min_image_size: int = 1
+    num_classes: int = 1000
+    num_parameters: int | None = None
+    flops: int | None = None
+    imagenet_top1: float | None = None
+    checkpoint_url: str | None = None
+    checkpoint_image_size: int | None = None
+    checkpoint_preprocessing: str | None = None

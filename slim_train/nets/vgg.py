@@ -12,6 +12,7 @@ from slim_train.tf_compat import slim, tf
 _BLOCK_WIDTHS = (64, 128, 256, 512, 512)
 # Table 1 of the paper, columns A, D and E: convolutions before each of the five poolings.
 _BLOCK_DEPTHS = {"vgg_a": (1, 1, 2, 2, 2), "vgg_16": (2, 2, 3, 3, 3), "vgg_19": (2, 2, 4, 4, 4)}
+_RELEASES = "http://download.tensorflow.org/models"
 
 
 def vgg(name: str, images: Any, num_classes: int, dropout_keep_prob: float = 0.5) -> tuple[Any, dict[str, Any]]:
@@ -42,8 +43,9 @@ def vgg_arg_scope(weight_decay: float, batch_norm_decay: float | None = None) ->
         return scope
 
 
-RECORDS = tuple(
-    NetRecord(
+def _record(name: str, num_parameters: int, flops: int, top1: float | None = None) -> NetRecord:
+    """The weights with a ``top1`` are those of the paper's authors, converted."""
+    return NetRecord(
         name=name,
         builder=functools.partial(vgg, name),
         arg_scope=vgg_arg_scope,
@@ -54,6 +56,15 @@ RECORDS = tuple(
         feature_end_point=f"{name}/fc7",
         feature_width=4096,
         paper="https://arxiv.org/abs/1409.1556",
+        num_parameters=num_parameters,
+        flops=flops,
+        imagenet_top1=top1,
+        checkpoint_url=f"{_RELEASES}/{name}_2016_08_28.tar.gz" if top1 else None,
     )
-    for name in _BLOCK_DEPTHS
+
+
+RECORDS = (
+    _record("vgg_a", 132_863_336, 15_218_180_096),
+    _record("vgg_16", 138_357_544, 30_940_528_640, 71.5),
+    _record("vgg_19", 143_667_240, 39_264_124_928, 71.1),
 )
