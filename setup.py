@@ -18,6 +18,7 @@ COMMANDS = (
     "launch_cluster",
     "render_tfjob",
     "show_augmentations",
+    "slim_models",
 )
 
 REQUIRED = (

@@ -1,0 +1,105 @@
+"""List the nets, show one, fetch released weights: the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from slim_train.cli.command import Command
+from slim_train.config import Options, option
+from slim_train.errors import UsageError
+from slim_train.progress import ProgressBars
+
+_PLAIN_WIDTH = 120
+
+
+@dataclass(frozen=True)
+class ListOptions(Options):
+    """Nets to list: all, those with a word in their name, or those that match a pattern such as 'resnet_v?_50'."""
+
+    image_size: int | None = option(
+        None, "Height and width in pixels to count GFLOPs at. Default: each net's own. Takes seconds a net.", at_least=1
+    )
+    json: bool = option(False, "Print JSON: a list of nets with all that is known of them.")
+
+
+@dataclass(frozen=True)
+class DownloadOptions(Options):
+    """Released weights."""
+
+    download: bool = option(
+        False,
+        "Fetch and unpack the ImageNet weights of the nets named, and print what --checkpoint_path takes. A download "
+        "that broke off is gone on with.",
+    )
+    checkpoint_dir: str = option("checkpoints", "Folder for them; each net gets a folder of its own in it.")
+
+
+@dataclass(frozen=True)
+class ModelsOptions(Options):
+    """Everything that slim_models can be told."""
+
+    listing: ListOptions = field(default_factory=ListOptions)
+    released: DownloadOptions = field(default_factory=DownloadOptions)
+
+
+def _run(options: ModelsOptions, names: Sequence[str]) -> None:
+    if options.released.download:
+        _download(names, options.released.checkpoint_dir, options.listing.json)
+    else:
+        _list(names, options.listing)
+
+
+def _list(names: Sequence[str], options: ListOptions) -> None:
+    from slim_train import zoo
+
+    found = zoo.find(names)
+    entries = zoo.entries(found, options.image_size)
+    if options.json:
+        print(json.dumps([entry.as_json() for entry in entries], indent=2))
+    elif found == sorted(set(names)):
+        print("\n\n".join(map(zoo.detail, entries)))
+    else:
+        console = Console()
+        console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
+        console.print(zoo.table(entries))
+        console.print(f"\n{zoo.NOTE}", highlight=False)
+
+
+def _download(names: Sequence[str], checkpoint_dir: str, as_json: bool) -> None:
+    from slim_train.released_checkpoints import download_checkpoints
+
+    if not names:
+        raise UsageError("--download needs the names of nets, such as resnet_v2_101; slim_models lists them.")
+    with ProgressBars() as progress:
+        paths = download_checkpoints(names, checkpoint_dir, progress.update)
+    if as_json:
+        print(json.dumps([{"name": name, "checkpoint_path": path} for name, path in paths.items()], indent=2))
+    else:
+        print("\n".join(paths.values()))
+
+
+COMMAND = Command(
+    name="slim_models",
+    summary="List the nets: image size, parameters, GFLOPs (one image; a multiplication and the addition that follows "
+    "are two operations), ImageNet top-1 accuracy of the released weights. The full name of a net shows all of it.",
+    defaults=ModelsOptions(),
+    run=_run,
+    words="[NAME ...]",
+)
+
+
+def main() -> int:
+    """Entry point of the console script."""
+    # Importing TensorFlow imports Keras 3, which nothing here needs: that alone takes a quarter of the time.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    return COMMAND.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
