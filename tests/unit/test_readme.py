@@ -39,7 +39,9 @@ def split_at_double_dash(words: list[str]) -> list[list[str]]:
 
 @pytest.mark.parametrize("words", command_lines(), ids=" ".join)
 def test_command_lines_have_only_flags_of_their_command(words: list[str]) -> None:
-    given = {word.removeprefix("--").partition("=")[0] for word in words[1:] if word != "..."}
+    free = COMMANDS[words[0]].words  # words that are no flags
+    flags = [word for word in words[1:] if word != "..." and not (free and not word.startswith("-"))]
+    given = {word.removeprefix("--").partition("=")[0] for word in flags}
     assert given <= flags_of(words[0])
 
 
@@ -48,6 +50,15 @@ def test_flags_in_the_text_belong_to_a_command() -> None:
     mentioned = set(re.findall(r"`--([a-z_0-9]+)", prose))
     assert len(mentioned) > 10
     assert mentioned <= set.union(*(flags_of(command) for command in COMMANDS))
+
+
+def test_the_table_of_nets_is_what_slim_models_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    assert COMMANDS["slim_models"].main([]) == 0
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    (shown,) = re.findall(r"^\$ slim_models\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    lines = [line.split() for line in shown.splitlines()]
+    assert len(lines) > 39
+    assert [line for line in lines if line not in printed] == []
 
 
 def test_linked_files_exist() -> None:
