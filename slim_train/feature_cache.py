@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,14 @@ class FeatureSource:
           RunError: the records are not as many as info.json says.
           DataError: a file of records cannot be read.
         """
+        distortions = {"variants": self.num_variants, "seed": self.seed, **dataclasses.asdict(self.augmentation)}
         source = {
             "format": _FORMAT,
             "slim_train": __version__,
             "tensorflow": tf.__version__,
             "model": dataclasses.asdict(self.model),
             "precision": self.precision,
-            "variants": [self.num_variants, self.seed, dataclasses.asdict(self.augmentation)]
-            if self.num_variants
-            else None,
+            "distortions": distortions if self.num_variants else None,
             "weights": weights,
             "records": self._digest_of_records(),
         }
@@ -157,14 +156,17 @@ class FeatureCache:
           DataError: a file of records cannot be read.
         """
         trunk = _frozen_trunk(self._source.model, model_variables, trained)
-        restored = trunk if resumed else restore.restored if restore else ()
+        restored: Collection[str] = ()
+        if resumed:
+            self._checkpoint, restored = resumed, trunk
+        elif restore:
+            self._checkpoint, restored = restore.checkpoint, restore.restored
         missing = [name for name in trunk if name not in restored]
         if missing:
             raise UsageError(
                 f"--cache_features: {len(missing)} variables of the frozen trunk, first {missing[0]}, come from no "
                 "checkpoint, and features of random weights are worth nothing. Name one with --checkpoint_path."
             )
-        self._checkpoint = resumed or restore.checkpoint  # type: ignore[union-attr]
         identity = self._source.identity(_digest_of_weights(self._checkpoint, trunk))
         self.path = self._folder / f"{self._source.model.name}-{identity}.npy"
 
