@@ -13,7 +13,7 @@ from slim_train.tf_compat import slim, tf
 
 NUM_CLASSES = 5
 # One of each way to end a net; the others are slow to build.
-_BY_DEFAULT = ("alexnet_v2", "cifarnet", "lenet", "mobilenet_v3_small", "resnet_v1_50")
+_BY_DEFAULT = ("cifarnet", "lenet", "mobilenet_v3_small")
 _WITH_AUXILIARY_HEAD = ("inception_v3", "inception_v4", "inception_resnet_v2")
 
 
