@@ -59,15 +59,20 @@ def release(tmp_path: Path, address: str) -> Callable[..., NetRecord]:
     return make
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def _saved(folder: Path, **arguments: Any) -> dict[str, bytes]:
     """The files of a checkpoint called model.ckpt."""
-    folder = tmp_path_factory.mktemp("saved")
     with tf.Graph().as_default(), tf.Session() as session:
         tf.get_variable("LeNet/fc4/biases", [10])
         session.run(tf.global_variables_initializer())
-        tf.train.Saver().save(session, str(folder / "model.ckpt"), write_meta_graph=False, write_state=False)
+        saver = tf.train.Saver(**arguments)
+        saver.save(session, str(folder / "model.ckpt"), write_meta_graph=False, write_state=False)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a checkpoint called model.ckpt."""
+    return _saved(tmp_path_factory.mktemp("saved"))
 
 
 def _files(folder: Path) -> list[str]:
@@ -112,6 +117,14 @@ def test_of_weights_and_their_moving_averages_the_averages_are_kept(
     assert path == resolve_checkpoint(str(tmp_path / "out/lenet"))
     assert (Path(path).parent / "which").read_bytes() == b"averages"
     assert _files(tmp_path / "out") == sorted(f"lenet/{name}" for name in [*checkpoint, "which"])
+
+
+def test_checkpoints_of_a_single_file_are_found_beside_others(
+    release: Callable[..., NetRecord], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (content,) = _saved(tmp_path_factory.mktemp("old"), write_version=tf.train.SaverDef.V1).values()
+    path = download_checkpoint(release({"lenet.ckpt": content, "eval.graph": b"graph"}), tmp_path / "out", _silent)
+    assert path == resolve_checkpoint(str(tmp_path / "out/lenet")) == str(tmp_path / "out/lenet/lenet.ckpt")
 
 
 def test_a_download_that_broke_off_is_gone_on_with(
