@@ -13,6 +13,7 @@ from slim_train.errors import UsageError, unknown
 from slim_train.nets import (
     alexnet,
     cifarnet,
+    face_vgg,
     inception,
     inception_resnet_v2,
     inception_v4,
@@ -32,6 +33,7 @@ from slim_train.tf_compat import slim
 _FAMILIES = (
     alexnet,
     cifarnet,
+    face_vgg,
     inception,
     inception_resnet_v2,
     inception_v4,
