@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from slim_train import checkpoints, scopes
 from slim_train.errors import UsageError
 from slim_train.nets import factory
 from slim_train.nets.record import NetRecord
@@ -188,3 +191,46 @@ def test_the_caller_decides_where_and_how_variables_are_made(record: NetRecord) 
 def test_building_a_net_leaves_no_setting_behind(record: NetRecord) -> None:
     assert not build(record, record.min_image_size).left_behind
     assert not build(record, _IMAGE_SIZE, weight_decay=1e-4, is_training=True).left_behind
+
+
+@each_net
+def test_a_net_is_fine_tuned_from_its_own_checkpoint_with_other_classes(record: NetRecord, tmp_path: Path) -> None:
+    first_size = record.default_image_size if record.name in _TIED_TO_IMAGE_SIZE else _IMAGE_SIZE
+    second_size = first_size if record.name in _TIED_TO_IMAGE_SIZE else max(64, record.min_image_size)
+    random = np.random.default_rng(0)
+
+    def noise(size: int) -> Any:
+        return tf.constant(random.standard_normal([2, size, size, record.channels], np.float32))
+
+    with tf.Graph().as_default():
+        logits, _ = factory.get_network_fn(record.name, 5)(noise(first_size))
+        with _session() as session:
+            session.run(tf.global_variables_initializer())
+            assert np.isfinite(session.run(logits)).all()
+            checkpoint = tf.train.Saver().save(session, str(tmp_path / "own"), write_meta_graph=False)
+
+    with tf.Graph().as_default():
+        network = factory.get_network_fn(record.name, 3, is_training=True)
+        logits, end_points = network(noise(second_size))
+        outputs = [logits, *(end_points[name] for name in ("AuxLogits",) if name in end_points)]
+        loss = sum(tf.losses.sparse_softmax_cross_entropy([0, 2], output) for output in outputs)
+        heads = [v for v in tf.trainable_variables() if in_head(record, v.op.name)]
+        train_op = tf.train.GradientDescentOptimizer(0.1).minimize(loss, var_list=heads)
+        plan = checkpoints.plan_restore(
+            checkpoint, slim.get_model_variables(), scopes.split_scopes("auto", record.head_scopes)
+        )
+        with _session() as session:
+            session.run(tf.variables_initializer(heads))
+            plan.init_fn()(None, session)
+            before = session.run(heads)
+            assert np.isfinite(session.run([loss, train_op])[0])
+            moved = [np.abs(new - old).max() for new, old in zip(session.run(heads), before, strict=True)]
+    assert min(moved) > 0
+    assert all(map(np.isfinite, moved))
+
+
+def _session() -> Any:
+    """Without the graph optimizers, which take longer for large nets than a step does."""
+    config = tf.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return tf.Session(config=config)
