@@ -7,7 +7,14 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from datasets.errors import DataError
-from datasets.tfrecords import feature_spec, frame, image_example, scan_records, write_records
+from datasets.tfrecords import (
+    feature_spec,
+    frame,
+    image_example,
+    record_checksums,
+    scan_records,
+    write_records,
+)
 
 
 def _parse(record: bytes) -> dict:
@@ -86,6 +93,21 @@ def test_a_file_cut_short_names_the_offset_of_its_last_record(tmp_path: Path, mi
 def test_a_missing_record_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"gone\.tfrecord"):
         list(scan_records(tmp_path / "gone.tfrecord"))
+
+
+def test_checksums_are_those_that_frame_each_record(tmp_path: Path) -> None:
+    records = [b"first", b"", b"third" * 10_000]
+    write_records(tmp_path / "records", records)
+    framed = [frame(record) for record in records]
+    assert list(record_checksums(tmp_path / "records")) == [bytes_[:8] + bytes_[-4:] for bytes_ in framed]
+
+
+@pytest.mark.parametrize("missing", [1, 4, 5, 10, 20])
+def test_checksums_of_a_file_cut_short_are_refused(tmp_path: Path, missing: int) -> None:
+    whole = frame(b"first") + frame(b"second")
+    (tmp_path / "records").write_bytes(whole[:-missing])
+    with pytest.raises(DataError, match="records: the file is cut short"):
+        list(record_checksums(tmp_path / "records"))
 
 
 def test_records_of_the_old_converter_are_read_with_defaults() -> None:
