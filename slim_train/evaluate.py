@@ -187,7 +187,7 @@ def run(options: EvalOptions) -> None:
         dataset,
         model,
         options.batch_size,
-        options.moving_average_decay,
+        options.moving_average_decay or None,
         options.max_num_batches,
         options.num_preprocessing_threads,
         options.master,
@@ -252,6 +252,7 @@ def _with_training_options(options: EvalOptions, folder: Path) -> EvalOptions:
         "preprocessing_name": trained.model.preprocessing_name,
         "eval_image_size": trained.model.train_image_size,
         "eval_image_channels": trained.model.train_image_channels,
+        "moving_average_decay": trained.optimizer.moving_average_decay,
         "eval_flip": trained.validation.eval_flip,
     }
     given = {name: getattr(options, name) for name in defaults if getattr(options, name) is not None}

@@ -365,8 +365,9 @@ class EvalOptions(Options):
     num_preprocessing_threads: int | None = option(None, "Threads that decode images.", at_least=1)
     moving_average_decay: float | None = option(
         None,
-        "Evaluate the moving averages kept with --moving_average_decay instead of the variables.",
-        above=0,
+        "Evaluate the moving averages kept with this decay instead of the variables. Default: as in the training "
+        "folder's config.yaml; 0 evaluates the variables.",
+        at_least=0,
         at_most=1,
     )
     eval_interval_secs: int = option(

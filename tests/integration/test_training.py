@@ -82,12 +82,20 @@ def test_the_best_checkpoint_lies_in_best_and_evaluates(trained_dir, tmp_path):
     best = checkpoints.BestCheckpoint(trained_dir)
     assert best.path is not None
     assert best.value == max(line["eval_accuracy"] for line in _metrics(trained_dir) if "eval_accuracy" in line)
-    code = eval_image_classifier.COMMAND.main(
-        [f"--checkpoint_path={trained_dir}/best", "--moving_average_decay=0.9", f"--eval_dir={tmp_path}"]
-    )
-    assert code == 0
+    assert eval_image_classifier.COMMAND.main([f"--checkpoint_path={trained_dir}/best", f"--eval_dir={tmp_path}"]) == 0
     metrics = json.loads((tmp_path / "eval_test.json").read_text())
     assert metrics["accuracy"] == pytest.approx(best.value)
+
+
+def test_moving_averages_are_evaluated_unless_the_variables_are_asked_for(trained_dir, tmp_path):
+    losses = {}
+    for flag in ("--model_name=lenet", "--moving_average_decay=0.9", "--moving_average_decay=0"):
+        argv = [f"--checkpoint_path={trained_dir}/best", flag, f"--eval_dir={tmp_path}"]
+        assert eval_image_classifier.COMMAND.main(argv) == 0
+        losses[flag] = json.loads((tmp_path / "eval_test.json").read_text())["loss"]
+    default, averages, variables = losses.values()
+    assert default == pytest.approx(averages, rel=1e-6)
+    assert variables != pytest.approx(averages, rel=1e-3)
 
 
 def test_training_resumes_at_its_step_and_says_so(shapes_dir, tmp_path, capsys):
