@@ -63,7 +63,11 @@ class Head:
             self._rows = tf.placeholder(tf.int64, [None, None])
             self._train_op = self._build_training(learning_rate)
             self._logits, self._score = self._build_evaluation()
-            self._session = tf.Session(graph=graph)
+            # A step is too small to be shared: a second thread makes it a third slower.
+            config = tf.ConfigProto(
+                intra_op_parallelism_threads=1, inter_op_parallelism_threads=1, use_per_session_threads=True
+            )
+            self._session = tf.Session(graph=graph, config=config)
             self._session.run(tf.global_variables_initializer(), dict(zip(stored, (features, labels), strict=True)))
 
     def train(self, numbers: NDArray[np.int64], features: NDArray[np.float32] | None = None) -> None:
