@@ -30,6 +30,7 @@ __all__ = [
     "evaluation_batches",
     "explain_input_error",
     "numbered_batches",
+    "plain",
     "synthetic_batches",
     "training_batches",
 ]
@@ -120,10 +121,10 @@ def training_batches(
         records = _records_in_order(dataset).repeat()
     batches = (
         records.enumerate()
-        .map(_plain(decode), num_parallel_calls=_pictures_at_once(num_preprocessing_threads))
+        .map(plain(decode), num_parallel_calls=_pictures_at_once(num_preprocessing_threads))
         .batch(batch_size, drop_remainder=True)
         .enumerate()
-        .map(_plain(finish), num_parallel_calls=2)
+        .map(plain(finish), num_parallel_calls=2)
         .prefetch(prefetch)
     )
     is_deterministic = seed is not None or not shuffle
@@ -144,7 +145,7 @@ def synthetic_batches(*, batch_size: int, image_size: int, channels: int, num_cl
             "label": tf.random.stateless_uniform([batch_size], [seed, 1], maxval=num_classes, dtype=tf.int64),
         }
 
-    batches = tf.data.Dataset.range(1).map(_plain(batch)).cache().repeat()
+    batches = tf.data.Dataset.range(1).map(plain(batch)).cache().repeat()
     return batches.with_options(_options(None, deterministic=True))
 
 
@@ -187,9 +188,9 @@ def evaluation_batches(
 
     batches = (
         _records_in_order(dataset)
-        .map(_plain(decode), num_parallel_calls=_pictures_at_once(num_preprocessing_threads))
+        .map(plain(decode), num_parallel_calls=_pictures_at_once(num_preprocessing_threads))
         .batch(batch_size)
-        .map(_plain(finish))
+        .map(plain(finish))
         .prefetch(_PREFETCHED_BATCHES)
     )
     return batches.with_options(_options(num_preprocessing_threads, deterministic=True))
@@ -220,7 +221,7 @@ def numbered_batches(
         }
 
     numbers = tf.data.Dataset.range(num_images).shuffle(num_images, seed=seed).repeat().enumerate()
-    batches = numbers.batch(batch_size, drop_remainder=True).map(_plain(take)).prefetch(_PREFETCHED_BATCHES)
+    batches = numbers.batch(batch_size, drop_remainder=True).map(plain(take)).prefetch(_PREFETCHED_BATCHES)
     return batches.with_options(_options(None, deterministic=True))
 
 
@@ -289,7 +290,7 @@ def _pad(values: Any, batch_size: int) -> Any:
     return tf.ensure_shape(tf.concat([values, missing], axis=0), [batch_size, *values.shape[1:]])
 
 
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
     """Keep AutoGraph from rewriting a function of nothing but TensorFlow operations, which takes most of a second."""
     return tf.autograph.experimental.do_not_convert(function)
 

@@ -18,16 +18,17 @@ def find_pictures(flag: str, value: str) -> list[Path]:
     Raises:
       UsageError: a part names nothing; the message names ``flag``.
     """
-    found: dict[Path, None] = {}
     # A name may have a comma in it.
-    for part in [value] if value and _matching(value) else filter(None, map(str.strip, value.split(","))):
-        files = _matching(part)
-        if not files:
-            raise UsageError(f"--{flag}: there is no picture at {part}.")
-        found.update(dict.fromkeys(files))
-    if not found:
+    files = _matching(value) if value else []
+    if not files:
+        for part in filter(None, map(str.strip, value.split(","))):
+            of_part = _matching(part)
+            if not of_part:
+                raise UsageError(f"--{flag}: there is no picture at {part}.")
+            files += of_part
+    if not files:
         raise UsageError(f"--{flag} names no picture.")
-    return list(found)
+    return list(dict.fromkeys(files))
 
 
 def _matching(name: str) -> list[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import dataclasses
 import gc
+import importlib
 import logging
 import os
 import sys
@@ -42,6 +43,7 @@ class Command(Generic[OptionsT]):
         does before the flags are known to be good.
       required: flags that must be given, on the command line or in the ``--config`` file.
       uses_tensorflow: whether to import TensorFlow, quietly, before ``run``.
+      needs_keras: whether something in ``run`` takes Keras 3; without it TensorFlow is imported sooner.
       takes_command: whether the words after ``--`` are a command line for ``run``, its second argument then.
       words: how the usage line calls words that are no flags, such as ``[NAME ...]``; they are the last argument of
         ``run`` then. Empty: there must be none.
@@ -53,6 +55,7 @@ class Command(Generic[OptionsT]):
     run: Callable[..., int | None]
     required: tuple[str, ...] = ()
     uses_tensorflow: bool = True
+    needs_keras: bool = True
     takes_command: bool = False
     words: str = ""
 
@@ -93,7 +96,7 @@ class Command(Generic[OptionsT]):
         _start_logging(flag_values.verbosity)
         options = self._options(flag_values)
         if self.uses_tensorflow:
-            _start_tensorflow(flag_values.verbosity)
+            _start_tensorflow(flag_values.verbosity, self.needs_keras)
         try:
             return self.run(options, *([command] if self.takes_command else []), *([words] if self.words else [])) or 0
         except (DataError, ClusterError) as error:
@@ -203,20 +206,30 @@ def _start_logging(verbosity: str) -> None:
         logging.getLogger(noisy).setLevel(logging.DEBUG if verbosity == "debug" else logging.ERROR)
 
 
-def _start_tensorflow(verbosity: str) -> None:
+def _start_tensorflow(verbosity: str, needs_keras: bool) -> None:
     # Read by TensorFlow when it is first imported. Its errors come as exceptions, too; what its C++ writes by itself is
     # chatter about missing GPUs that hides what users look for.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity == "debug" else "3")
-    is_first = "tensorflow" not in sys.modules
-    if is_first:
-        gc.disable()
+    if "tensorflow" not in sys.modules:
+        _import_tensorflow(needs_keras)
+    from slim_train import tf_compat
+
+    tf_compat.silence_deprecation_noise()
+
+
+def _import_tensorflow(needs_keras: bool) -> None:
+    """Import what commands would import anyway, with no search for garbage among its half a million objects.
+
+    That takes a fifth of the time of the import, a quarter of a second now and then in the run, and more than a second
+    when the process ends.
+    """
+    if not needs_keras:
+        # TensorFlow imports Keras 3 otherwise, which alone takes a quarter of the time.
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+    gc.disable()
     try:
-        from slim_train import tf_compat
+        importlib.import_module("slim_train.tf_compat")
     finally:
         gc.enable()
-    if is_first:
-        # What was imported is no garbage. To look for some among its half a million objects takes a fifth of its time,
-        # a quarter of a second now and then, and more than a second when the process ends.
-        gc.freeze()
-        atexit.register(gc.freeze)
-    tf_compat.silence_deprecation_noise()
+    gc.freeze()
+    atexit.register(gc.freeze)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -90,14 +89,13 @@ COMMAND = Command(
     "are two operations), ImageNet top-1 accuracy of the released weights. The full name of a net shows all of it.",
     defaults=ModelsOptions(),
     run=_run,
+    needs_keras=False,
     words="[NAME ...]",
 )
 
 
 def main() -> int:
     """Entry point of the console script."""
-    # Importing TensorFlow imports Keras 3, which nothing here needs: that alone takes a quarter of the time.
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     return COMMAND.main()
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from datasets.images import ImageRejected, decode
 from deployment.threads import available_cpus
 from slim_train.errors import RunError
+from slim_train.inputs import plain
 from slim_train.preprocessing import distort
 from slim_train.progress import ProgressBar
 from slim_train.retrain.bottlenecks import BottleneckStore, digest
@@ -32,9 +33,6 @@ log = logging.getLogger(__name__)
 _BATCH_SIZE = 16  # a sixth faster than 32 with MobileNet v2: more of it stays in the caches
 _DIGESTS_AT_ONCE = 100
 _STORE_EVERY_SECS = 10.0
-
-# AutoGraph would rewrite functions of nothing but TensorFlow operations, which takes half a second.
-_plain = tf.autograph.experimental.do_not_convert
 
 # Numbers of pictures [B] and their features [B, D]; closing it ends the work that goes on ahead.
 FeatureBatches = Generator["tuple[NDArray[np.int64], NDArray[np.float32]]", None, None]
@@ -108,11 +106,11 @@ def _compute(
     keys: Sequence[bytes | None],
     store: BottleneckStore,
 ) -> None:
-    @_plain
+    @plain
     def is_picture(index: Any, image: Any) -> Any:
         return tf.size(image) > 0
 
-    @_plain
+    @plain
     def whole(index: Any, image: Any) -> tuple[Any, Any]:
         return index, _whole(image, module)
 
@@ -161,13 +159,13 @@ def distorted_features(
       RunError: a picture that could be read before cannot be read any more.
     """
 
-    @_plain
+    @plain
     def distorted(count: Any, drawn: tuple[Any, Any]) -> tuple[Any, Any]:
         index, image = drawn
         return index, _distorted(image, module, options, tf.stack([tf.cast(seed, tf.int64), count]))
 
     with tf.Graph().as_default():
-        drawn = tf.data.Dataset.range(1).repeat().map(_plain(lambda _: tf.numpy_function(draw, [], tf.int64))).unbatch()
+        drawn = tf.data.Dataset.range(1).repeat().map(plain(lambda _: tf.numpy_function(draw, [], tf.int64))).unbatch()
         batches = (
             _decoded(pictures, drawn)
             .enumerate()
@@ -187,7 +185,7 @@ def distorted_features(
 def _decoded(pictures: Pictures, indices: Any) -> Any:
     """(number, pixels) of each picture."""
 
-    @_plain
+    @plain
     def read(index: Any) -> tuple[Any, Any]:
         image = tf.numpy_function(pictures.read, [index], tf.uint8)
         return index, tf.ensure_shape(image, [None, None, 3])
