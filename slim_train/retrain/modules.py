@@ -61,9 +61,14 @@ class FeatureModule:
         (features,) = tf.import_graph_def(self.graph_def, {self.input: images}, [self.output], name="module")
         return tf.ensure_shape(features, [None, self.num_features])
 
-    def session(self) -> Any:
-        """A session on the current graph that computes features in the precision of the module."""
-        return tf.Session(config=precision.session_config(tf.ConfigProto(), self.precision))
+    def session(self, threads: int = 0) -> Any:
+        """A session on the current graph that computes features in the precision of the module.
+
+        Args:
+          threads: that one operation may use; 0 is all cores.
+        """
+        config = tf.ConfigProto(intra_op_parallelism_threads=threads, use_per_session_threads=True)
+        return tf.Session(config=precision.session_config(config, self.precision))
 
 
 def load_module(options: ModuleOptions) -> FeatureModule:

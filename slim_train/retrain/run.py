@@ -79,7 +79,6 @@ def run(options: RetrainOptions) -> None:
     tested = samples[TESTING].some(options.head.test_batch_size, random)
     result = report.test(head, tested, label_of[tested], len(labels))
     output.write(options.output, module, head.read(), labels)
-    head.close()
     seconds = {"features": computed - began, "training": trained - computed, "all": time.monotonic() - began}
     report.write(options, labels, module, pictures, split, evaluation, result, seconds)
 

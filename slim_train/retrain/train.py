@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -22,7 +22,6 @@ from slim_train.tf_compat import tf
 log = logging.getLogger(__name__)
 
 _LOG_LINES = 10
-_MOST_STEPS = 100  # in one run of the session
 
 
 class Batch(NamedTuple):
@@ -69,36 +68,21 @@ def train(
       RunError: training diverges.
     """
     total = options.how_many_training_steps
-    done = next_line = 0
+    next_line = 0
     with ProgressBar("training", total, "steps") as bar:
-        for step in stops(total, options.eval_step_interval, snapshot_every, _MOST_STEPS):
-            last = _train(head, list(itertools.islice(batches, step + 1 - done)))
-            done = step + 1
-            bar.update(done)
-            if step % options.eval_step_interval == 0 or done == total:
-                evaluation = _evaluate(head, last, validation, options, random)
+        for step, batch in enumerate(itertools.islice(batches, total)):
+            head.step(*batch)
+            bar.update(step + 1)
+            is_last = step == total - 1
+            if step % options.eval_step_interval == 0 or is_last:
+                evaluation = _evaluate(head, batch, validation, options, random)
                 summaries.add(step, evaluation)
-                if step >= next_line or done == total:
+                if step >= next_line or is_last:
                     log.info("Step %d: %s.", step, evaluation)
                     next_line += max(1, total // _LOG_LINES)
             if snapshot_every and step and step % snapshot_every == 0:
                 write_snapshot(step)
     return evaluation
-
-
-def _train(head: Head, batches: Sequence[Batch]) -> Batch:
-    """Take a step on each batch; gives the last one."""
-    last = batches[-1]
-    distorted = None if last.features is None else np.concatenate([batch.features for batch in batches])
-    head.train(np.stack([batch.numbers for batch in batches]), distorted)
-    return last
-
-
-def stops(total: int, *intervals: int) -> list[int]:
-    """The steps, counted from 0, after which something is to be done: the multiples of each interval (0: none), and the
-    last step.
-    """
-    return sorted({total - 1}.union(*(range(0, total, interval) for interval in intervals if interval)))
 
 
 def _evaluate(

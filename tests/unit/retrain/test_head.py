@@ -17,9 +17,7 @@ def features_and_labels() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def head():
-    made = Head(*features_and_labels(), num_classes=3, learning_rate=RATE, random=np.random.default_rng(1))
-    yield made
-    made.close()
+    return Head(*features_and_labels(), num_classes=3, learning_rate=RATE, random=np.random.default_rng(1))
 
 
 def gradient_step(weights, biases, features, labels):
@@ -36,23 +34,23 @@ def test_each_step_goes_down_the_gradient_of_the_mean_cross_entropy(head):
     numbers = np.random.default_rng(2).integers(60, size=(7, 20))
     for batch in numbers:
         expected = gradient_step(*expected, features[batch], labels[batch])
-    head.train(numbers)
+        head.step(batch)
     np.testing.assert_allclose(head.read().weights, expected[0], atol=1e-6)
     np.testing.assert_allclose(head.read().biases, expected[1], atol=1e-6)
 
 
 def test_features_of_distorted_pictures_take_the_place_of_the_stored_ones(head):
     features, labels = features_and_labels()
-    numbers, distorted = np.array([[3, 1, 4, 1]]), features[[3, 1, 4, 1]] * 0.5
-    expected = gradient_step(*head.read(), distorted, labels[numbers[0]])
-    head.train(numbers, distorted)
+    numbers, distorted = np.array([3, 1, 4, 1]), features[[3, 1, 4, 1]] * 0.5
+    expected = gradient_step(*head.read(), distorted, labels[numbers])
+    head.step(numbers, distorted)
     np.testing.assert_allclose(head.read().weights, expected[0], atol=1e-6)
 
 
 def test_training_learns_what_can_be_learned(head):
-    numbers = np.random.default_rng(2).integers(60, size=(300, 20))
     before = head.score(np.arange(60))
-    head.train(numbers)
+    for numbers in np.random.default_rng(2).integers(60, size=(300, 20)):
+        head.step(numbers)
     after = head.score(np.arange(60))
     assert after.accuracy > 0.9
     assert after.cross_entropy < 0.5 < before.cross_entropy
@@ -60,7 +58,7 @@ def test_training_learns_what_can_be_learned(head):
 
 def test_the_score_is_accuracy_and_mean_cross_entropy(head):
     features, labels = features_and_labels()
-    head.train(np.arange(60)[np.newaxis])
+    head.step(np.arange(60))
     weights, biases = head.read()
     logits = features @ weights + biases
     losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(60), labels]
@@ -71,7 +69,7 @@ def test_the_score_is_accuracy_and_mean_cross_entropy(head):
 
 def test_logits_of_many_pictures_come_in_order(head):
     features, _ = features_and_labels()
-    head.train(np.arange(60)[np.newaxis])
+    head.step(np.arange(60))
     numbers = np.random.default_rng(3).integers(60, size=2500)
     np.testing.assert_allclose(
         head.logits(numbers), features[numbers] @ head.read().weights + head.read().biases, atol=1e-5
@@ -81,7 +79,6 @@ def test_logits_of_many_pictures_come_in_order(head):
 def test_initial_weights_are_small_and_cut_off():
     made = Head(np.zeros((1, 4000), np.float32), np.zeros(1, np.int64), 5, RATE, np.random.default_rng(0))
     weights = made.read().weights
-    made.close()
     assert 0.0008 < weights.std() < 0.001
     assert np.abs(weights).max() <= 0.002
 
@@ -89,7 +86,7 @@ def test_initial_weights_are_small_and_cut_off():
 def test_diverged_training_is_an_error_that_names_the_rate():
     features = np.full((4, 2), 1e20, np.float32)
     made = Head(features, np.array([0, 1, 0, 1]), 2, 1e20, np.random.default_rng(0))
-    made.train(np.tile(np.arange(4), (5, 1)))
+    for _ in range(5):
+        made.step(np.arange(4))
     with pytest.raises(RunError, match="--learning_rate"):
         made.score(np.arange(4))
-    made.close()

@@ -48,6 +48,14 @@ def test_any_type_of_picture_gives_nearly_the_features_of_its_png(
     np.testing.assert_allclose(other, png, atol=0.15)
 
 
+def test_each_of_many_pictures_gets_its_own_features(tmp_path: Path, colour_module: FeatureModule):
+    names = [f"{number}.png" for number in range(100)]  # more batches than are computed at a time
+    for number, name in enumerate(names):
+        Image.new("RGB", (10, 10), (2 * number, 100, 0)).save(tmp_path / name)
+    red = features_of(colour_module, tmp_path, names)[:, 0] * 25.5
+    np.testing.assert_allclose(red, 2 * np.arange(100), atol=0.5)
+
+
 def test_cmyk_grey_and_transparent_pictures_are_read(tmp_path: Path, colour_module: FeatureModule):
     colour = Image.new("RGB", (10, 10), (200, 120, 40))
     colour.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=100)
