@@ -28,7 +28,7 @@ from slim_train.nets import (
     vgg,
 )
 from slim_train.nets.record import NetRecord
-from slim_train.tf_compat import slim
+from slim_train.tf_compat import quick_building, slim
 
 _FAMILIES = (
     alexnet,
@@ -105,6 +105,7 @@ def get_network_fn(
     def network_fn(images: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         _check_image_size(record, images)
         with (
+            quick_building(),
             slim.arg_scope(record.arg_scope(float(weight_decay), batch_norm_decay)),
             slim.arg_scope([slim.batch_norm], is_training=batch_norm_is_training),
             slim.arg_scope([slim.dropout], is_training=is_training),

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+from slim_train.tf_compat import quick_building, tf
+
+ops: Any = importlib.import_module("tensorflow.python.framework.ops")
+
+
+def _ask() -> bool:
+    return ops.executing_eagerly_outside_functions()
+
+
+def _ask_in_graph() -> bool:
+    with tf.Graph().as_default():
+        return _ask()
+
+
+def _ask_in_function() -> bool:
+    answers = []
+
+    @tf.function
+    def traced() -> Any:
+        answers.append(_ask())
+        return tf.constant(0)
+
+    traced.get_concrete_function()
+    return answers[0]
+
+
+def _ask_in_function_in_graph() -> bool:
+    with tf.Graph().as_default():
+        return _ask_in_function()
+
+
+def _ask_in_initialization_in_graph() -> bool:
+    with tf.Graph().as_default(), tf.init_scope():
+        return _ask()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        _ask,
+        _ask_in_graph,
+        _ask_in_function,
+        _ask_in_function_in_graph,
+        _ask_in_initialization_in_graph,
+    ],
+)
+def test_quick_building_changes_no_answer(ask):
+    usual = ask()
+    with quick_building():
+        assert ask() == usual
+
+
+def test_quick_building_asks_no_outer_context_in_a_plain_graph(monkeypatch):
+    monkeypatch.setattr(ops, "_get_outer_context_and_inner_device_stack", lambda: pytest.fail("searched"))
+    with quick_building(), tf.Graph().as_default():
+        assert not _ask()
+
+
+def test_after_quick_building_tensorflow_is_as_it_was():
+    before = ops.executing_eagerly_outside_functions
+    with pytest.raises(KeyError), quick_building():
+        raise KeyError
+    assert ops.executing_eagerly_outside_functions is before
