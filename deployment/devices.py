@@ -219,6 +219,11 @@ def local_gpus() -> int:
     return len(tf.config.list_physical_devices("GPU"))
 
 
+def local_device_type() -> str:
+    """Where TensorFlow puts what has no device: "GPU" where there is one, else "CPU"."""
+    return "GPU" if local_gpus() else "CPU"
+
+
 def session_config(config: DeploymentConfig, intra_op_threads: int = 0, inter_op_threads: int = 0) -> tf.ConfigProto:
     """Session (or server) options that fit a deployment.
 

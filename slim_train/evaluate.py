@@ -12,7 +12,7 @@ from typing import Any
 
 from datasets.factory import get_dataset
 from datasets.spec import DatasetSpec
-from deployment.devices import local_gpus
+from deployment.devices import local_device_type
 from slim_train import checkpoints, inputs, precision, reports, training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.metrics import ClassificationMetrics
@@ -281,8 +281,7 @@ def _config(options: EvalOptions, model: ModelSpec) -> Any:
     def measure(precisions: Sequence[str]) -> dict[str, float]:
         return precision.measure_rates(logits, options.batch_size, _session_config(), precisions)
 
-    device = "GPU" if local_gpus() else "CPU"
-    chosen = precision.resolve(options.compute, device, _session_config(), measure)
+    chosen = precision.resolve(options.compute, local_device_type(), _session_config(), measure)
     return precision.session_config(_session_config(), chosen, options.compute.xla, options.master)
 
 

@@ -1,29 +1,10 @@
-"""How long training lasts: batches, clones and replicas turned into steps, and seconds into words. No TensorFlow."""
+"""How long training lasts: batches, clones and replicas turned into steps. No TensorFlow."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from fractions import Fraction
-
-
-def batches_per_epoch(num_samples: int, batch_size: int) -> int:
-    """Batches in which every sample occurs, the last one perhaps short: what one pass of evaluation takes."""
-    return -(-num_samples // batch_size)
-
-
-def format_duration(seconds: float) -> str:
-    """Seconds in the two largest units that matter: ``8 s``, ``3 min 05 s``, ``2 h 14 min``, ``3 d 4 h``."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 1:
-        return f"{rest} s"
-    hours, minutes_rest = divmod(minutes, 60)
-    if hours < 1:
-        return f"{minutes} min {rest:02} s"
-    days, hours_rest = divmod(hours, 24)
-    if days < 1:
-        return f"{hours} h {minutes_rest:02} min"
-    return f"{days} d {hours_rest} h"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.factory import get_dataset
 from datasets.spec import DatasetSpec
 from deployment import model_deploy, parameter_server, servers
 from deployment.cluster import ClusterConfig
@@ -18,21 +17,21 @@ from slim_train import (
     config,
     evaluate,
     inputs,
+    loop_hooks,
     losses,
     plan,
     precision,
-    reports,
     roles,
     scopes,
     sessions,
+    training_end,
     training_folder,
     training_input,
 )
 from slim_train.errors import RunError, UsageError
-from slim_train.evaluate import Evaluator
 from slim_train.feature_cache import FeatureCache
 from slim_train.graph import TrainingGraph, build_training_graph
-from slim_train.hooks import AccumulateGradients, Profile, StepMetrics, StopOnSignal, ValidationHook
+from slim_train.hooks import StopOnSignal
 from slim_train.model import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.options import EvalOptions, TrainOptions
@@ -102,7 +101,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             "from there, --restart would start fresh.", resumed, checkpoints.step_of(resumed), schedule.last_step,
         )  # fmt: skip
         if not options.loop.dry_run:
-            _finish_again(train_dir, resumed, schedule)
+            training_end.finish_again(train_dir, resumed, schedule)
             parameter_server.report_done(cluster, master)
         return
 
@@ -142,15 +141,13 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
         with tf.device(sessions.checkpoint_device(deployment)):
             scaffold = _scaffold(options, restore, resumed)
         stop = StopOnSignal()
-        metrics = _step_metrics(options, graph, schedule, is_chief)
+        metrics = loop_hooks.step_metrics(options, graph, schedule, is_chief)
         phase = sessions.JobPhase(deployment) if deployment.num_ps_tasks else None
-        hooks = [metrics, *_loop_hooks(graph, schedule, phase, is_chief)]
-        if graph.accumulate_op is not None:
-            hooks.append(AccumulateGradients(graph.accumulate_op, schedule.gradient_accumulation_steps - 1))
+        hooks = [metrics, *loop_hooks.of_every_task(graph, schedule, phase, is_chief)]
         if is_chief:
-            validation_set = _validation_set(options, dataset)
+            validation_set = training_input.open_validation_set(options, dataset)
             _start_folder(options, dataset, model)
-            hooks += _chief_hooks(options, cluster, validation_set, model, graph, schedule, scaffold, stop)
+            hooks += loop_hooks.of_chief(options, cluster, validation_set, model, graph, schedule, scaffold, stop)
         began = time.monotonic()
         with stop.listening():
             creator = _session_creator(
@@ -184,7 +181,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             finally:
                 metrics.close()
         if is_chief:
-            _finish(train_dir, schedule, chosen, metrics, time.monotonic() - began, stop)
+            training_end.finish(train_dir, schedule, chosen, metrics, time.monotonic() - began, stop)
         else:
             log.info("Contributed %d gradients; the job is at step %d.", metrics.own_steps, metrics.step)
         parameter_server.report_done(cluster, master)
@@ -410,84 +407,6 @@ def _start_folder(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec)
     training_folder.start(train_dir, _resolved(options, dataset, model), dataset.dataset_dir)
 
 
-def _step_metrics(options: TrainOptions, graph: TrainingGraph, schedule: Schedule, is_chief: bool) -> StepMetrics:
-    return StepMetrics(
-        graph,
-        images_per_step=schedule.images_per_step,
-        steps_per_epoch=schedule.steps_per_epoch,
-        every_n_steps=options.loop.log_every_n_steps,
-        last_step=schedule.last_step,
-        train_dir=Path(options.loop.train_dir) if is_chief else None,
-        log_dir=_log_dir(options) if is_chief else None,
-    )
-
-
-def _loop_hooks(graph: TrainingGraph, schedule: Schedule, phase: sessions.JobPhase | None, is_chief: bool) -> list[Any]:
-    """What stops the loop at its last step or with the chief, and keeps synchronous workers in step."""
-    hooks: list[Any] = []
-    release = None
-    if graph.synchronizer:
-        release = graph.synchronizer.get_init_tokens_op(max(schedule.num_replicas, schedule.replicas_to_aggregate))
-        spare_tokens = max(0, schedule.replicas_to_aggregate - schedule.num_replicas)
-        hooks.append(sessions.SynchronousSteps(graph.synchronizer, is_chief, spare_tokens))
-    if phase:
-        hooks.append(sessions.EndOfJob(phase, is_chief, release))
-    if schedule.last_step is not None and not graph.synchronized:
-        hooks.append(sessions.StopAtStep(graph.global_step, graph.step, schedule.last_step))
-    return hooks
-
-
-def _validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetSpec | None:
-    split_name = options.validation.eval_split_name
-    return get_dataset(dataset.name, split_name, dataset.dataset_dir) if split_name else None
-
-
-def _chief_hooks(
-    options: TrainOptions,
-    cluster: ClusterConfig,
-    validation_set: DatasetSpec | None,
-    model: ModelSpec,
-    graph: TrainingGraph,
-    schedule: Schedule,
-    scaffold: Any,
-    stop: StopOnSignal,
-) -> list[Any]:
-    """What only the chief does: checkpoints, summaries, evaluation, profiles."""
-    loop, validation = options.loop, options.validation
-    hooks = [tf.train.CheckpointSaverHook(loop.train_dir, save_secs=loop.save_interval_secs, scaffold=scaffold)]
-    if loop.save_summaries_secs:
-        hooks.append(
-            tf.train.SummarySaverHook(
-                save_secs=loop.save_summaries_secs, output_dir=_log_dir(options), scaffold=scaffold
-            )
-        )
-    has_evaluator = any(task.type == "evaluator" for task in cluster.tasks)
-    if validation_set and (validation.early_stopping_patience or not has_evaluator):
-        evaluator = Evaluator(
-            validation_set,
-            model,
-            batch_size=options.validation.eval_batch_size,
-            moving_average_decay=options.optimizer.moving_average_decay,
-            flip=options.validation.eval_flip,
-        )
-        hooks.append(
-            ValidationHook(
-                graph,
-                lambda: scaffold.saver,
-                lambda checkpoint: evaluator.evaluate(checkpoint).headline(),
-                every_n_steps=options.validation.eval_every_n_steps or max(1, round(schedule.steps_per_epoch)),
-                patience=options.validation.early_stopping_patience,
-                train_dir=Path(options.loop.train_dir),
-                log_dir=_log_dir(options),
-                is_interrupted=lambda: stop.received is not None,
-            )
-        )
-    profiled = options.loop.profiled_steps()
-    if profiled:
-        hooks.append(Profile(*profiled, log_dir=_log_dir(options)))
-    return hooks
-
-
 def _session_creator(
     options: TrainOptions, graph: TrainingGraph, schedule: Schedule, **kwargs: Any
 ) -> sessions.SessionCreator:
@@ -495,44 +414,3 @@ def _session_creator(
         return sessions.SessionCreator(**kwargs)
     timeout_secs = options.cluster.collective_timeout_secs
     return all_reduce.SessionCreator(graph=graph, last_step=schedule.last_step, timeout_secs=timeout_secs, **kwargs)
-
-
-def _finish(
-    train_dir: Path, schedule: Schedule, chosen: str, metrics: StepMetrics, seconds: float, stop: StopOnSignal
-) -> None:
-    """Write result.json and say where things are."""
-    checkpoint = checkpoints.latest_checkpoint(train_dir)
-    best = checkpoints.BestCheckpoint(train_dir)
-    result = {
-        "global_step": metrics.step,
-        "last_step": schedule.last_step,
-        "own_steps": metrics.own_steps,
-        "loss": metrics.loss,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(metrics.images_per_second(), 3),
-        "precision": chosen,
-        "checkpoint": checkpoint,
-        "best_checkpoint": best.path,
-        "best_accuracy": best.value if best.path else None,
-        "stopped_by": stop.received.name if stop.received else None,
-    }
-    reports.draw_training_curves(train_dir / training_folder.METRICS, train_dir / "curves.png")
-    training_folder.write_json(train_dir / training_folder.RESULT, result)
-    log.info(
-        "Trained to step %d in %.0f s, %.1f images/s over all; checkpoint %s.",
-        metrics.step, seconds, metrics.images_per_second(), checkpoint,
-    )  # fmt: skip
-    if best.path:
-        log.info("Best: accuracy %.4f at step %d, %s.", best.value, best.step, best.path)
-
-
-def _finish_again(train_dir: Path, checkpoint: str, schedule: Schedule) -> None:
-    """Write result.json where a run that had made its last step was cut off before."""
-    if not training_folder.has_ended(train_dir):
-        step = checkpoints.step_of(checkpoint)
-        result = {"global_step": step, "last_step": schedule.last_step, "checkpoint": checkpoint}
-        training_folder.write_json(train_dir / training_folder.RESULT, result)
-
-
-def _log_dir(options: TrainOptions) -> str:
-    return options.loop.log_dir or options.loop.train_dir

@@ -25,6 +25,12 @@ def open_dataset(options: TrainOptions) -> DatasetSpec:
     return get_dataset(options.data.dataset_name, options.data.dataset_split_name, options.data.dataset_dir)
 
 
+def open_validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetSpec | None:
+    """The split that checkpoints are evaluated on during training; None where none is."""
+    split_name = options.validation.eval_split_name
+    return get_dataset(dataset.name, split_name, dataset.dataset_dir) if split_name else None
+
+
 def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
     """The net for ``dataset``. Raises UsageError as :func:`slim_train.model.resolve_model` does."""
     return resolve_model(

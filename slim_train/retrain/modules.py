@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from deployment.devices import local_gpus
+from deployment.devices import local_device_type
 from slim_train import checkpoints, precision
 from slim_train.errors import UsageError
 from slim_train.folding import fold_batch_norm
@@ -87,8 +87,8 @@ def load_module(options: ModuleOptions) -> FeatureModule:
         folder = saved_models.find_folder(options.tfhub_module)
         module = _from_folder(options.tfhub_module, folder, options.image_size)
     compute = ComputeOptions(precision=options.precision)
-    device = "GPU" if local_gpus() else "CPU"
-    return dataclasses.replace(module, precision=precision.resolve(compute, device, tf.ConfigProto(), measure=None))
+    chosen = precision.resolve(compute, local_device_type(), tf.ConfigProto(), measure=None)
+    return dataclasses.replace(module, precision=chosen)
 
 
 def _from_folder(name: str, folder: Path, image_size: int | None) -> FeatureModule:

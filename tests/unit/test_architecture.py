@@ -18,8 +18,8 @@ PACKAGES = ("slim_train", "datasets", "deployment")
 # From the top down: a module may import those of its own layer and of the layers below.
 LAYERS = (
     ("commands", r"slim_train\.cli(\..+)?"),
-    ("verbs", r"slim_train\.(train|evaluate|features|label_image|(export|retrain|serving)(\..+)?)"),
-    ("users of the graph", r"slim_train\.(all_reduce|hooks|plan)"),
+    ("verbs", r"slim_train\.(train|loop_hooks|evaluate|features|label_image|(export|retrain|serving)(\..+)?)"),
+    ("users of the graph", r"slim_train\.(all_reduce|hooks|plan|training_end)"),
     ("graph", r"slim_train\.(graph|predictor|model_loaders)"),
     ("parts", None),  # all that no other pattern takes
     ("models and data", r"slim_train\.(nets|preprocessing)(\..+)?|(datasets|deployment)(\..+)?"),

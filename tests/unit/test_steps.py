@@ -2,34 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from slim_train.steps import Schedule, batches_per_epoch, format_duration
-
-
-@pytest.mark.parametrize(
-    ("num_samples", "batch_size", "batches"),
-    [
-        (100, 25, 4),
-        (101, 25, 5),  # the last batch holds one image
-        (1, 25, 1),
-    ],
-)
-def test_batches_per_epoch_cover_every_sample(num_samples: int, batch_size: int, batches: int) -> None:
-    assert batches_per_epoch(num_samples, batch_size) == batches
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 00 s"),  # rounded before it is split, never "60 s"
-        (185, "3 min 05 s"),
-        (8_040, "2 h 14 min"),
-        (274_000, "3 d 4 h"),
-    ],
-)
-def test_durations_show_their_two_largest_units(seconds: float, text: str) -> None:
-    assert format_duration(seconds) == text
+from slim_train.steps import Schedule
 
 
 @pytest.mark.parametrize(
