@@ -17,6 +17,7 @@ import importlib
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -149,26 +150,31 @@ def uncached(variables: Iterable[Any]) -> Iterator[None]:
             variable._cached_value = copy
 
 
+# Of those who replace a function of TensorFlow, the last to begin must be the first to end.
+_BUILDING = threading.RLock()
+
+
 @contextlib.contextmanager
 def quick_building() -> Iterator[None]:
     """Build large nets in half of the time: inside, TensorFlow does not search for an answer that a plain graph gives.
 
     For every weight that a legacy layer makes, all variables there are become a set, and the hash of each asks whether
-    things are eager outside of functions. In a graph that no function is traced into they are not.
+    things are eager outside of functions. In a graph that no function is traced into they are not. Threads take turns.
     """
     ops: Any = importlib.import_module("tensorflow.python.framework.ops")
-    search = ops.executing_eagerly_outside_functions
+    with _BUILDING:
+        search = ops.executing_eagerly_outside_functions
 
-    @functools.wraps(search)
-    def executing_eagerly_outside_functions() -> bool:
-        is_plain_graph = not tf.executing_eagerly() and not tf.get_default_graph().building_function
-        return not is_plain_graph and search()
+        @functools.wraps(search)
+        def executing_eagerly_outside_functions() -> bool:
+            is_plain_graph = not tf.executing_eagerly() and not tf.get_default_graph().building_function
+            return not is_plain_graph and search()
 
-    ops.executing_eagerly_outside_functions = executing_eagerly_outside_functions
-    try:
-        yield
-    finally:
-        ops.executing_eagerly_outside_functions = search
+        ops.executing_eagerly_outside_functions = executing_eagerly_outside_functions
+        try:
+            yield
+        finally:
+            ops.executing_eagerly_outside_functions = search
 
 
 slim = _import_slim()

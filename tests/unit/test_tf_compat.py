@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -61,6 +63,18 @@ def test_quick_building_asks_no_outer_context_in_a_plain_graph(monkeypatch):
     monkeypatch.setattr(ops, "_get_outer_context_and_inner_device_stack", lambda: pytest.fail("searched"))
     with quick_building(), tf.Graph().as_default():
         assert not _ask()
+
+
+def test_threads_that_build_at_the_same_time_leave_tensorflow_as_it_was():
+    before = ops.executing_eagerly_outside_functions
+
+    def build(_: int) -> None:
+        with quick_building(), quick_building():
+            time.sleep(0.01)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(build, range(8)))
+    assert ops.executing_eagerly_outside_functions is before
 
 
 def test_after_quick_building_tensorflow_is_as_it_was():
