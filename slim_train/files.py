@@ -19,5 +19,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename, error.filename2 = str(path), None  # the name that users know
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -60,9 +60,9 @@ def download_checkpoint(record: NetRecord, checkpoint_dir: Path, on_progress: On
         try:
             unpack(archive, Path(work_dir, "unpacked"))
         except DataError as error:
-            raise RunError(f"{error} It has been removed; try again.") from error
-        finally:
             archive.unlink()
+            raise RunError(f"{error} It has been removed; try again.") from error
+        archive.unlink()
         checkpoint = Path(_checkpoint_in(Path(work_dir, "unpacked")))
         checkpoint.parent.replace(home)
     return str(home / checkpoint.name)

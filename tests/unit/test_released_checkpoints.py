@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import http.server
 import json
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from slim_train import released_checkpoints
 from slim_train.checkpoints import resolve_checkpoint
 from slim_train.cli.slim_models import COMMAND
 from slim_train.errors import RunError
@@ -146,6 +148,21 @@ def test_a_damaged_archive_is_removed(
     with pytest.raises(RunError, match=r"Cannot unpack .*lenet\.tar\.gz: .* It has been removed; try again"):
         download_checkpoint(record, tmp_path / "out", _silent)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_whole_archive_survives_a_full_disk(
+    release: Callable[..., NetRecord],
+    checkpoint: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(released_checkpoints, "unpack", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        download_checkpoint(release(checkpoint), tmp_path / "out", _silent)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["lenet.tar.gz"]
 
 
 def test_an_archive_without_a_checkpoint_leaves_nothing(release: Callable[..., NetRecord], tmp_path: Path) -> None:
