@@ -232,7 +232,7 @@ def _labels(path: Path, given: tuple[str, ...] | None, num_classes: int) -> tupl
     if given is not None:
         file, labels = "--labels", given
     else:
-        names = (*_LABEL_FILES, f"{path.stem}_labels.txt", f"{path.stem}.txt")
+        names = (f"{path.stem}_labels.txt", f"{path.stem}.txt", *_LABEL_FILES)
         candidates = (folder / name for folder in (path, path.parent) for name in names)
         found = next((file for file in candidates if file.is_file()), None)
         if found is None:

@@ -133,7 +133,12 @@ def load_predictor(
 
 
 def newest_saved_model(path: Path) -> Path | None:
-    """``path`` if it is a SavedModel, else the newest of the numbered ones in it or in its folder ``saved_model``."""
+    """``path`` if it is a SavedModel, else the newest of the numbered ones in it or in its folder ``saved_model``.
+
+    None where there is no such, and in a training folder, which stands for its newest checkpoint.
+    """
+    if _is_training_folder(path):
+        return None
     if (path / "saved_model.pb").is_file():
         return path
     for folder in (path, path / "saved_model"):
@@ -149,6 +154,14 @@ def _load(path: Path, given: ModelOverrides) -> LoadedModel:
         return model_loaders.load_saved_model(saved_model, given)
     if path.is_file() and path.suffix == ".pb":
         return model_loaders.load_frozen(path, given)
+    if path.suffix == ".tflite":
+        raise UsageError(
+            f"{path} is for TFLite; what is read here are SavedModels, frozen graphs (.pb) and checkpoints."
+        )
+    if not path.exists() and not checkpoints.is_complete(str(path)):
+        raise UsageError(
+            f"{path} does not exist: there is no SavedModel, frozen graph (.pb) or checkpoint of that name."
+        )
     if path.is_dir() and not (path / training_folder.CONFIG).is_file() and not checkpoints.newest_checkpoint(path):
         graphs = sorted(path.glob("*.pb"))
         if len(graphs) > 1:
@@ -157,3 +170,7 @@ def _load(path: Path, given: ModelOverrides) -> LoadedModel:
             raise UsageError(f"{path} holds no classifier: no SavedModel, no frozen graph (.pb) and no checkpoint.")
         return model_loaders.load_frozen(graphs[0], given)
     return model_loaders.load_trained(path, given)
+
+
+def _is_training_folder(path: Path) -> bool:
+    return (path / training_folder.CONFIG).is_file() and checkpoints.newest_checkpoint(path) is not None

@@ -172,6 +172,28 @@ def test_labels_lie_in_the_saved_model_or_beside_it(place: str, tmp_path: Path) 
     assert load_predictor(tmp_path / "saved").labels == ("red", "green", "blue")
 
 
+def test_the_labels_file_of_its_own_name_is_a_graphs_before_any_other(tmp_path: Path) -> None:
+    graph = write_graph(tmp_path / "g.pb", names=("Placeholder", "final_result"))
+    (tmp_path / "labels.txt").write_text("one\ntwo\nthree\n")
+    (tmp_path / "g_labels.txt").write_text("red\ngreen\nblue\n")
+    assert load_predictor(graph).labels == ("red", "green", "blue")
+
+
+def test_a_training_folder_with_a_saved_model_in_it_is_its_newest_checkpoint(
+    training_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "training"
+    shutil.copytree(training_folder, folder)
+    write_saved_model(folder / "saved_model" / "9")
+    assert load_predictor(folder).name == load_predictor(training_folder).name
+
+
+def test_a_tflite_model_is_refused_by_its_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.tflite").write_bytes(b"TFL3")
+    with pytest.raises(UsageError, match="a.tflite is for TFLite"):
+        load_predictor(tmp_path / "a.tflite")
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
