@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slim_train.config import Options, option
-from slim_train.errors import UsageError
 from slim_train.options import TrainOptions
-from slim_train.reports import Tile, draw_contact_sheet
+from slim_train.reports import Tile, check_sheet_path, draw_contact_sheet
 
 if TYPE_CHECKING:
     from datasets.spec import DatasetSpec
@@ -49,8 +48,7 @@ def run(options: ShowOptions) -> None:
     from slim_train.model import class_names
 
     train, path = options.train, Path(options.sheet.output_file)
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"--output_file: there is no folder {path.parent}.")
+    check_sheet_path("output_file", path)
     dataset = training_input.open_dataset(train)
     model = training_input.choose_model(train, dataset)
     names = class_names(dataset.labels, model)

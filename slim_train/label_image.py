@@ -19,7 +19,7 @@ from slim_train.label_image_options import ClassifierOptions, LabelImageOptions
 from slim_train.picture_files import find_pictures
 from slim_train.predictor import ImageError, Predictor, load_predictor
 from slim_train.progress import ProgressBar
-from slim_train.reports import Tile, draw_contact_sheet
+from slim_train.reports import Tile, check_sheet_path, draw_contact_sheet
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ _SOURCES = ("graph", "saved_model_dir", "train_dir")
 _BATCH_SIZE = 32
 _SURE, _UNSURE = "#2f7d4f", "#b7791f"  # colours of the contact sheet
 _SHEET_LINES = 3
+_MOST_TILES = 500  # more of them nobody looks at, and the sheet would fill the memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +56,10 @@ def run(options: LabelImageOptions) -> str:
       RunError: none of the pictures can be read.
     """
     files = find_pictures("image", options.image or "")
-    for flag, path in (("contact_sheet", options.contact_sheet), ("output_file", options.output_file)):
-        if path and not Path(path).absolute().parent.is_dir():
-            raise UsageError(f"--{flag}: there is no folder {Path(path).parent}.")
+    if options.contact_sheet:
+        check_sheet_path("contact_sheet", options.contact_sheet)
+    if options.output_file and not Path(options.output_file).absolute().parent.is_dir():
+        raise UsageError(f"--output_file: there is no folder {Path(options.output_file).parent}.")
     predictor = _load(options.classifier)
     try:
         results = list(label_files(predictor, files, options.top))
@@ -148,5 +150,8 @@ def _draw(path: Path, results: Sequence[LabelledImage], name: str) -> None:
         caption = [Path(result.image).name, *(lines or [result.error or ""])]
         return Tile(Path(result.image).read_bytes(), caption, _SURE if sure else _UNSURE)
 
-    draw_contact_sheet(path, list(map(tile, results)), name, f"{len(results)} pictures and their likeliest classes")
+    drawn = results[:_MOST_TILES]
+    of_all = "" if len(drawn) == len(results) else f"the first {len(drawn)} of "
+    note = f"{of_all}{len(results):,} pictures and their likeliest classes"
+    draw_contact_sheet(path, list(map(tile, drawn)), name, note)
     log.info("Drew %s.", path)

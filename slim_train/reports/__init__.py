@@ -1,7 +1,7 @@
 """What a person looks at: metrics, predictions, confusion matrix, contact sheets, curves. No TensorFlow."""
 
 from slim_train.reports.confusion_matrix import draw_confusion_matrix
-from slim_train.reports.contact_sheet import Tile, draw_contact_sheet
+from slim_train.reports.contact_sheet import Tile, check_sheet_path, draw_contact_sheet
 from slim_train.reports.evaluation import EvaluationWriter
 from slim_train.reports.metrics_json import write_metrics_json
 from slim_train.reports.mistakes import Mistake, WorstMistakes, draw_mistakes_sheet
@@ -15,6 +15,7 @@ __all__ = [
     "PredictionsCsv",
     "Tile",
     "WorstMistakes",
+    "check_sheet_path",
     "draw_confusion_matrix",
     "draw_contact_sheet",
     "draw_mistakes_sheet",

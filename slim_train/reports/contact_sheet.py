@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from slim_train.errors import UsageError
 from slim_train.files import replacing
 from slim_train.reports.fonts import font_file, one_line, pillow_font
 
+_SUFFIXES = (".png", ".jpg", ".jpeg")
 # All sizes in pixels.
 _PICTURE = 200
 _GAP, _MARGIN = 20, 32
@@ -39,6 +41,21 @@ class Tile:
     image: bytes | NDArray[np.uint8]
     caption: Sequence[str | tuple[str, str]]
     accent: str = _FAINT_INK
+
+
+def check_sheet_path(flag: str, path: str | Path) -> None:
+    """Look before the work whether a sheet can be written to ``path``.
+
+    Raises:
+      UsageError: it cannot; the message names ``flag``.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"--{flag}={path}: a sheet is a picture, {' or '.join(_SUFFIXES)}.")
+    if path.is_dir():
+        raise UsageError(f"--{flag}={path} is a folder: name a file.")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--{flag}: there is no folder {path.parent}.")
 
 
 def draw_contact_sheet(

@@ -68,6 +68,16 @@ def test_the_contact_sheet_shows_every_picture(training_folder: Path, folder: Pa
     assert three.width > one.width or three.height > one.height
 
 
+def test_of_a_great_many_pictures_the_first_are_drawn(
+    training_folder: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr(label_image, "_MOST_TILES", 2)
+    monkeypatch.setattr(label_image, "draw_contact_sheet", lambda _, tiles, *text: drawn.append((len(tiles), *text)))
+    label_image.run(options(train_dir=str(training_folder), image=str(folder), contact_sheet=str(folder / "s.png")))
+    assert drawn == [(2, "mobilenet_v1_025", "the first 2 of 3 pictures and their likeliest classes")]
+
+
 def test_pictures_none_of_which_can_be_read_are_a_failure(training_folder: Path, folder: Path) -> None:
     with pytest.raises(RunError, match=r"broken\.jpg: truncated"):
         label_image.run(options(train_dir=str(training_folder), image=str(folder / "broken.jpg")))
@@ -81,6 +91,8 @@ def test_pictures_none_of_which_can_be_read_are_a_failure(training_folder: Path,
         ({"graph": "gone.pb"}, "gone.pb does not exist"),
         ({"graph": "gone.pb", "image": "gone.jpg"}, "no picture at gone.jpg"),
         ({"graph": "gone.pb", "contact_sheet": "no/such/folder.png"}, "--contact_sheet: there is no folder"),
+        ({"graph": "gone.pb", "contact_sheet": "sheet.xyz"}, "--contact_sheet=sheet.xyz: a sheet is a picture"),
+        ({"graph": "gone.pb", "contact_sheet": "sheet"}, "--contact_sheet=sheet: a sheet is a picture"),
     ],
 )
 def test_wrong_flags_are_usage_errors(flags: dict[str, str], message: str, folder: Path) -> None:
