@@ -15,7 +15,6 @@ from slim_train.model_loaders import CLASSIFY, PIXELS, PREPROCESS, SERVING
 from slim_train.tf_compat import tf
 from slim_train.trained_model import TrainedModel
 
-_LARGEST_HALF = np.finfo(np.float16).max
 TFLITE_KINDS = ("float32", "float16", "int8")
 
 
@@ -110,8 +109,8 @@ def write_tflite(path: Path, graph_def: Any, kind: str) -> None:
             ) from error
 
 
-def with_half_constants(graph_def: Any) -> Any:
-    """The same graph with its weights stored as float16, each followed by a cast back.
+def with_16_bit_constants(graph_def: Any, dtype: Any) -> Any:
+    """The same graph with its weights stored as ``dtype``, float16 or bfloat16, each followed by a cast back.
 
     TensorFlow folds the casts when the graph is first run: memory and speed are those of float32. Constants of one
     dimension stay as they are: they are few, and variances that batch norm divides by may be too small for float16. So
@@ -120,16 +119,17 @@ def with_half_constants(graph_def: Any) -> Any:
     half = tf.GraphDef()
     half.CopyFrom(graph_def)
     del half.node[:]
+    largest = float(dtype.max)
     for node in graph_def.node:
         values = tf.make_ndarray(node.attr["value"].tensor) if node.op == "Const" else None
-        if values is None or values.dtype != np.float32 or values.ndim < 2 or np.abs(values).max() > _LARGEST_HALF:
+        if values is None or values.dtype != np.float32 or values.ndim < 2 or np.abs(values).max() > largest:
             half.node.append(node)
             continue
-        stored = half.node.add(name=f"{node.name}/float16", op="Const", device=node.device)
-        stored.attr["dtype"].type = tf.float16.as_datatype_enum
-        stored.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values.astype(np.float16)))
+        stored = half.node.add(name=f"{node.name}/{dtype.name}", op="Const", device=node.device)
+        stored.attr["dtype"].type = dtype.as_datatype_enum
+        stored.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(values.astype(dtype.as_numpy_dtype)))
         cast = half.node.add(name=node.name, op="Cast", input=[stored.name], device=node.device)
-        cast.attr["SrcT"].type, cast.attr["DstT"].type = tf.float16.as_datatype_enum, tf.float32.as_datatype_enum
+        cast.attr["SrcT"].type, cast.attr["DstT"].type = dtype.as_datatype_enum, tf.float32.as_datatype_enum
     return half
 
 

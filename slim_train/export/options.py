@@ -53,9 +53,9 @@ class ResultOptions(Options):
     formats: str = option(",".join(FORMATS), f"What to write: comma-separated, of {', '.join(FORMATS)}.")
     precision: str = option(
         "fp32",
-        "fp16: the weights of SavedModel and frozen graph are stored in 16 bits, which halves the files; computing "
-        "stays in 32. Of TFLite models there is one of each kind anyway.",
-        choices=("fp32", "fp16"),
+        "fp16 or bf16: the weights of SavedModel and frozen graph are stored in 16 bits, which halves the files; "
+        "computing stays in 32, and auto is fp32. Of TFLite models there is one of each kind anyway.",
+        choices=("fp32", "bf16", "fp16", "auto"),
     )
     output_file: str | None = option(
         None,
@@ -63,12 +63,6 @@ class ResultOptions(Options):
     )
 
     def __post_init__(self) -> None:
-        if self.precision in ("bf16", "bfloat16"):
-            raise UsageError(
-                f"--precision={self.precision}: bfloat16 is no matter of the file. TensorFlow computes in it where the "
-                "program that runs a graph sets rewrite_options.auto_mixed_precision_onednn_bfloat16. fp16 halves the "
-                "file."
-            )
         super().__post_init__()
         self.wanted_formats()
 
@@ -80,7 +74,11 @@ class ResultOptions(Options):
                 raise unknown("--formats entry", name, FORMATS)
         if not names:
             raise UsageError(f"--formats is empty: give some of {', '.join(FORMATS)}.")
-        return names
+        if self.output_file is None:
+            return names
+        if names not in (FORMATS, ("frozen",)):
+            raise UsageError("--output_file takes the frozen graph alone: leave --formats out, or give --export_dir.")
+        return ("frozen",)
 
 
 @dataclass(frozen=True)

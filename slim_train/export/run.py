@@ -23,6 +23,8 @@ from slim_train.export.options import CheckOptions, ExportOptions, SourceOptions
 from slim_train.export_info import ExportInfo
 from slim_train.label_files import read_class_names
 from slim_train.picture_files import find_pictures
+from slim_train.predictor import newest_saved_model
+from slim_train.tf_compat import tf
 from slim_train.trained_model import TrainedModel, find_trained_model
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,9 @@ RESULT = "export.json"
 _DEFAULT_NET = "inception_v3"
 # The largest difference of a probability that rounding explains, by where the rounding is: sums in another order, or
 # weights in 16 bits. Weights in 8 bits may do anything, which is shown and not judged.
-_TOLERANCE = {"float32": 1e-3, "float16": 0.1}
+_TOLERANCE = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.2}
+# That weights are stored in. Computed is in float32 anyway, which is thus the quickest to load and run.
+_DTYPES = {"auto": tf.float32, "fp32": tf.float32, "fp16": tf.float16, "bf16": tf.bfloat16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +79,7 @@ def run(options: ExportOptions) -> None:
             training_folder.write_json(staging / RESULT, _as_json(info, files))
         _publish(staging, folder)
     _log_result(files, folder)
+    _warn_of_later_version(folder, _version(info))
 
 
 def _write_graph_alone(options: ExportOptions) -> None:
@@ -160,14 +165,14 @@ class _Job:
 def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> Iterator[_Job]:
     """What the options ask for."""
     plain = trained.freeze()
-    graph_def = formats.with_half_constants(plain) if options.result.precision == "fp16" else plain
-    tolerance = _TOLERANCE["float16" if options.result.precision == "fp16" else "float32"]
-    wanted = ("frozen",) if options.result.output_file else options.result.wanted_formats()
+    dtype = _DTYPES[options.result.precision]
+    graph_def = plain if dtype == tf.float32 else formats.with_16_bit_constants(plain, dtype)
+    tolerance = _TOLERANCE[dtype.name]
+    wanted = options.result.wanted_formats()
     if "saved_model" in wanted:
         yield _Job(
             "SavedModel",
-            # TensorFlow Serving takes the highest number below the folder that it is given.
-            f"saved_model/{max(info.step, 1)}",
+            f"saved_model/{_version(info)}",
             lambda path: formats.write_saved_model(path, trained, graph_def, info),
             Reference.check_saved_model,
             tolerance,
@@ -242,6 +247,21 @@ def _publish(staging: Path, folder: Path) -> None:
             # A folder cannot be replaced in one step. The old version goes first, under a name that is no version.
             target.rename(staging / f"old-{target.name}")
         source.replace(target)
+
+
+def _version(info: ExportInfo) -> int:
+    """Of the SavedModel: TensorFlow Serving takes the highest number below the folder that it is given."""
+    return max(info.step, 1)
+
+
+def _warn_of_later_version(folder: Path, version: int) -> None:
+    newest = newest_saved_model(folder)
+    if newest and newest.name.isdecimal() and int(newest.name) > version:
+        log.warning(
+            "%s is there too. Its number is higher than %d, so that servers and label_image take it: remove it to have "
+            "them take what was exported now, or export to another --export_dir.",
+            newest, version,
+        )  # fmt: skip
 
 
 def _as_json(info: ExportInfo, files: list[ExportedFile]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ def test_formats_are_split_at_commas_each_taken_once() -> None:
     [
         ({"formats": "tflight"}, "Did you mean tflite"),
         ({"formats": ""}, "--formats is empty"),
-        ({"precision": "bf16"}, "auto_mixed_precision_onednn_bfloat16"),
-        ({"precision": "fp64"}, "one of fp32, fp16"),
+        ({"precision": "fp64"}, "one of fp32, bf16, fp16, auto"),
+        ({"output_file": "net.pb", "formats": "tflite"}, "--output_file takes the frozen graph alone"),
         ({"quantize": True}, "--quantize"),
         ({"is_video_model": True}, "video"),
         ({"num_frames": 8}, "video"),

@@ -207,11 +207,14 @@ def test_tflite_models_take_any_number_of_images(kind: str, exported: Path) -> N
     np.testing.assert_allclose(scores.sum(axis=1), np.ones(3), atol=1e-4)
 
 
-def test_weights_in_16_bits_halve_the_frozen_graph(exported: Path, training_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp16", 0.01), ("bf16", 0.08)])
+def test_weights_in_16_bits_halve_the_frozen_graph(
+    precision: str, tolerance: float, exported: Path, training_folder: Path, tmp_path: Path
+) -> None:
     run.run(
         options(
             checkpoint_path=str(training_folder),
-            precision="fp16",
+            precision=precision,
             output_file=str(tmp_path / "half.pb"),
             num_check_images=2,
         )
@@ -221,7 +224,18 @@ def test_weights_in_16_bits_halve_the_frozen_graph(exported: Path, training_fold
     assert half < 0.65 * full
     pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
     ours, theirs = (load_predictor(path).scores(pixels) for path in (exported / "model.pb", tmp_path / "half.pb"))
-    np.testing.assert_allclose(ours, theirs, atol=0.01)
+    np.testing.assert_allclose(ours, theirs, atol=tolerance)
+
+
+def test_a_later_version_that_stays_the_one_to_be_served_is_told_of(
+    training_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flags = {"checkpoint_path": str(training_folder), "export_dir": str(tmp_path), "formats": "saved_model"}
+    run.run(options(num_check_images=0, **flags))
+    assert "higher" not in caplog.text
+    (tmp_path / "saved_model" / "7").rename(tmp_path / "saved_model" / "12")
+    run.run(options(num_check_images=0, **flags))
+    assert "saved_model/12 is there too. Its number is higher than 7" in caplog.text
 
 
 def test_exporting_again_replaces_what_was_there(training_folder: Path, tmp_path: Path) -> None:
