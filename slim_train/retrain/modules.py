@@ -12,7 +12,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from deployment.devices import local_device_type
 from slim_train import checkpoints, precision
@@ -56,9 +56,11 @@ class FeatureModule:
     output: str
     precision: str = "fp32"
 
+    SCOPE: ClassVar[str] = "module"  # of the net in graphs that it is added to
+
     def features(self, images: Any) -> Any:
         """Add the net to the current graph: float32 [N, height, width, 3] in 0..1 to [N, num_features]."""
-        (features,) = tf.import_graph_def(self.graph_def, {self.input: images}, [self.output], name="module")
+        (features,) = tf.import_graph_def(self.graph_def, {self.input: images}, [self.output], name=self.SCOPE)
         return tf.ensure_shape(features, [None, self.num_features])
 
     def session(self, threads: int = 0) -> Any:

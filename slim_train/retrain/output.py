@@ -18,6 +18,8 @@ from slim_train.tf_compat import tf
 # The names that label_image and the inference service look for.
 INPUT = "Placeholder"
 LABELS_FILE = "labels.txt"
+_HEAD = "final_retrain_ops"
+_TAKEN = (INPUT, FeatureModule.SCOPE, _HEAD)
 _NODE_NAME = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")
 
 
@@ -47,13 +49,17 @@ def check(options: OutputOptions) -> None:
       UsageError: they cannot.
     """
     name = options.final_tensor_name
-    if not _NODE_NAME.fullmatch(name) or name == INPUT:
+    if not _NODE_NAME.fullmatch(name) or name in _TAKEN:
         raise UsageError(
-            f"--final_tensor_name={name} cannot be a node's name: letters, digits, _ . - / only, and not {INPUT}."
+            f"--final_tensor_name={name} cannot be a node's name: letters, digits, _ . - / only, and not one of "
+            f"{', '.join(_TAKEN)}."
         )
     saved_model = Path(options.saved_model_dir) if options.saved_model_dir else None
     if saved_model and (saved_model.is_file() or (saved_model.is_dir() and any(saved_model.iterdir()))):
         raise UsageError(f"--saved_model_dir={saved_model} is there already: name a new folder, or remove this one.")
+    for flag, file in (("output_graph", options.output_graph), ("output_labels", options.output_labels)):
+        if Path(file).is_dir():
+            raise UsageError(f"--{flag}={file} is a folder: name a file.")
     folders = {"output_graph": Path(options.output_graph).parent, "output_labels": Path(options.output_labels).parent}
     if options.intermediate_store_frequency:
         folders["intermediate_output_graphs_dir"] = Path(options.intermediate_output_graphs_dir)
@@ -86,7 +92,7 @@ def build_graph(module: FeatureModule, head: HeadWeights, final_tensor_name: str
     """
     images = tf.placeholder(tf.float32, [None, module.height, module.width, 3], name=INPUT)
     features = module.features(images)
-    with tf.name_scope("final_retrain_ops"):
+    with tf.name_scope(_HEAD):
         logits = tf.nn.bias_add(tf.matmul(features, tf.constant(head.weights)), tf.constant(head.biases))
     return images, tf.nn.softmax(logits, name=final_tensor_name)
 

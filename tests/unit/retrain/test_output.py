@@ -54,10 +54,17 @@ def test_folders_that_give_the_same_label_are_named():
         output.label_names(["Red Rose", "red_rose"])
 
 
-@pytest.mark.parametrize("name", ["with space", "", "_x", "a:0", "Placeholder"])
+@pytest.mark.parametrize("name", ["with space", "", "_x", "a:0", "Placeholder", "module", "final_retrain_ops"])
 def test_a_name_that_no_node_can_have_is_refused(tmp_path: Path, name: str):
     with pytest.raises(UsageError, match="--final_tensor_name"):
         output.check(OutputOptions(output_graph=str(tmp_path / "g.pb"), final_tensor_name=name))
+
+
+@pytest.mark.parametrize("flag", ["output_graph", "output_labels"])
+def test_a_folder_in_the_place_of_a_result_is_refused_before_the_work(tmp_path: Path, flag: str):
+    files = {"output_graph": str(tmp_path / "g.pb"), "output_labels": str(tmp_path / "l.txt"), flag: str(tmp_path)}
+    with pytest.raises(UsageError, match=f"--{flag}=.* is a folder"):
+        output.check(OutputOptions(**files))
 
 
 def test_a_saved_model_is_never_overwritten(tmp_path: Path):
