@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+# Where Pillow refuses to go on: at twice the size at which it warns.
+TOO_LARGE = "over 178 megapixels"
 # A list of our own: Pillow would also start Ghostscript on an EPS file, and read formats nobody trains on.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 _ORIENTATION = 0x0112
@@ -107,21 +109,38 @@ def encode_planes(pixels: bytes, height: int, width: int, bands: int) -> Encoded
     return _encode(planes[0] if bands == 1 else Image.merge("RGB", planes), "PNG")
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """Height and width in pixels of what :func:`normalise` and :func:`decode` would decode, told from the header.
+
+    Raises:
+      ImageRejected: no header of a picture, or one of a picture that is :data:`TOO_LARGE`.
+    """
+    with _opened(data) as image:
+        return image.height, image.width
+
+
 @contextlib.contextmanager
 def _decoded(data: bytes) -> Iterator[Image.Image]:
     """The picture with all its pixels; what goes wrong with it in the block is ImageRejected."""
+    with _opened(data) as image:
+        image.load()
+        yield image
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """The picture with its header read; what goes wrong with it in the block is ImageRejected."""
     if not data:
         raise ImageRejected("empty file")
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            image.load()
             yield image
     except ImageRejected:
         raise
     except UnidentifiedImageError:
         raise ImageRejected("not an image") from None
     except Image.DecompressionBombError:
-        raise ImageRejected("over 178 megapixels") from None
+        raise ImageRejected(TOO_LARGE) from None
     except Exception as error:  # Decoders raise anything on damaged bytes: SyntaxError, struct.error, zlib.error, ...
         reason = "truncated" if "truncated" in str(error).lower() else "damaged"
         raise ImageRejected(reason, f"{error}") from None

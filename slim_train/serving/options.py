@@ -62,7 +62,10 @@ class ServerOptions(Options):
     )
     max_body_mb: float = option(16.0, "Largest request, in MB of 10^6 bytes; larger ones get 413.", above=0)
     max_megapixels: float = option(
-        50.0, "Largest picture, whatever the size of its file; larger ones are refused undecoded.", above=0
+        50.0,
+        "Largest picture, whatever the size of its file; larger ones are refused undecoded.",
+        above=0,
+        at_most=178,  # No decoder here takes more.
     )
     stop_secs: int = option(
         30, "Seconds that requests in flight have to finish when the server is stopped.", at_least=0

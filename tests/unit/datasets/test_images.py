@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.images import ImageRejected, decode, encode_planes, normalise
+from datasets.images import TOO_LARGE, ImageRejected, decode, encode_planes, normalise, size_of
 
 _ORIENTATION = 0x0112
 
@@ -240,15 +240,43 @@ def test_a_png_without_its_end_is_truncated(encoded: Callable[..., bytes]) -> No
     assert _reason(encoded("PNG")[:-12]) == "truncated"
 
 
+def _png_of_nothing(height: int, width: int) -> bytes:
+    """A header that announces so many pixels, and too few of them."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(b"\0" * 100)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
+
+
 def test_a_picture_of_200_megapixels_is_rejected_before_it_is_decoded() -> None:
-    header = struct.pack(">IIBBBBB", 20_000, 10_000, 8, 0, 0, 0, 0)
-    data = (
-        b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", header)
-        + _chunk(b"IDAT", zlib.compress(b"\0" * 100))
-        + _chunk(b"IEND", b"")
-    )
-    assert _reason(data) == "over 178 megapixels"
+    assert _reason(_png_of_nothing(10_000, 20_000)) == TOO_LARGE
+
+
+def test_the_size_of_a_picture_is_told_by_its_header_alone() -> None:
+    data = _png_of_nothing(500, 1000)
+    assert size_of(data) == (500, 1000)
+    assert _reason(data) == "truncated"
+
+
+def test_a_picture_that_looks_like_another_format_has_the_size_of_what_is_decoded() -> None:
+    # All of Pillow's formats together take these four bytes at this place for a PhotoCD of 768 x 512.
+    buffer = io.BytesIO()
+    profile = bytes(2010) + b"PCD_" + bytes(2000)
+    Image.new("L", (30, 20)).save(buffer, "WEBP", lossless=True, icc_profile=profile)
+    assert Image.open(buffer).format == "PCD"
+    assert size_of(buffer.getvalue()) == (20, 30)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"plain text", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"]
+)
+def test_what_is_never_decoded_has_no_size(data: bytes) -> None:
+    with pytest.raises(ImageRejected, match="empty file|not an image"):
+        size_of(data)
+
+
+def test_a_size_over_the_limit_is_rejected() -> None:
+    with pytest.raises(ImageRejected, match=TOO_LARGE):
+        size_of(_png_of_nothing(10_000, 20_000))
 
 
 def test_floating_point_pixels_are_rejected_since_their_range_is_unknown(encoded: Callable[..., bytes]) -> None:

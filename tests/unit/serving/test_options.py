@@ -7,11 +7,16 @@ from pathlib import Path
 import pytest
 
 from slim_train.errors import UsageError
-from slim_train.serving.options import ServeOptions, named_paths, read_api_keys
+from slim_train.serving.options import ServeOptions, ServerOptions, named_paths, read_api_keys
 
 
 def test_it_listens_on_loopback_unless_told_otherwise() -> None:
     assert ServeOptions().server.host == "127.0.0.1"
+
+
+def test_no_picture_can_be_allowed_that_the_decoder_refuses() -> None:
+    with pytest.raises(UsageError, match="max_megapixels=179.0 must be at most 178"):
+        ServerOptions(max_megapixels=179.0)
 
 
 def test_paths_may_have_names(tmp_path: Path) -> None:

@@ -31,6 +31,19 @@ def test_a_decompression_bomb_is_refused_by_its_header(width: int, height: int) 
     assert refused.value.status == 413
 
 
+def test_a_bomb_that_looks_like_a_smaller_picture_of_another_format_is_refused() -> None:
+    # All of Pillow's formats together take these four bytes at this place for a PhotoCD of 768 x 512.
+    buffer = io.BytesIO()
+    profile = bytes(2010) + b"PCD_" + bytes(2000)
+    Image.new("L", (1500, 1000)).save(buffer, "WEBP", lossless=True, quality=0, method=0, icc_profile=profile)
+    with pytest.raises(RequestError, match="has 2 megapixels"):
+        check_picture_size(buffer.getvalue(), 1.0)
+
+
+def test_a_format_that_is_not_decoded_is_no_picture_whatever_its_size() -> None:
+    check_picture_size(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 90000 90000\n%%EndComments\n", 1.0)
+
+
 def test_a_picture_within_the_limit_passes(photo: Callable[..., bytes]) -> None:
     check_picture_size(photo(size=(1000, 1000)), 1.0)
     with pytest.raises(RequestError):
