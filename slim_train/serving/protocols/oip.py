@@ -6,7 +6,6 @@ tensor of BYTES, a base64 text for each image; the outputs are ``classes`` and `
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -111,8 +110,9 @@ def _images(content: dict[str, Any]) -> list[bytes]:
     data, shape = tensor.get("data"), tensor.get("shape")
     if not isinstance(data, list) or not data:
         raise RequestError(400, "The input's data must be a list of base64 texts, one for each image.")
-    if not isinstance(shape, list) or not all(type(size) is int for size in shape) or math.prod(shape) != len(data):
-        raise RequestError(400, f"The input's shape {shape!r} does not fit its {len(data)} images.")
+    count = len(data)
+    if shape not in ([count], [count, 1]):
+        raise RequestError(400, f"The input's shape does not fit its data: it must be [{count}] for so many images.")
     return [answers.decode_base64(text, f"data[{index}]") for index, text in enumerate(data)]
 
 

@@ -71,8 +71,11 @@ def test_infer_answers_the_outputs_that_were_asked_for(client: Any) -> None:
         (tensor(datatype="FP32"), "must be BYTES, not 'FP32'"),
         (tensor(data=[]), "must be a list of base64 texts"),
         (tensor(data="Y2F0"), "must be a list of base64 texts"),
-        (tensor(shape=[2]), "shape [2] does not fit its 1 images"),
+        (tensor(shape=[2]), "shape does not fit its data: it must be [1]"),
         (tensor(shape=["1"]), "does not fit"),
+        (tensor(shape=[]), "does not fit"),
+        (tensor(shape=[-1, -1]), "does not fit"),
+        (tensor(shape=1), "does not fit"),
         (tensor(data=["?"]), "data[0] is not base64"),
         (tensor() | {"outputs": [{"name": "logits"}]}, "no output 'logits'"),
         (tensor() | {"outputs": "scores"}, "'outputs' must be a list"),
@@ -82,6 +85,16 @@ def test_wrong_bodies_get_400_and_the_reason(client: Any, body: Any, message: st
     response = client.post("/v2/models/pets/infer", json=body)
     assert response.status_code == 400
     assert message in response.json()["error"]
+
+
+def test_a_column_of_images_is_taken_as_well(client: Any) -> None:
+    outputs = client.post("/v2/models/pets/infer", json=tensor(shape=[2, 1], data=[CAT, DOG])).json()["outputs"]
+    assert outputs[1]["shape"] == [2, 3]
+
+
+def test_a_shape_of_large_numbers_is_neither_multiplied_nor_sent_back(client: Any) -> None:
+    response = client.post("/v2/models/pets/infer", json=tensor(shape=[10**4000] * 50))
+    assert (response.status_code, len(response.content) < 1000) == (400, True)
 
 
 def test_unknown_models_and_versions_get_404(client: Any) -> None:
