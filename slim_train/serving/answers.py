@@ -59,11 +59,16 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 def _parse(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:
         raise RequestError(400, "The body is nested too deeply.") from None
     except ValueError as error:
         raise RequestError(400, f"The body is not JSON: {error}.") from None
+
+
+def _refuse_constant(name: str) -> None:
+    """Python reads NaN and Infinity, which JSON does not have and no answer could repeat."""
+    raise ValueError(f"{name} is no value of JSON")
 
 
 def decode_base64(text: Any, where: str) -> bytes:

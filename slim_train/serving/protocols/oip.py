@@ -6,6 +6,7 @@ tensor of BYTES, a base64 text for each image; the outputs are ``classes`` and `
 
 from __future__ import annotations
 
+import reprlib
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -56,6 +57,7 @@ def routes(store: ModelStore) -> APIRouter:
         model = _model(store, name, version)
         answers.check_labels(model.current, model)
         content = await answers.read_json(request)
+        request_id = _request_id(content)
         wanted = _wanted_outputs(content)
         images = _images(content)
         used, results = await answers.run(model, images)
@@ -74,7 +76,7 @@ def routes(store: ModelStore) -> APIRouter:
             "model_version": str(used.number),
             "outputs": [{"name": output, **outputs[output]} for output in wanted],
         }
-        return JSONResponse(answer | ({"id": content["id"]} if "id" in content else {}))
+        return JSONResponse(answer | request_id)
 
     return router
 
@@ -87,6 +89,18 @@ def _model(store: ModelStore, name: str, version: str | None) -> Model:
     return model
 
 
+def _request_id(content: dict[str, Any]) -> dict[str, str]:
+    """The id as the answer repeats it, if there is one."""
+    given = content.get("id")
+    if given is None:
+        return {}
+    try:
+        str.encode(given)
+    except (TypeError, UnicodeEncodeError):  # JSON can spell half of a surrogate pair, which no answer can hold.
+        raise RequestError(400, "'id' must be text.") from None
+    return {"id": given}
+
+
 def _wanted_outputs(content: dict[str, Any]) -> list[str]:
     outputs = content.get("outputs")
     if outputs is None:
@@ -96,7 +110,7 @@ def _wanted_outputs(content: dict[str, Any]) -> list[str]:
     names = [output.get("name") for output in outputs]
     for name in names:
         if name not in _OUTPUTS:
-            raise RequestError(400, f"There is no output {name!r}: only {' and '.join(_OUTPUTS)}.")
+            raise RequestError(400, f"There is no output {reprlib.repr(name)}: only {' and '.join(_OUTPUTS)}.")
     return names
 
 
@@ -106,7 +120,7 @@ def _images(content: dict[str, Any]) -> list[bytes]:
         raise RequestError(400, "'inputs' must be a list of one tensor, the images.")
     tensor = inputs[0]
     if tensor.get("datatype") != "BYTES":
-        raise RequestError(400, f"The input's datatype must be BYTES, not {tensor.get('datatype')!r}.")
+        raise RequestError(400, f"The input's datatype must be BYTES, not {reprlib.repr(tensor.get('datatype'))}.")
     data, shape = tensor.get("data"), tensor.get("shape")
     if not isinstance(data, list) or not data:
         raise RequestError(400, "The input's data must be a list of base64 texts, one for each image.")

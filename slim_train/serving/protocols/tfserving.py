@@ -6,6 +6,7 @@ that a client may be pointed at either server.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -89,7 +90,8 @@ def _check_version(model: Model, current: Version, wanted: str | None) -> None:
 def _check_signature(content: dict[str, Any]) -> None:
     signature = content.get("signature_name", SIGNATURE)
     if signature not in (SIGNATURE, ""):
-        raise RequestError(400, f"There is no signature {signature!r}: only {SIGNATURE}, which takes encoded images.")
+        given = reprlib.repr(signature)
+        raise RequestError(400, f"There is no signature {given}: only {SIGNATURE}, which takes encoded images.")
 
 
 def _images(value: Any, key: str) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 CAT = base64.b64encode(b"cat").decode()
 DOG = base64.b64encode(b"dog").decode()
+NESTED = json.loads("[" * 800 + "]" * 800)
 
 
 def tensor(**changes: Any) -> dict[str, Any]:
@@ -93,8 +95,24 @@ def test_a_column_of_images_is_taken_as_well(client: Any) -> None:
 
 
 def test_a_shape_of_large_numbers_is_neither_multiplied_nor_sent_back(client: Any) -> None:
-    response = client.post("/v2/models/pets/infer", json=tensor(shape=[10**4000] * 50))
+    response = client.post("/v2/models/pets/infer", json=tensor(shape=[10**4000] * 2))
     assert (response.status_code, len(response.content) < 1000) == (400, True)
+
+
+@pytest.mark.parametrize("given", [5, ["a"], "\ud800"])
+def test_an_id_that_no_answer_could_repeat_gets_400(client: Any, given: Any) -> None:
+    response = client.post("/v2/models/pets/infer", content=json.dumps({"id": given, **tensor()}))
+    assert (response.status_code, response.json()) == (400, {"error": "'id' must be text."})
+
+
+def test_an_id_of_null_is_none(client: Any) -> None:
+    assert "id" not in client.post("/v2/models/pets/infer", json={"id": None, **tensor()}).json()
+
+
+@pytest.mark.parametrize("changes", [{"datatype": NESTED}, {"datatype": "\ud800" * 500}])
+def test_what_a_refusal_repeats_is_cut_short(client: Any, changes: dict[str, Any]) -> None:
+    response = client.post("/v2/models/pets/infer", content=json.dumps(tensor(**changes)))
+    assert (response.status_code, len(response.content) < 200) == (400, True)
 
 
 def test_unknown_models_and_versions_get_404(client: Any) -> None:

@@ -73,6 +73,7 @@ def test_metadata_has_the_signature(client: Any) -> None:
         (b"{", "not JSON"),
         (b"\xff\xfe", "not JSON"),
         (b"[" * 9_000, "nested too deeply"),
+        (b'{"instances": [{"b64": "Y2F0"}], "id": NaN}', "not JSON: NaN"),
         (b"[]", "must be a JSON object, not a list"),
         (b"{}", "one of 'instances' and 'inputs'"),
         (b'{"instances": [], "inputs": []}', "one of 'instances' and 'inputs'"),
@@ -84,6 +85,11 @@ def test_metadata_has_the_signature(client: Any) -> None:
         (b'{"instances": [{"b64": "Y2F0"}, {"b64": "eA=="}]}', "Image 1: The picture cannot be read"),
         (b'{"instances": [[[[0.5]]]]}', "instances[0] must be an image"),
         (b'{"instances": [{"b64": "Y2F0"}], "signature_name": "pixels"}', "no signature 'pixels'"),
+        pytest.param(
+            b'{"instances": [{"b64": "Y2F0"}], "signature_name": %s}' % (b"[" * 800 + b"]" * 800),
+            "no signature [[[[[[[...]]]]]]]: only",
+            id="deep signature",
+        ),
     ],
 )
 def test_wrong_bodies_get_400_and_the_reason(client: Any, body: bytes, message: str) -> None:
