@@ -160,10 +160,13 @@ class UserModel:
         try:
             with self._graph.as_default():
                 return [_plain(result) for result in self._model.execute(batch, len(batch))]
-        except Exception as error:
+        except BaseException as error:
             if len(batch) == 1:
                 _blame_picture(batch[0].body, error)
-            raise
+            if isinstance(error, Exception):
+                raise
+            # SystemExit would silently end the thread that runs batches, and the model with it.
+            raise RuntimeError(f"{self._name}.execute raised {type(error).__name__}") from error
 
     def warm_up(self, max_batch_size: int) -> None:
         """Nothing: what it takes is its own affair."""
@@ -176,7 +179,7 @@ class UserModel:
         """Nothing: the class has no such method."""
 
 
-def _blame_picture(data: bytes, error: Exception) -> None:
+def _blame_picture(data: bytes, error: BaseException) -> None:
     """Whose fault is an error? Where the request is no whole picture, the request's.
 
     Raises:

@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from slim_train.errors import UsageError
 from slim_train.predictor import load_predictor
+from slim_train.serving.batcher import Batcher, BatchLimits
 from slim_train.serving.errors import RequestError
 from slim_train.serving.uai_model import Upload
 from slim_train.serving.uai_source import UaiSource
@@ -65,6 +67,18 @@ class BrightnessConfLoader(TFJsonConfLoader):
         self.side = int(self.server_conf["tensorflow"]["side"])
 """
 
+EXITS = """
+import sys
+from PIL import Image
+from uai.arch.tf_model import TFAiUcloudModel
+
+class Mine(TFAiUcloudModel):
+    def execute(self, data, batch_size):
+        if Image.open(data[0]).format == "PNG":
+            sys.exit("no PNG")
+        return ["JPEG"]
+"""
+
 
 def write_conf(folder: Path, main_class: str, main_file: str, infor: Any = None, **tensorflow: str) -> Path:
     server = {
@@ -74,6 +88,14 @@ def write_conf(folder: Path, main_class: str, main_file: str, infor: Any = None,
     content = {"http_server": server} | ({"infor": infor} if infor else {})
     (folder / "conf.json").write_text(json.dumps(content, indent="\t"))
     return folder / "conf.json"
+
+
+def write_model(folder: Path, code: str, **helpers: str) -> None:
+    """mine.py, the files beside it, and the folder that every conf.json names."""
+    folder.mkdir(exist_ok=True)
+    (folder / "checkpoint_dir").mkdir(exist_ok=True)
+    for name, content in {"mine": code, **helpers}.items():
+        (folder / f"{name}.py").write_text(content)
 
 
 def load(conf: Path) -> Any:
@@ -124,6 +146,20 @@ def test_a_failure_on_a_whole_picture_is_the_classs_own(brightness: Any, photo: 
     brightness._model.output.clear()
     with pytest.raises(KeyError):
         brightness.run([brightness.prepare(photo())])
+
+
+def test_a_class_that_calls_exit_fails_on_the_request_and_answers_the_next(
+    tmp_path: Path, photo: Callable[..., bytes]
+) -> None:
+    write_model(tmp_path, EXITS)
+    servable = load(write_conf(tmp_path, "Mine", "mine"))
+    with ThreadPoolExecutor(1) as pool:
+        batcher = Batcher(servable.prepare, servable.run, BatchLimits(1, 0.0, 8), pool)
+        exits, answers = batcher.submit([photo("PNG"), photo("JPEG")])
+        with pytest.raises(RuntimeError, match="Mine.execute raised SystemExit"):
+            exits.result(60)
+        assert answers.result(60) == "JPEG"
+        batcher.close()
 
 
 def test_tensorflow_elsewhere_stays_what_it_was(brightness: Any) -> None:
