@@ -65,3 +65,10 @@ def test_linked_files_exist() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_git_ignores_the_folders_that_command_lines_write_into_the_checkout() -> None:
+    written = "dataset_dir|train_dir|checkpoint_path|image_dir|tfhub_module|output_graph"
+    folders = {f"/{name}/" for block in BLOCKS for name in re.findall(rf"--(?:{written})=([a-z_]+)(?=[/\s])", block)}
+    assert len(folders) > 3
+    assert folders <= set((ROOT / ".gitignore").read_text(encoding="utf-8").splitlines())
