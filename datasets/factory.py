@@ -11,13 +11,14 @@ from datasets.record_files import check_shards, find_record_files
 from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
 
 
-def get_dataset(name: str | None, split_name: str, dataset_dir: str | os.PathLike[str]) -> DatasetSpec:
+def get_dataset(name: str | None, split_name: str, dataset_dir: str | os.PathLike[str], flag: str = "") -> DatasetSpec:
     """The specification of a split on disk (research/slim's function of this name).
 
     Args:
       name: the start of the file names; None takes what info.json says, or the one data set that the folder holds.
       split_name: ``train``, ``test``, ``validation``, ...
       dataset_dir: the folder.
+      flag: that the user has named the split with, for the error.
 
     Raises:
       DataError: there is no such folder, data set or split (the message lists what there is), info.json is missing or
@@ -33,7 +34,7 @@ def get_dataset(name: str | None, split_name: str, dataset_dir: str | os.PathLik
     if name == imagenet.NAME and not files:
         files = {split: paths for (found_name, split), paths in found.items() if found_name is None}
     if split_name not in files:
-        raise unknown("split", split_name, files, f" of data set {name} in {folder}")
+        raise unknown(f"--{flag}" if flag else "split", split_name, files, f" of data set {name} in {folder}")
     check_shards(files[split_name])
     if split_name not in info.splits:
         raise DataError(

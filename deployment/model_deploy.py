@@ -136,7 +136,8 @@ def optimize_clones(
         summed = _sum_gradients(gradients)
     unused = [variable.op.name for gradient, variable in summed if gradient is None]
     if unused:
-        log.warning("No loss depends on these variables, so they are not trained: %s", ", ".join(unused))
+        more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+        log.warning("No loss depends on these variables, so they are not trained: %s%s", ", ".join(unused[:3]), more)
     return total_loss, [(gradient, variable) for gradient, variable in summed if gradient is not None]
 
 

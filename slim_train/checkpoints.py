@@ -84,7 +84,7 @@ def saved_checkpoints(folder: str | Path) -> list[str]:
 
 
 def resolve_checkpoint(path: str) -> str:
-    """The checkpoint prefix that a user's ``--checkpoint_path`` means.
+    """The checkpoint prefix that a user's ``--checkpoint_path`` or ``--train_dir`` means.
 
     Takes a prefix, any file of a checkpoint, or a folder with a ``checkpoint`` file or a single checkpoint in it.
 
@@ -95,14 +95,14 @@ def resolve_checkpoint(path: str) -> str:
     if given.is_dir():
         found = newest_checkpoint(given)
         if found is None:
-            raise UsageError(f"--checkpoint_path: the folder {path} holds no checkpoint (no .index file).")
+            raise UsageError(f"The folder {path} holds no checkpoint (no .index file).")
         return found
     prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
     if is_complete(prefix):
         return prefix
     if given.exists() or Path(f"{prefix}.index").exists():
-        raise UsageError(f"--checkpoint_path: {path} is not a complete TensorFlow checkpoint.")
-    raise UsageError(f"--checkpoint_path: {path} does not exist{_neighbours(given)}.")
+        raise UsageError(f"{path} is not a complete TensorFlow checkpoint.")
+    raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.")
 
 
 def step_of(prefix: str) -> int:
@@ -168,10 +168,12 @@ def plan_restore(
     stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
     missing = [name for name in wanted if name not in stored]
     if missing and not ignore_missing:
+        lacks = f"{checkpoint} lacks {len(missing)} of the net's {len(by_name)} variables, first {missing[0]}. "
+        if len(missing) > len(wanted) / 2:
+            held = ", ".join(scopes.top_scopes(stored, depth=1)[:8])
+            raise UsageError(f"{lacks}It seems to be another net's, since it holds {held}: check --model_name.")
         raise UsageError(
-            f"{checkpoint} lacks {len(missing)} of the net's {len(by_name)} variables, first {missing[0]}. "
-            f"{_advice(missing, head_scopes, exclude_scopes)} or --ignore_missing_vars would start them afresh. "
-            f"Is it another net's? It holds {', '.join(scopes.top_scopes(stored, depth=1)[:8])}."
+            f"{lacks}{_advice(missing, head_scopes, exclude_scopes)} or --ignore_missing_vars would start them afresh."
         )
     restored = {name: parts for name, parts in wanted.items() if name in stored}
     _check_shapes(checkpoint, restored, stored, head_scopes, exclude_scopes)
@@ -180,10 +182,15 @@ def plan_restore(
     return RestorePlan(checkpoint, restored, tuple(excluded), tuple(missing))
 
 
-def check_resume(checkpoint: str, variables: Iterable[Any]) -> None:
+def check_resume(checkpoint: str, variables: Iterable[Any], changed: str = "") -> None:
     """Check that a run can go on from ``checkpoint``: that it holds all ``variables`` in their shapes.
 
     TensorFlow itself would take a value of another shape without a word.
+
+    Args:
+      checkpoint: a prefix.
+      variables: of the graph.
+      changed: which flags are others than those it was trained with, for the error; "" where that is not known.
 
     Raises:
       UsageError: it does not; the message names the variable and what was probably changed.
@@ -195,9 +202,10 @@ def check_resume(checkpoint: str, variables: Iterable[Any]) -> None:
             continue
         held = f"holds {name} in shape {list(stored[name])}" if name in stored else f"does not hold {name}"
         wanted = f", not {shape}" if name in stored else ""
+        why = changed or "It was trained with another --model_name, --num_classes, --optimizer or --trainable_scopes."
         raise UsageError(
-            f"Cannot resume: {checkpoint} {held}{wanted}. It was trained with another --model_name, --num_classes, "
-            "--optimizer or --moving_average_decay. Use those again, or another --train_dir, or --restart."
+            f"Cannot resume: {checkpoint} {held}{wanted}. {why} Use its flags again, with --config="
+            f"{Path(checkpoint).parent / 'config.yaml'}, or another --train_dir, or --restart."
         )
 
 

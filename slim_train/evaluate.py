@@ -171,7 +171,8 @@ def run(options: EvalOptions) -> None:
     options = _with_training_options(options, folder)
     if options.dataset_dir is None:
         raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
-    dataset = get_dataset(options.dataset_name, options.dataset_split_name, options.dataset_dir)
+    split_name = options.dataset_split_name
+    dataset = get_dataset(options.dataset_name, split_name, options.dataset_dir, flag="dataset_split_name")
     model = resolve_model(
         options.model_name or "inception_v3",
         dataset,

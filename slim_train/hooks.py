@@ -68,8 +68,9 @@ class AccumulateGradients(tf.train.SessionRunHook):
 class StepMetrics(tf.train.SessionRunHook):
     """Watches every step: stops at a loss that is not finite, shows progress and records metrics.
 
-    Whenever the global step passes a multiple of ``every_n_steps`` one line goes to ``metrics.jsonl`` (step, loss,
-    learning_rate, images_per_second), the same values to TensorBoard, and to the log where no progress bar is drawn.
+    At the last step and whenever the global step passes a multiple of ``every_n_steps`` one line goes to
+    ``metrics.jsonl`` (step, loss, learning_rate, images_per_second), the same values to TensorBoard, and to the log
+    where no progress bar is drawn.
     Rates are those of the whole job: all workers move the global step.
 
     Args:
@@ -130,7 +131,8 @@ class StepMetrics(tf.train.SessionRunHook):
             )
         self.step, self.loss = step, loss
         self.own_steps += 1
-        if step // self._every > self._logged_step // self._every:
+        is_last = self._last_step is not None and self._logged_step < self._last_step <= step
+        if is_last or step // self._every > self._logged_step // self._every:
             self._record(step, loss, learning_rate)
 
     def _record(self, step: int, loss: float, learning_rate: float) -> None:

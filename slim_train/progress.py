@@ -76,7 +76,7 @@ class ProgressBar:
         """The time left at the rate so far, such as ``1:02:03``; "" where it cannot be known."""
         if not self._total or self._done <= self._start:
             return ""
-        return str(timedelta(seconds=round((self._total - self._done) / self.rate())))
+        return str(timedelta(seconds=round(max(0, self._total - self._done) / self.rate())))
 
     def rate(self) -> float:
         """Units per second since the start."""

@@ -86,6 +86,7 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
 
     # Data and model.
     dataset = training_input.open_dataset(options)
+    validation_set = training_input.open_validation_set(options, dataset) if is_chief else None
     model = training_input.choose_model(options, dataset)
     schedule = _schedule(options, dataset, cluster)
     log.info("%s, %s split: %d images of %d classes.", dataset.name, dataset.split_name, dataset.num_samples,
@@ -128,8 +129,9 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
         )
         restore = _plan_restore(options, model, graph) if restores and not resumed else None
         if resumed:
-            checkpoints.check_resume(resumed, tf.global_variables())
             training_folder.check_labels(train_dir, dataset.labels)
+            changed = training_folder.describe_changes(train_dir, _resolved(options, dataset, model))
+            checkpoints.check_resume(resumed, tf.global_variables(), changed)
         if cache:
             cache.locate(graph.model_variables, graph.trained, resumed, restore)
 
@@ -145,7 +147,6 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
         phase = sessions.JobPhase(deployment) if deployment.num_ps_tasks else None
         hooks = [metrics, *loop_hooks.of_every_task(graph, schedule, phase, is_chief)]
         if is_chief:
-            validation_set = training_input.open_validation_set(options, dataset)
             _start_folder(options, dataset, model)
             hooks += loop_hooks.of_chief(options, cluster, validation_set, model, graph, schedule, scaffold, stop)
         began = time.monotonic()
@@ -241,7 +242,7 @@ def _start_server(options: TrainOptions, cluster: ClusterConfig, config: Any) ->
 def _schedule(options: TrainOptions, dataset: DatasetSpec, cluster: ClusterConfig) -> Schedule:
     decays_by_epochs = options.optimizer.learning_rate_decay_type in ("exponential", "polynomial")
     is_all_reduced = cluster.strategy == "all_reduce"
-    return Schedule(
+    schedule = Schedule(
         num_samples=dataset.num_samples,
         batch_size=options.data.batch_size,
         num_clones=options.cluster.num_clones or 1,
@@ -254,6 +255,12 @@ def _schedule(options: TrainOptions, dataset: DatasetSpec, cluster: ClusterConfi
         warmup_steps=options.optimizer.warmup_steps,
         gradient_accumulation_steps=options.optimizer.gradient_accumulation_steps,
     )
+    if schedule.last_step is not None and schedule.warmup_steps >= schedule.last_step:
+        log.warning(
+            "--warmup_steps=%d is no shorter than the training, %d steps: the rate never reaches --learning_rate.",
+            schedule.warmup_steps, schedule.last_step,
+        )  # fmt: skip
+    return schedule
 
 
 def _checkpoint_to_resume(options: TrainOptions, train_dir: Path) -> str | None:

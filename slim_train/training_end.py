@@ -18,8 +18,10 @@ def finish(
     """Write result.json and say where things are."""
     checkpoint = checkpoints.latest_checkpoint(train_dir)
     best = checkpoints.BestCheckpoint(train_dir)
+    # Other workers may have made steps since this one's last.
+    step = checkpoints.step_of(checkpoint) if checkpoint else metrics.step
     result = {
-        "global_step": metrics.step,
+        "global_step": step,
         "last_step": schedule.last_step,
         "own_steps": metrics.own_steps,
         "loss": metrics.loss,
@@ -35,7 +37,7 @@ def finish(
     training_folder.write_json(train_dir / training_folder.RESULT, result)
     log.info(
         "Trained to step %d in %.0f s, %.1f images/s over all; checkpoint %s.",
-        metrics.step, seconds, metrics.images_per_second(), checkpoint,
+        step, seconds, metrics.images_per_second(), checkpoint,
     )  # fmt: skip
     if best.path:
         log.info("Best: accuracy %.4f at step %d, %s.", best.value, best.step, best.path)

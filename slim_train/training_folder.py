@@ -20,6 +20,16 @@ CONFIG = "config.yaml"
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
 _OF_THE_DATA_SET = ("labels.txt", "info.json")
+# Flags that decide which variables there are, and their shapes.
+_OF_THE_VARIABLES = (
+    "model_name",
+    "num_classes",
+    "train_image_channels",
+    "optimizer",
+    "trainable_scopes",
+    "learning_rate_multipliers",
+    "moving_average_decay",
+)
 
 
 def start(folder: Path, options: TrainOptions, dataset_dir: str | Path) -> None:
@@ -70,6 +80,19 @@ def is_complete(folder: Path, options: TrainOptions) -> bool:
     result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     ends = [(run.loop.max_number_of_steps, run.loop.num_epochs) for run in (trained, options)]
     return ends[0] == ends[1] and result.get("last_step") is not None and result["global_step"] >= result["last_step"]
+
+
+def describe_changes(folder: Path, options: TrainOptions) -> str:
+    """Which flags that decide on the variables of a training are others than those in ``folder``; "" where none is."""
+    trained = read_options(folder)
+    if trained is None:
+        return ""
+    before, now = ({spec.name: spec.default for spec in config.flag_specs(of)} for of in (trained, options))
+    changed = [name for name in _OF_THE_VARIABLES if before[name] != now[name]]
+    if not changed:
+        return ""
+    flags = (" ".join(f"--{name}={of[name] or ''}" for name in changed) for of in (before, now))
+    return "It was trained with {}, which is {} now.".format(*flags)
 
 
 def add_metrics(folder: Path, values: dict[str, Any]) -> None:

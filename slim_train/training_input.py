@@ -21,14 +21,15 @@ def open_dataset(options: TrainOptions) -> DatasetSpec:
     Raises:
       DataError: it is not there, or not as it should be.
     """
-    assert options.data.dataset_dir, "the command requires it"
-    return get_dataset(options.data.dataset_name, options.data.dataset_split_name, options.data.dataset_dir)
+    data = options.data
+    assert data.dataset_dir, "the command requires it"
+    return get_dataset(data.dataset_name, data.dataset_split_name, data.dataset_dir, flag="dataset_split_name")
 
 
 def open_validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetSpec | None:
     """The split that checkpoints are evaluated on during training; None where none is."""
     split_name = options.validation.eval_split_name
-    return get_dataset(dataset.name, split_name, dataset.dataset_dir) if split_name else None
+    return get_dataset(dataset.name, split_name, dataset.dataset_dir, flag="eval_split_name") if split_name else None
 
 
 def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:

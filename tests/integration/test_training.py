@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,6 +123,22 @@ def test_restart_begins_at_step_0_and_keeps_the_old_run(shapes_dir, tmp_path):
     assert checkpoints.latest_checkpoint(tmp_path / "previous-1").endswith("model.ckpt-10")
 
 
+def test_a_training_shorter_than_its_warm_up_says_so_and_logs_its_last_step(shapes_dir, tmp_path, capsys):
+    assert _train(shapes_dir, tmp_path, "--max_number_of_steps=3", "--warmup_steps=500") == 0
+    assert "--warmup_steps=500 is no shorter than the training, 3 steps" in capsys.readouterr().err
+    assert [line["step"] for line in _metrics(tmp_path) if "loss" in line] == [3]
+
+
+@pytest.mark.parametrize("flag", ["dataset_split_name", "eval_split_name"])
+def test_a_split_that_is_not_there_is_told_with_its_flag_before_anything_is_measured(
+    flag, shapes_dir, tmp_path, capsys
+):
+    assert _train(shapes_dir, tmp_path, "--max_number_of_steps=3", "--precision=auto", f"--{flag}=private") == 2
+    said = capsys.readouterr().err
+    assert f"Unknown --{flag} 'private'" in said
+    assert "images/s" not in said
+
+
 def test_a_restart_forgets_the_best_of_the_run_before(shapes_dir, tmp_path):
     flags = ("--max_number_of_steps=5", "--eval_split_name=test")
     assert _train(shapes_dir, tmp_path, *flags) == 0
@@ -138,7 +155,7 @@ def test_a_run_with_other_variables_cannot_resume_and_leaves_the_folder_as_it_wa
     before = (trained_dir / "config.yaml").read_text()
     flags = ("--moving_average_decay=0.9", "--max_number_of_steps=80", flag)
     assert _train(shapes_dir, trained_dir, *flags) == 2
-    assert "Cannot resume" in capsys.readouterr().err
+    assert re.search(f"Cannot resume.* It was trained with .*, which is .*{flag}.* now", capsys.readouterr().err)
     assert (trained_dir / "config.yaml").read_text() == before
 
 

@@ -83,6 +83,12 @@ def test_a_run_with_other_variables_cannot_resume(tmp_path, shapes, words):
         check_resume(prefix, _variables({**SHAPES, **shapes}))
 
 
+def test_what_was_changed_since_is_said_where_it_is_known(tmp_path):
+    prefix = _save(tmp_path)
+    with tf.Graph().as_default(), pytest.raises(UsageError, match=r"not \[4\]\. It was Adam\. Use .*config\.yaml"):
+        check_resume(prefix, _variables({**SHAPES, "net/conv/biases": [4]}), "It was Adam.")
+
+
 def test_a_folder_without_checkpoints_has_no_latest(tmp_path):
     assert latest_checkpoint(tmp_path) is None
     assert latest_checkpoint(tmp_path / "nowhere") is None
@@ -181,8 +187,9 @@ def test_variables_missing_from_the_checkpoint_stop_unless_they_may_be_missing(t
 
 def test_a_checkpoint_of_another_net_is_said_to_be_one(tmp_path):
     prefix = _save(tmp_path)
-    with tf.Graph().as_default(), pytest.raises(UsageError, match="It holds net"):
-        plan_restore(prefix, _variables({"other/weights": [2]}))
+    with tf.Graph().as_default(), pytest.raises(UsageError, match="it holds net: check --model_name") as told:
+        plan_restore(prefix, _variables({f"other/{number}/weights": [2] for number in range(50)}))
+    assert len(str(told.value).replace(prefix, "")) < 200
 
 
 def test_nothing_left_to_restore_is_an_error(tmp_path):

@@ -349,3 +349,13 @@ def test_parts_of_a_variable_cross_once_each_and_are_put_together_beside_the_clo
 
 def tensor_name(node: Any) -> str:
     return node.attr["tensor_name"].s.decode()
+
+
+def test_of_many_variables_without_a_loss_the_first_are_named(caplog):
+    with tf.Graph().as_default():
+        used = tf.get_variable("used", [2])
+        for number in range(50):
+            tf.get_variable(f"unused{number}", [2])
+        clones = create_clones(on_cpus(1), lambda: tf.losses.add_loss(tf.reduce_sum(used)))
+        optimize_clones(clones, tf.train.GradientDescentOptimizer(0.1))
+    assert "not trained: unused0, unused1, unused2 and 47 more" in caplog.text

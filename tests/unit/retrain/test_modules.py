@@ -168,7 +168,7 @@ def test_a_checkpoint_of_another_net_is_refused(tmp_path: Path):
         get_network_fn("lenet", num_classes=4)(tf.placeholder(tf.float32, [None, 28, 28, 1]))
         session.run(tf.global_variables_initializer())
         tf.train.Saver(slim.get_model_variables()).save(session, str(tmp_path / "model.ckpt"))
-    with pytest.raises(UsageError, match=r"lacks .* Is it another net's\? It holds LeNet"):
+    with pytest.raises(UsageError, match=r"lacks .* another net's, since it holds LeNet"):
         load_module(ModuleOptions(model_name="cifarnet", checkpoint_path=str(tmp_path / "model.ckpt")))
 
 
