@@ -1,20 +1,15 @@
 """The base class of UAI inference models, and a user's file that is written for it, run as it is.
 
-Those files were written for TensorFlow 1 and import their base class from ``uai``: in them, and in the files beside
-them that they import, ``tensorflow`` is TensorFlow 1's interface, and ``uai`` is what is here.
+Those files were written for TensorFlow 1 and import their base class from ``uai``, which is what is here.
 """
 
 from __future__ import annotations
 
-import builtins
-import importlib.machinery
-import importlib.util
 import io
 import logging
 import sys
 import types
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +18,7 @@ from datasets import images
 from slim_train.errors import UsageError
 from slim_train.serving.errors import RequestError
 from slim_train.serving.uai_conf import UaiConf
+from slim_train.serving.uai_files import UserFiles
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
@@ -139,12 +135,15 @@ class UserModel:
         self.labels: tuple[str, ...] | None = None
         self._name = conf.main_class
         self._graph = tf.Graph()
+        _install_uai_modules()
+        self._files = UserFiles(conf.main_file.parent)
         try:
-            main_class = getattr(_run_file(conf.main_file), conf.main_class)
+            main_class = getattr(self._files.load(conf.main_file.stem), conf.main_class)
             # Graphs are current for one thread at a time: here and in run, which batching calls on another thread.
             with self._graph.as_default():
                 self._model = main_class(conf.content)
         except (Exception, SystemExit) as error:
+            self._files.close()
             log.exception("%s does not load.", conf.main_file)
             what = str(error) or type(error).__name__
             raise UsageError(f"{conf.main_file}: class {conf.main_class} does not load: {what}.") from error
@@ -176,7 +175,8 @@ class UserModel:
         return {"main_class": self._name}
 
     def close(self) -> None:
-        """Nothing: the class has no such method."""
+        """Forget the modules of the user; the class has no such method."""
+        self._files.close()
 
 
 def _blame_picture(data: bytes, error: BaseException) -> None:
@@ -204,21 +204,6 @@ def _plain(value: Any) -> Any:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
-def _run_file(path: Path) -> types.ModuleType:
-    """The user's file as a module; its neighbours can be imported by name."""
-    _install_uai_modules()
-    folder = str(path.parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
-        sys.meta_path.insert(0, _UserFiles(path.parent))
-    loader = _UserFile(path.stem, str(path))
-    spec = importlib.util.spec_from_file_location(path.stem, path, loader=loader)
-    assert spec
-    module = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    return module
-
-
 def _install_uai_modules() -> None:
     contents: dict[str, tuple[type, ...]] = {
         "uai": (),
@@ -233,28 +218,3 @@ def _install_uai_modules() -> None:
         module = types.ModuleType(name)
         module.__dict__.update({cls.__name__: cls for cls in classes}, __path__=[])
         sys.modules[name] = module
-
-
-class _UserFiles:
-    """Finds the modules beside a user's file."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        file = self._folder / f"{name}.py"
-        if path is not None or not file.is_file():
-            return None
-        return importlib.util.spec_from_file_location(name, file, loader=_UserFile(name, str(file)))
-
-
-class _UserFile(importlib.machinery.SourceFileLoader):
-    """Runs a file in which ``import tensorflow`` gives TensorFlow 1's interface, for all that the file ever imports."""
-
-    def exec_module(self, module: types.ModuleType) -> None:
-        module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _import}
-        super().exec_module(module)
-
-
-def _import(name: str, *args: Any, **kwargs: Any) -> Any:
-    return tf if name == "tensorflow" else builtins.__import__(name, *args, **kwargs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,6 +80,28 @@ class Mine(TFAiUcloudModel):
         return ["JPEG"]
 """
 
+ASKS_HELPERS = """
+import helper
+from uai.arch.tf_model import TFAiUcloudModel
+
+class Mine(TFAiUcloudModel):
+    def execute(self, data, batch_size):
+        import words
+        return ["%s, %s" % (helper.WHO, words.WHO)]
+"""
+HAS_DATACLASS = """
+from dataclasses import dataclass
+from uai.arch.tf_model import TFAiUcloudModel
+
+@dataclass
+class Answer:
+    value: int
+
+class Mine(TFAiUcloudModel):
+    def execute(self, data, batch_size):
+        return [Answer(3).value]
+"""
+
 
 def write_conf(folder: Path, main_class: str, main_file: str, infor: Any = None, **tensorflow: str) -> Path:
     server = {
@@ -146,6 +169,69 @@ def test_a_failure_on_a_whole_picture_is_the_classs_own(brightness: Any, photo: 
     brightness._model.output.clear()
     with pytest.raises(KeyError):
         brightness.run([brightness.prepare(photo())])
+
+
+def test_two_models_may_have_files_of_one_name(tmp_path: Path) -> None:
+    answers = []
+    for name in ("one", "two"):
+        write_model(tmp_path / name, ASKS_HELPERS, helper="from words import WHO", words=f"WHO = {name!r}")
+        answers.append(load(write_conf(tmp_path / name, "Mine", "mine")))
+    assert [servable.run([Upload(b"?")]) for servable in answers] == [["one, one"], ["two, two"]]
+
+
+def test_a_model_that_is_loaded_anew_gets_its_helpers_anew(tmp_path: Path) -> None:
+    results = []
+    for word in ("old", "new"):
+        write_model(tmp_path, ASKS_HELPERS, helper="from words import WHO", words=f"WHO = {word!r}")
+        servable = load(write_conf(tmp_path, "Mine", "mine"))
+        results += servable.run([Upload(b"?")])
+        servable.close()
+    assert results == ["old, old", "new, new"]
+
+
+def test_a_helper_goes_before_a_library_of_its_name_for_its_own_model_only(tmp_path: Path) -> None:
+    write_model(tmp_path, ASKS_HELPERS, helper="from colorsys import WHO", words="WHO = 'me'", colorsys="WHO = 'me'")
+    assert load(write_conf(tmp_path, "Mine", "mine")).run([Upload(b"?")]) == ["me, me"]
+    sys.modules.pop("colorsys", None)
+    import colorsys
+
+    assert colorsys.rgb_to_hsv
+
+
+def test_a_folder_without_python_in_it_hides_no_library(tmp_path: Path) -> None:
+    (tmp_path / "json").mkdir()
+    write_model(tmp_path, ASKS_HELPERS, helper="import json\nWHO = json.dumps(1)", words="WHO = 2")
+    assert load(write_conf(tmp_path, "Mine", "mine")).run([Upload(b"?")]) == ["1, 2"]
+
+
+def test_packages_beside_the_file_and_circles_of_imports_work_as_in_a_script(tmp_path: Path) -> None:
+    (tmp_path / "nets").mkdir()
+    (tmp_path / "nets" / "__init__.py").touch()
+    (tmp_path / "nets" / "small.py").write_text(
+        "from . import large\nimport tensorflow as tf\nWHO = tf.Session and large.WHO"
+    )
+    (tmp_path / "nets" / "large.py").write_text("import nets.small\nWHO = 'large'")
+    write_model(
+        tmp_path,
+        ASKS_HELPERS,
+        helper="import nets.small as net\nWHO = net.WHO",
+        words="import helper\nWHO = helper.WHO",
+    )
+    assert load(write_conf(tmp_path, "Mine", "mine")).run([Upload(b"?")]) == ["large, large"]
+
+
+def test_a_model_that_is_closed_or_does_not_load_leaves_no_modules(tmp_path: Path) -> None:
+    before = set(sys.modules)
+    write_model(tmp_path, ASKS_HELPERS, helper="WHO = 1", words="WHO = 2")
+    load(write_conf(tmp_path, "Mine", "mine")).close()
+    with pytest.raises(UsageError):
+        load(write_conf(tmp_path, "Yours", "mine"))
+    assert [name for name in set(sys.modules) - before if not name.startswith("uai")] == []
+
+
+def test_a_file_may_have_dataclasses_and_postponed_annotations(tmp_path: Path) -> None:
+    write_model(tmp_path, "from __future__ import annotations\n" + HAS_DATACLASS)
+    assert load(write_conf(tmp_path, "Mine", "mine")).run([Upload(b"?")]) == [3]
 
 
 def test_a_class_that_calls_exit_fails_on_the_request_and_answers_the_next(
