@@ -7,7 +7,7 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from datasets.errors import DataError
@@ -24,9 +24,12 @@ _STAGING_FOLDER = ".converting"
 def staging(dataset_dir: Path) -> Iterator[Path]:
     """A folder inside ``dataset_dir`` to write in, removed at the end; what a killed run left there is removed first.
 
+    Folders that this has made, and in which nothing is at the end, are removed again.
+
     Raises:
       DataError: ``dataset_dir`` cannot be written, or another conversion is writing there now.
     """
+    missing = [path for path in (dataset_dir, *dataset_dir.parents) if not path.exists()]
     try:
         dataset_dir.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(dataset_dir, os.O_RDONLY)
@@ -46,6 +49,7 @@ def staging(dataset_dir: Path) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            _remove_empty(missing)
     finally:
         os.close(descriptor)  # and so the lock
 
@@ -59,6 +63,12 @@ def publish(folder: Path, dataset_dir: Path, name: str) -> None:
     files = {path.name for path in folder.iterdir() if path.is_file()}
     for file_name in [*sorted(files - {LABELS_FILE, INFO_FILE}), LABELS_FILE, INFO_FILE]:
         (folder / file_name).replace(dataset_dir / file_name)
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    with contextlib.suppress(OSError):  # the first that holds something ends it
+        for folder in folders:
+            folder.rmdir()
 
 
 def _lock(descriptor: int, dataset_dir: Path) -> None:

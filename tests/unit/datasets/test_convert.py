@@ -150,7 +150,7 @@ def test_on_error_fail_stops_at_a_bad_image(class_folders: Callable[..., Path], 
     (pictures / "cat" / "bad.jpg").write_text("I am a text")
     with pytest.raises(DataError, match=r"Bad image cat/bad\.jpg: not an image"):
         _convert(pictures, out, on_error="fail")
-    assert list(out.iterdir()) == []
+    assert not out.exists()
 
 
 def test_a_class_without_one_good_image_is_an_error(class_folders: Callable[..., Path], out: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_class_without_one_good_image_is_an_error(class_folders: Callable[...,
         DataError, match=r"Class 'dog' has no good image: all 2 were left out, first dog/[ab]\.jpg: not"
     ):
         _convert(pictures, out)
-    assert list(out.iterdir()) == []
+    assert not out.exists()
 
 
 def test_a_class_of_one_image_cannot_be_split(class_folders: Callable[..., Path], out: Path) -> None:
@@ -337,7 +337,16 @@ def test_a_full_disk_is_one_clear_error(
     monkeypatch.setattr("datasets.writing.file_names", lambda *_: ["/dev/full"])
     with pytest.raises(DataError, match=r"The conversion into .*out stopped: .*No space left on device"):
         _convert(class_folders({"cat": 10}), out)
-    assert list(out.iterdir()) == []
+    assert not out.exists()
+
+
+def test_a_failed_conversion_leaves_no_folder_that_it_made(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    for folder in (tmp_path / "data/pets", there):
+        with pytest.raises(DataError, match="does not exist"):
+            _convert(tmp_path / "no_such_pictures", folder)
+    assert list(tmp_path.iterdir()) == [there]
 
 
 def test_the_digits_are_written_out_and_converted(out: Path) -> None:
