@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 import slim_train
 from slim_train.serving.errors import RequestError
 from slim_train.serving.metrics import Metrics
-from slim_train.serving.middleware import CountRequests, LimitBody, RequireKey
+from slim_train.serving.middleware import CountRequests, LimitBody, RefuseAtEnd, RequireKey
 from slim_train.serving.models import ModelStore
 from slim_train.serving.protocols import oip, service, tfserving
 
@@ -61,6 +61,7 @@ def create_app(
     app.add_middleware(LimitBody, max_bytes=max_body_bytes)
     if api_keys:
         app.add_middleware(RequireKey, keys=api_keys, open_paths=_OPEN_PATHS)
+    app.add_middleware(RefuseAtEnd)
     app.add_middleware(CountRequests, metrics=metrics)
     return app
 

@@ -93,12 +93,20 @@ class Batcher:
             self._pool.submit(self._prepare_one, request, future)
         return futures
 
-    def close(self) -> None:
-        """Answer everything that was accepted, then end."""
+    def close(self, timeout: float | None = None) -> bool:
+        """Answer everything that was accepted, then end.
+
+        Args:
+          timeout: seconds after which to give up; what runs then is left to run.
+
+        Returns:
+          whether it has ended.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _prepare_one(self, request: bytes, future: Future[Any]) -> None:
         try:

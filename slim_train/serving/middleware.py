@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from slim_train.serving.errors import RequestError
+from slim_train.serving.errors import RequestError, busy
 from slim_train.serving.metrics import Metrics
 
 # A client that sends everything before it reads would find its connection reset, and not learn why, if the rest of its
@@ -46,6 +46,30 @@ class CountRequests:
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.observe_request(route, status, time.perf_counter() - began)
+
+
+class RefuseAtEnd:
+    """Answers 503 to requests that are cancelled, as they are when the server stops and has waited long enough."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        answering = False
+
+        async def watched(message: Message) -> None:
+            nonlocal answering
+            answering = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if answering or scope["type"] != "http":
+                raise
+            error = busy("The server is being stopped.")
+            await JSONResponse({"error": error.message}, error.status, error.headers())(scope, receive, send)
 
 
 class RequireKey:

@@ -112,10 +112,9 @@ class Model:
             self.failure = f"{found.path} cannot be served: {error}"
             log.exception("%s: the new version cannot be served; version %d goes on.", self.name, self.current.number)
 
-    def close(self) -> None:
-        """Answer what was accepted, and release the model."""
-        if self._current:
-            self._retire(self._current)
+    def close(self, timeout: float | None = None) -> bool:
+        """Answer what was accepted within ``timeout`` seconds, and release the model; False if that was too short."""
+        return self._current is None or self._retire(self._current, timeout)
 
     def _replace(self, found: Found) -> None:
         began = time.perf_counter()
@@ -135,9 +134,12 @@ class Model:
         if old:
             self._retire(old)
 
-    def _retire(self, version: Version) -> None:
-        version.batcher.close()
+    def _retire(self, version: Version, timeout: float | None = None) -> bool:
+        if not version.batcher.close(timeout):
+            log.warning("Model %s: version %d still runs; it is left alone.", self.name, version.number)
+            return False
         version.servable.close()
+        return True
 
 
 class ModelStore:
@@ -208,9 +210,10 @@ class ModelStore:
         """Be ready no more; requests are still answered."""
         self._stopping.set()
 
-    def close(self) -> None:
-        """Answer what was accepted, and release all models."""
+    def close(self, timeout: float | None = None) -> bool:
+        """Answer what was accepted within ``timeout`` seconds, and release all models; False if that was too short."""
         self.stop()
-        for model in self:
-            model.close()
-        self._pool.shutdown()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ended = [model.close(None if deadline is None else max(0.0, deadline - time.monotonic())) for model in self]
+        self._pool.shutdown(wait=all(ended), cancel_futures=True)
+        return all(ended)

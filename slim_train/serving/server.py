@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 import socket
 import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 from PIL import Image
@@ -27,11 +29,15 @@ log = logging.getLogger(__name__)
 
 # Folders that exports are in, which say nothing of the model.
 _NO_NAMES = ("", "export", "saved_model", "model")
+# When all requests are answered or refused, threads have so long to notice.
+_END_SECS = 2.0
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def run(options: ServeOptions) -> None:
     """Serve until SIGTERM or Ctrl-C, then finish the requests in flight.
+
+    Where a model hangs, the process is ended instead of returning.
 
     Raises:
       UsageError: nothing to serve, a model that cannot be, or a port that cannot be listened on.
@@ -64,11 +70,23 @@ def run(options: ServeOptions) -> None:
         loading.start()
         server.run(sockets=[listener])
         store.stop()
-        loading.join()
-    store.close()
+    loading.join(_END_SECS)
+    ended = store.close(_END_SECS) and not loading.is_alive()
     if loading.error:
         raise loading.error
+    if not ended:
+        _end_at_once()
     log.info("All requests are answered; the server has ended.")
+
+
+def _end_at_once() -> NoReturn:
+    """End with success, though a model is being loaded or does not come back: nobody waits for it any more.
+
+    Its thread may be anywhere within TensorFlow, where it would not survive an orderly end of the interpreter.
+    """
+    log.warning("The server ends in the middle of what a model does.")
+    logging.shutdown()
+    os._exit(0)
 
 
 def _sources(served: ServedOptions, max_megapixels: float) -> list[Source]:

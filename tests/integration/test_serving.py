@@ -126,19 +126,24 @@ class Server:
         return code
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    (folder / "colours").mkdir()
-    write_graph(folder / "colours")
-    (folder / "colours" / "output_labels.txt").write_text("\n".join(COLOURS))
+def write_patient(folder: Path, code: str = PATIENT) -> Path:
+    """conf.json, patient.py and the folder patience, by which the model and a test tell each other what they do."""
     (folder / "patience").mkdir()
-    (folder / "patient.py").write_text(PATIENT)
+    (folder / "patient.py").write_text(code)
     server = {
         "exec": {"main_class": "PatientModel", "main_file": "patient"},
         "tensorflow": {"model_dir": "./patience"},
     }
     (folder / "conf.json").write_text(json.dumps({"http_server": server}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_patient(tmp_path_factory.mktemp("models"))
+    (folder / "colours").mkdir()
+    write_graph(folder / "colours")
+    (folder / "colours" / "output_labels.txt").write_text("\n".join(COLOURS))
     return folder
 
 
@@ -291,6 +296,18 @@ def test_stopping_finishes_requests_in_flight_and_ends_with_success(folder: Path
         client.join(TIMEOUT)
         assert answers == [(200, "5 bytes\n")]
         assert server.end() == 0
+
+
+def test_stopping_does_not_wait_for_a_model_that_hangs(tmp_path: Path) -> None:
+    with running(f"--conf={write_patient(tmp_path) / 'conf.json'}", "--stop_secs=1") as server:
+        answers: list[tuple[int, Any]] = []
+        client = threading.Thread(target=lambda: answers.append(server.ask("POST", "/service", b"12345")))
+        client.start()
+        server.wait((tmp_path / "patience" / "asked").exists)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.end() == 0
+        client.join(TIMEOUT)
+        assert answers == [(503, {"error": "The server is being stopped."})]
 
 
 def is_open(port: int) -> bool:

@@ -165,6 +165,16 @@ def test_a_model_that_loses_a_result_is_an_error_not_a_wrong_answer(pool: Thread
     batcher.close()
 
 
+def test_closing_does_not_wait_for_a_model_that_hangs(model: Model, pool: ThreadPoolExecutor) -> None:
+    batcher = Batcher(model.prepare, model.run, LIMITS, pool)
+    futures = batcher.submit(numbers(1))
+    assert model.started.wait(TIMEOUT)
+    assert not batcher.close(0.01)
+    model.open.set()
+    assert answers(futures) == [2]
+    assert batcher.close(TIMEOUT)
+
+
 def test_closing_answers_what_was_accepted(model: Model, pool: ThreadPoolExecutor) -> None:
     batcher = Batcher(model.prepare, model.run, LIMITS, pool)
     futures = batcher.submit(numbers(1, 2, 3, 4, 5, 6))

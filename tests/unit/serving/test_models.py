@@ -183,6 +183,19 @@ def test_no_request_is_lost_while_versions_come_and_go(model: Model, source: Tex
     assert answers and set(answers) <= {servable.text for servable in source.loaded}
 
 
+def test_a_store_closes_without_a_model_that_hangs(source: TextFile, caplog: pytest.LogCaptureFixture) -> None:
+    store = ModelStore([source], BatchOptions(), Metrics())
+    store.load()
+    (hanging,) = source.loaded
+    hanging.gate.clear()
+    _, (future,) = store.get().submit([b"?"])
+    assert not store.close(0.01)
+    assert "version 1 still runs" in caplog.text
+    assert not hanging.closed  # what runs must keep what it runs on
+    hanging.gate.set()
+    assert future.result(TIMEOUT) == "first"
+
+
 def test_the_highest_numbered_saved_model_is_the_version(tmp_path: Path) -> None:
     for number in ("1", "2", "10"):
         (tmp_path / number).mkdir()
