@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slim_train.config import Options, option
-from slim_train.options import TrainOptions
+from slim_train.options import AugmentationOptions, TrainOptions
 from slim_train.reports import Tile, check_sheet_path, draw_contact_sheet
 
 if TYPE_CHECKING:
@@ -54,12 +54,11 @@ def run(options: ShowOptions) -> None:
     names = class_names(dataset.labels, model)
     tiles: list[Tile] = []
     for batch in _batches(train, dataset, model):
-        tiles += [Tile(image, _caption(batch, index, names)) for index, image in enumerate(batch["displayed"])]
+        tiles += [Tile(image, caption(batch, index, names)) for index, image in enumerate(batch["displayed"])]
         if len(tiles) >= options.sheet.num_images:
             break
-    side = f"{model.image_size}x{model.image_size}x{model.channels}"
-    note = f"preprocessing {model.preprocessing} · augmentation {train.augment.augmentation} · {side}"
-    draw_contact_sheet(path, tiles[: options.sheet.num_images], f"What {model.name} sees of {dataset.name}", note)
+    title = f"What {model.name} sees of {dataset.name}"
+    draw_contact_sheet(path, tiles[: options.sheet.num_images], title, note(model, train.augment))
     log.info("%s shows what the net sees.", path)
 
 
@@ -96,9 +95,25 @@ def displayed(images: NDArray[Any], black: NDArray[Any], white: NDArray[Any]) ->
     return (np.clip(scaled, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
 
 
-def _caption(batch: dict[str, Any], index: int, names: Sequence[str]) -> list[str | tuple[str, str]]:
+def note(model: ModelSpec, augment: AugmentationOptions) -> str:
+    """All that happens to the pictures, in a line."""
+    chances = {"erasing": augment.random_erasing, "mixup": augment.mixup_alpha, "CutMix": augment.cutmix_alpha}
+    parts = [f"preprocessing {model.preprocessing}", f"augmentation {augment.augmentation}"]
+    parts += [f"{name} {value:g}" for name, value in chances.items() if value]
+    return " · ".join([*parts, f"{model.image_size}x{model.image_size}x{model.channels}"])
+
+
+def caption(batch: dict[str, Any], index: int, names: Sequence[str]) -> list[str | tuple[str, str]]:
+    """The class of an image of ``batch``; of a mixed one both with their shares of the label, the larger first.
+
+    A class is named once, and not where its share rounds to 0%.
+    """
     name = names[batch["label"][index]]
     if "mixed_label" not in batch:
         return [name]
-    share = batch["label_weight"][index]
-    return [(name, f"{share:.0%}"), (names[batch["mixed_label"][index]], f"{1 - share:.0%}")]
+    other, share = names[batch["mixed_label"][index]], batch["label_weight"][index]
+    if share < 0.5:
+        name, other, share = other, name, 1 - share
+    if name == other or f"{share:.0%}" == "100%":
+        return [name]
+    return [(name, f"{share:.0%}"), (other, f"{1 - share:.0%}")]

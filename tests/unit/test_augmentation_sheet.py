@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from datasets import tfrecords
-from slim_train.augmentation_sheet import displayed
+from slim_train.augmentation_sheet import caption, displayed, note
 from slim_train.cli.show_augmentations import COMMAND
+from slim_train.model import ModelSpec
+from slim_train.options import AugmentationOptions
 
 
 @pytest.fixture
@@ -63,3 +65,27 @@ def test_what_preprocessing_did_is_undone_for_display() -> None:
     images = pixels * np.array([2, 1, 1]) / 255 - np.array([1.0, 0.5, 0.0])
     shown = displayed(images, np.array([-1.0, -0.5, 0.0]), np.array([1.0, 0.5, 1.0]))
     np.testing.assert_array_equal(shown, pixels)
+
+
+@pytest.mark.parametrize(
+    ("other", "share", "expected"),
+    [
+        (1, 0.75, [("daisy", "75%"), ("rose", "25%")]),
+        (1, 0.2, [("rose", "80%"), ("daisy", "20%")]),
+        (1, 0.996, ["daisy"]),
+        (1, 0.004, ["rose"]),
+        (0, 0.03, ["daisy"]),
+    ],
+)
+def test_a_mixed_picture_names_each_class_once_with_its_share_the_larger_first(other, share, expected) -> None:
+    batch = {"label": [0], "mixed_label": [other], "label_weight": [np.float32(share)]}
+    assert caption(batch, 0, ["daisy", "rose"]) == expected
+
+
+def test_the_line_below_the_title_tells_of_mixing_and_erasing_where_they_are_on() -> None:
+    model = ModelSpec("lenet", 7, labels_offset=0, image_size=48, channels=1, preprocessing="lenet")
+    everything = AugmentationOptions("randaugment", random_erasing=0.25, mixup_alpha=0.2, cutmix_alpha=1.0)
+    assert note(model, AugmentationOptions()) == "preprocessing lenet · augmentation recipe · 48x48x1"
+    assert note(model, everything) == (
+        "preprocessing lenet · augmentation randaugment · erasing 0.25 · mixup 0.2 · CutMix 1 · 48x48x1"
+    )
