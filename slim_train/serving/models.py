@@ -189,12 +189,14 @@ class ModelStore:
         return self._models[name]
 
     def load(self) -> None:
-        """Load every model, in turn.
+        """Load every model, in turn, until the store stops.
 
         Raises:
           UsageError, RunError: one cannot be served.
         """
         for model in self:
+            if self._stopping.is_set():
+                return
             model.load()
 
     def watch(self, seconds: float) -> None:

@@ -144,7 +144,8 @@ class _Loading(threading.Thread):
             self.error = error
             self._server.should_exit = True
             return
-        log.info("Ready.")
+        if self._store.is_ready:
+            log.info("Ready.")
         if self._poll_secs:
             self._store.watch(self._poll_secs)
 

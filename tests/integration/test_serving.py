@@ -47,6 +47,17 @@ class PatientModel(TFAiUcloudModel):
         return ["%d bytes\\n" % len(request.body) for request in data]
 """
 
+# Says that it is being loaded, and is not done with it before the test is over.
+SLOW_TO_LOAD = """
+import os, time
+from uai.arch.tf_model import TFAiUcloudModel
+
+class PatientModel(TFAiUcloudModel):
+    def load_model(self):
+        open(os.path.join(self.model_dir, "loading"), "w").close()
+        time.sleep(3600)
+"""
+
 # A picture of one colour comes by the clipboard or is dropped.
 BRING_PICTURE = """async ([event, colour]) => {
     const canvas = new OffscreenCanvas(20, 20);
@@ -308,6 +319,18 @@ def test_stopping_does_not_wait_for_a_model_that_hangs(tmp_path: Path) -> None:
         assert server.end() == 0
         client.join(TIMEOUT)
         assert answers == [(503, {"error": "The server is being stopped."})]
+
+
+def test_stopping_does_not_wait_for_a_model_that_is_being_loaded(tmp_path: Path) -> None:
+    write_patient(tmp_path, SLOW_TO_LOAD)
+    server = Server(f"--conf={tmp_path / 'conf.json'}")
+    try:
+        server.wait((tmp_path / "patience" / "loading").exists)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.end() == 0
+        assert "Ready." not in "".join(server.log)
+    finally:
+        server.process.kill()
 
 
 def is_open(port: int) -> bool:

@@ -183,6 +183,20 @@ def test_no_request_is_lost_while_versions_come_and_go(model: Model, source: Tex
     assert answers and set(answers) <= {servable.text for servable in source.loaded}
 
 
+def test_a_store_that_is_stopped_loads_no_further_model(source: TextFile) -> None:
+    class Last(TextFile):
+        def load(self, found: Found) -> Answers:
+            store.stop()
+            return super().load(found)
+
+    last = Last(source.path)
+    last.name = "last"
+    store = ModelStore([last, source], BatchOptions(), Metrics())
+    store.load()
+    assert (len(last.loaded), len(source.loaded)) == (1, 0)
+    assert store.close()
+
+
 def test_a_store_closes_without_a_model_that_hangs(source: TextFile, caplog: pytest.LogCaptureFixture) -> None:
     store = ModelStore([source], BatchOptions(), Metrics())
     store.load()
