@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,15 @@ def draw_training_curves(metrics_file: Path, path: Path) -> bool:
     """
     # A run that ended before its first line was due has no such file.
     curves = read_curves(metrics_file) if metrics_file.is_file() else {}
-    panels: list[tuple[str, list[tuple[str, str]]]] = [
-        ("loss", [("loss", "training"), ("eval_loss", "evaluation")]),
-        ("accuracy", [("eval_accuracy", "evaluation"), ("eval_top_5_accuracy", "evaluation, top 5")]),
-        ("learning rate", [("learning_rate", "")]),
-    ]
-    panels = [(title, [line for line in lines if line[0] in curves]) for title, lines in panels]
-    panels = [(title, lines) for title, lines in panels if lines]
-    if not panels or not has_matplotlib():
+    if not _panels(curves) or not has_matplotlib():
         return False
+    save_figure(curves_figure(curves), path, dots_per_inch=140)
+    return True
+
+
+def curves_figure(curves: Mapping[str, Curve]) -> Any:
+    """The matplotlib Figure of curves as :func:`read_curves` gives them, one panel above the other."""
+    panels = _panels(curves)
     figure = new_figure(9, 2.7 * len(panels))
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False, gridspec_kw={"hspace": 0.32})[:, 0]
     for axes, (title, lines) in zip(all_axes, panels, strict=True):
@@ -44,9 +44,20 @@ def draw_training_curves(metrics_file: Path, path: Path) -> bool:
         if any(label for _, label in lines):
             axes.legend(frameon=False, fontsize=8.5, labelcolor=INK)
     all_axes[-1].set_xlabel("step", fontsize=9, color=FAINT_INK)
+    all_axes[-1].xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     all_axes[-1].xaxis.set_major_formatter("{x:,.0f}")
-    save_figure(figure, path, dots_per_inch=140)
-    return True
+    return figure
+
+
+def _panels(curves: Mapping[str, Curve]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """(title, [(metric, label), ...]) of what there are values of."""
+    panels = [
+        ("loss", [("loss", "training"), ("eval_loss", "evaluation")]),
+        ("accuracy", [("eval_accuracy", "evaluation"), ("eval_top_5_accuracy", "evaluation, top 5")]),
+        ("learning rate", [("learning_rate", "")]),
+    ]
+    panels = [(title, [line for line in lines if line[0] in curves]) for title, lines in panels]
+    return [(title, lines) for title, lines in panels if lines]
 
 
 def read_curves(metrics_file: Path) -> dict[str, Curve]:
@@ -73,8 +84,8 @@ def _lines(metrics_file: Path) -> Iterator[dict[str, Any]]:
 def _draw_curve(axes: Any, curve: Curve, name: str, label: str) -> None:
     steps, values = curve
     if name.startswith("eval_"):
-        style = "--" if "top_5" in name else "-"
-        axes.plot(steps, values, style, color=ORANGE, linewidth=1.6, marker="o", markersize=3.5, label=label)
+        style, face = ("--s", "none") if "top_5" in name else ("-o", ORANGE)
+        axes.plot(steps, values, style, color=ORANGE, linewidth=1.6, markersize=5, markerfacecolor=face, label=label)
         return
     if len(steps) == 1:
         axes.plot(steps, values, "o", color=BLUE, markersize=3.5, label=label)

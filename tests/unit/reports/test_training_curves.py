@@ -7,7 +7,7 @@ import json
 import pytest
 from PIL import Image
 
-from slim_train.reports.training_curves import draw_training_curves, read_curves
+from slim_train.reports.training_curves import curves_figure, draw_training_curves, read_curves
 
 TRAINING = [{"step": step, "loss": 1 / step, "learning_rate": 0.1, "images_per_second": 9.0} for step in range(1, 200)]
 EVALUATION = [{"step": step, "eval_loss": 1.0, "eval_accuracy": 0.5} for step in (100, 200)]
@@ -50,3 +50,18 @@ def test_nothing_is_drawn_before_the_first_value(tmp_path):
     assert not draw_training_curves(metrics_file(tmp_path, []), tmp_path / "curves.png")
     assert not draw_training_curves(tmp_path / "absent.jsonl", tmp_path / "curves.png")
     assert not (tmp_path / "curves.png").exists()
+
+
+@pytest.mark.parametrize("steps", [[17], [1, 2, 3], [0, 40_000]])
+def test_steps_below_the_curves_are_whole_and_stand_there_once(steps):
+    pytest.importorskip("matplotlib")
+    axes = curves_figure({"loss": (steps, [1.0] * len(steps))}).axes[-1]
+    ticks = axes.get_xticks().tolist()
+    assert ticks == [round(tick) for tick in ticks]
+    assert set(steps) & set(ticks)
+
+
+def test_the_two_accuracies_of_a_single_evaluation_have_different_marks():
+    pytest.importorskip("matplotlib")
+    (axes,) = curves_figure({"eval_accuracy": ([17], [0.5]), "eval_top_5_accuracy": ([17], [0.5])}).axes
+    assert len({line.get_marker() for line in axes.lines}) == 2
