@@ -39,21 +39,21 @@ class OptionInfo:
     saved: bool = True
 
     def fault(self, value: Any) -> str | None:
-        """What is wrong with ``value``, or None."""
+        """What is wrong with ``value``, as the end of a sentence, or None."""
         if value is None:
             return None
         if isinstance(value, float) and not math.isfinite(value):
-            return "must be a finite number"
+            return "must be a finite number."
         if self.choices and value not in self.choices:
             near = nearest(str(value), map(str, self.choices), count=1)
-            guess = f"; did you mean {near[0]}?" if near else ""
-            return f"must be one of {', '.join(map(str, self.choices))}{guess}"
+            end = f"; did you mean {near[0]}?" if near else "."
+            return f"must be one of {', '.join(map(str, self.choices))}{end}"
         if self.at_least is not None and not value >= self.at_least:
-            return f"must be at least {self.at_least:g}"
+            return f"must be at least {self.at_least:g}."
         if self.above is not None and not value > self.above:
-            return f"must be above {self.above:g}"
+            return f"must be above {self.above:g}."
         if self.at_most is not None and not value <= self.at_most:
-            return f"must be at most {self.at_most:g}"
+            return f"must be at most {self.at_most:g}."
         return None
 
 
@@ -85,7 +85,7 @@ class Options:
             value = getattr(self, field.name)
             fault = info.fault(value)
             if fault:
-                raise UsageError(f"--{field.name}={value} {fault}.")
+                raise UsageError(f"--{field.name}={value} {fault}")
 
 
 def flag_specs(options: Any, group: str = "") -> Iterator[FlagSpec]:
@@ -170,7 +170,7 @@ def _typed(value: Any, spec: FlagSpec, where: str) -> Any:
         raise UsageError(f"{where} must be {_TYPE_WORDS[spec.type]}, got {value!r}.")
     fault = spec.info.fault(value)
     if fault:
-        raise UsageError(f"{where}: {value!r} {fault}.")
+        raise UsageError(f"{where}: {value!r} {fault}")
     return value
 
 

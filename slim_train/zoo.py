@@ -57,7 +57,7 @@ def find(names: Sequence[str]) -> list[str]:
         pattern = name if _PATTERN_CHARACTERS & set(name) else f"*{name}*"
         meant = {name} & set(net_names()) or fnmatch.filter(net_names(), pattern)
         if not meant:
-            raise unknown("net", name, net_names())
+            raise unknown("net", name, net_names(), listed_by="slim_models")
         found.update(meant)
     return sorted(found if names else net_names())
 

@@ -59,10 +59,10 @@ def get_record(name: str) -> NetRecord:
     """What is known of the net ``name``.
 
     Raises:
-      UsageError: there is no such net; the message lists those there are, the nearest first.
+      UsageError: there is no such net; the message tells the nearest, or lists all where none is near.
     """
     if name not in _RECORDS:
-        raise unknown("net", name, _RECORDS)
+        raise unknown("net", name, _RECORDS, listed_by="slim_models")
     return _RECORDS[name]
 
 

@@ -53,7 +53,11 @@ def test_with_values_replaces_at_any_depth_and_leaves_the_original():
 
 @pytest.mark.parametrize(
     ("values", "words"),
-    [({"rate": -1.0}, "--rate=-1.0 must be at least 0"), ({"kind": "gren"}, "must be one of red, green; did you mean")],
+    [
+        ({"rate": -1.0}, r"--rate=-1.0 must be at least 0\.$"),
+        ({"kind": "gren"}, r"must be one of red, green; did you mean green\?$"),
+        ({"kind": "vast"}, r"must be one of red, green\.$"),
+    ],
 )
 def test_a_value_out_of_bounds_is_refused_and_named(values, words):
     with pytest.raises(UsageError, match=words):

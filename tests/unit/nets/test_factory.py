@@ -12,9 +12,17 @@ from slim_train.tf_compat import slim, tf
 _DROPS_OUT = "mobilenet_v2_035"
 
 
-def test_an_unknown_net_is_refused_with_the_nearest_names_first() -> None:
-    with pytest.raises(UsageError, match=r"(?s)'resnet_50'.*resnet_v\d_50.*Valid: alexnet_v2, .*vgg_a"):
+def test_an_unknown_net_is_refused_with_the_nearest_names_and_the_command_that_lists_all() -> None:
+    count = len(factory.net_names())
+    with pytest.raises(
+        UsageError, match=rf"'resnet_50'\. Did you mean resnet_v\d_50 or .*\? slim_models lists all {count}\.$"
+    ):
         factory.get_network_fn("resnet_50", 10)
+
+
+def test_an_unknown_net_that_is_near_to_none_is_refused_with_all_names() -> None:
+    with pytest.raises(UsageError, match=r"'transformer'\. Valid: alexnet_v2, .*, vgg_a\.$"):
+        factory.get_network_fn("transformer", 10)
 
 
 def test_the_network_function_tells_its_default_image_size() -> None:
