@@ -108,13 +108,20 @@ class RequireKey:
 class LimitBody:
     """Answers 413 to requests whose body is too large, by its header or, where there is none, as soon as it is.
 
+    Bodies are held in memory until their requests are answered: 503 where all of them together would be too much, and
+    408 where one does not come to its end.
+
     Args:
       app: what is protected.
       max_bytes: largest body that passes.
+      largest_at_once: so many of that size may be held at one time, or more that are smaller.
+      seconds: time that a body has to come in.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
-        self._app, self._max_bytes = app, max_bytes
+    def __init__(self, app: ASGIApp, max_bytes: int, largest_at_once: int = 16, seconds: float = 60.0) -> None:
+        self._app, self._max_bytes, self._seconds = app, max_bytes, seconds
+        self._max_held = largest_at_once * max_bytes
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -127,14 +134,25 @@ class LimitBody:
             await _refuse(error, scope, receive, send)
             return
         received = 0
-        answering = False
+        complete = answering = False
+        deadline = time.monotonic() + self._seconds
 
         async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
+            nonlocal received, complete
+            if complete:  # What comes now is no body.
+                return await receive()
+            try:
+                message = await asyncio.wait_for(receive(), deadline - time.monotonic())
+            except asyncio.TimeoutError:
+                raise _Refused(RequestError(408, "The body of the request did not come in time.")) from None
+            size = len(message.get("body", b""))
+            received += size
+            self._held += size
+            complete = not message.get("more_body", False)
             if received > self._max_bytes:
-                raise _TooLarge
+                raise _Refused(error)
+            if self._held > self._max_held:
+                raise _Refused(busy("Too many large requests are being answered. Try again in a moment."))
             return message
 
         async def watched(message: Message) -> None:
@@ -144,20 +162,29 @@ class LimitBody:
 
         try:
             await self._app(scope, limited, watched)
-        except _TooLarge:
+        except _Refused as refused:
             assert not answering, "answered before the body was read"
-            await _refuse(error, scope, receive, send)
+            self._held -= received
+            received = 0
+            await _refuse(refused.error, scope, receive, send)
+        finally:
+            self._held -= received
 
 
-class _TooLarge(Exception):
-    """The body goes on beyond its limit."""
+class _Refused(Exception):
+    """The body is not taken."""
+
+    def __init__(self, error: RequestError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 async def _refuse(
     error: RequestError, scope: Scope, receive: Receive, send: Send, headers: dict[str, str] | None = None
 ) -> None:
     """Answer with an error, complete at once for a client that listens, then read on for one that does not yet."""
-    response = JSONResponse({"error": error.message}, error.status, {"Connection": "close", **(headers or {})})
+    headers = {"Connection": "close", **error.headers(), **(headers or {})}
+    response = JSONResponse({"error": error.message}, error.status, headers)
     await send({"type": "http.response.start", "status": error.status, "headers": response.raw_headers})
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
     if not Headers(scope=scope).get("expect"):  # Who asked first whether to send will not send.
