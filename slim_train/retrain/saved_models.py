@@ -22,6 +22,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from slim_train.errors import RunError, UsageError
+from slim_train.retrain.options import ModuleOptions
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,10 @@ def find_folder(module: str) -> Path:
         folder = Path(module)
         if not (folder / _GRAPHS).is_file():
             what = f"is no module: it holds no {_GRAPHS}" if folder.is_dir() else "is not a folder"
-            raise UsageError(f"--tfhub_module={module} {what}.")
+            raise UsageError(
+                f"--tfhub_module={module} {what}: give the folder of a module, or the handle of one on the web, such "
+                f"as {ModuleOptions.tfhub_module}."
+            )
         return folder
     try:
         import tensorflow_hub

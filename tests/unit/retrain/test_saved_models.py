@@ -126,7 +126,7 @@ def test_a_broken_file_is_named(tmp_path: Path):
 def test_a_folder_that_is_no_module_is_named(tmp_path: Path):
     with pytest.raises(UsageError, match=r"holds no saved_model\.pb"):
         find_folder(str(tmp_path))
-    with pytest.raises(UsageError, match="is not a folder"):
+    with pytest.raises(UsageError, match=r"is not a folder: give the folder of a module, or .* https://tfhub\.dev/"):
         find_folder(str(tmp_path / "missing"))
 
 
