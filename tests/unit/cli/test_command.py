@@ -1,6 +1,7 @@
 import dataclasses
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -141,6 +142,22 @@ def test_output_that_nobody_reads_to_its_end_is_no_fault():
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("Train or fine-tune")
     assert done.stderr == ""
+
+
+def test_ctrl_c_while_tensorflow_is_imported_is_one_line(tmp_path):
+    code = f"""
+        import os, signal, sys
+        from slim_train.cli.label_image import COMMAND
+        class CtrlC:
+            def find_spec(self, name, *_):
+                if name == "tensorflow.python.framework.dtypes":
+                    sys.meta_path.remove(self)
+                    os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, CtrlC())
+        sys.exit(COMMAND.main(["--image=x", "--train_dir={tmp_path}"]))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "label_image: error: stopped by Ctrl-C\n")
 
 
 def test_words_that_are_no_flags_reach_a_command_that_takes_them(capsys):
