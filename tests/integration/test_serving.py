@@ -325,6 +325,7 @@ def test_stopping_does_not_wait_for_a_model_that_is_being_loaded(tmp_path: Path)
     write_patient(tmp_path, SLOW_TO_LOAD)
     server = Server(f"--conf={tmp_path / 'conf.json'}")
     try:
+        server.wait(lambda: server.ask("GET", "/v2/health/live")[0] == 200)
         server.wait((tmp_path / "patience" / "loading").exists)
         server.process.send_signal(signal.SIGTERM)
         assert server.end() == 0
