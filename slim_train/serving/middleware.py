@@ -160,15 +160,16 @@ class LimitBody:
             answering = True
             await send(message)
 
+        refusal = None
         try:
             await self._app(scope, limited, watched)
         except _Refused as refused:
-            assert not answering, "answered before the body was read"
-            self._held -= received
-            received = 0
-            await _refuse(refused.error, scope, receive, send)
+            refusal = refused.error
         finally:
             self._held -= received
+        if refusal:  # Not before the exception is gone, and with it what it holds of the body.
+            assert not answering, "answered before the body was read"
+            await _refuse(refusal, scope, receive, send)
 
 
 class _Refused(Exception):
