@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from deployment.threads import available_cpus
 from slim_train.errors import UsageError, nearest
 from slim_train.serving.batcher import Batcher, BatchLimits
 from slim_train.serving.errors import RequestError, busy
@@ -161,7 +161,7 @@ class ModelStore:
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"Two models are called {name!r}: name one of them, as in --model_dir=NAME=FOLDER.")
-        self._pool = ThreadPoolExecutor(options.decode_threads or os.cpu_count(), "decode")
+        self._pool = ThreadPoolExecutor(options.decode_threads or available_cpus(), "decode")
         limits = BatchLimits(options.max_batch_size, options.batch_timeout_ms / 1000, options.max_queue)
         self._models = {source.name: Model(source, limits, self._pool, metrics) for source in sources}
         self._stopping = threading.Event()

@@ -45,7 +45,7 @@ class BatchOptions(Options):
         128, "Images of a model that may be waiting; beyond them requests get 503 and Retry-After.", at_least=1
     )
     decode_threads: int | None = option(
-        None, "Threads that decode pictures. Default: one for each processor.", at_least=1
+        None, "Threads that decode pictures. Default: one for each processor that this process may run on.", at_least=1
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -181,6 +182,25 @@ def test_no_request_is_lost_while_versions_come_and_go(model: Model, source: Tex
         client.join(TIMEOUT)
     assert model.current.number == 21
     assert answers and set(answers) <= {servable.text for servable in source.loaded}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be held to CPUs here")
+def test_pictures_are_decoded_on_the_cpus_that_the_process_may_run_on(
+    source: TextFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = threading.Event()
+    monkeypatch.setattr(Answers, "prepare", lambda self, data: decoded.wait(TIMEOUT) and data)
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})
+    try:
+        store = ModelStore([source], BatchOptions(), Metrics())
+    finally:
+        os.sched_setaffinity(0, cpus)
+    store.load()
+    store.get().submit([b"?"] * 5)
+    assert len([thread for thread in threading.enumerate() if thread.name.startswith("decode")]) == 1
+    decoded.set()
+    store.close()
 
 
 def test_a_store_that_is_stopped_loads_no_further_model(source: TextFile) -> None:
