@@ -36,7 +36,9 @@ def main() -> int:
     benchmark.add_arguments(options)
     arguments = sys.argv[1:]
     arguments.remove(what)
-    for measurement in benchmark.run(options.parse_args(arguments)):
+    args = options.parse_args(arguments)
+    print(f"Measuring {what}; each line of JSON may take minutes.", file=sys.stderr, flush=True)
+    for measurement in benchmark.run(args):
         print(json.dumps({"benchmark": what, **measurement}), flush=True)
     return 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ from pathlib import Path
 
 
 def timed(command: Sequence[str | Path]) -> tuple[float, float]:
-    """Seconds and CPU seconds that a Python command takes."""
+    """Seconds and CPU seconds that a Python command takes; what it is goes to stderr, since it may take minutes."""
+    print(f"Running {shlex.join(map(str, command))}", file=sys.stderr, flush=True)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.monotonic()
     quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
