@@ -165,23 +165,22 @@ def test_requests_in_flight_are_answered_by_the_version_that_took_them(model: Mo
 
 def test_no_request_is_lost_while_versions_come_and_go(model: Model, source: TextFile) -> None:
     stop = threading.Event()
-    answers: list[str] = []
 
-    def keep_asking() -> None:
+    def keep_asking() -> set[str]:
+        answers = {ask(model)}
         while not stop.is_set():
-            answers.append(ask(model))
+            answers.add(ask(model))
+        return answers
 
-    clients = [threading.Thread(target=keep_asking) for _ in range(4)]
-    for client in clients:
-        client.start()
-    for number in range(20):
-        source.path.write_text(f"version {number}, {'x' * number}")
-        refresh_twice(model)
-    stop.set()
-    for client in clients:
-        client.join(TIMEOUT)
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(keep_asking) for _ in range(4)]
+        for number in range(20):
+            source.path.write_text(f"version {number}, {'x' * number}")
+            refresh_twice(model)
+        stop.set()
+        answers = set().union(*(client.result(TIMEOUT) for client in clients))
     assert model.current.number == 21
-    assert answers and set(answers) <= {servable.text for servable in source.loaded}
+    assert answers <= {servable.text for servable in source.loaded}
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processes cannot be held to CPUs here")
