@@ -119,7 +119,11 @@ class Model:
     def _replace(self, found: Found) -> None:
         began = time.perf_counter()
         servable = self._source.load(found)
-        servable.warm_up(self._limits.max_batch_size)
+        try:
+            servable.warm_up(self._limits.max_batch_size)
+        except BaseException:
+            servable.close()
+            raise
         batcher = Batcher(
             servable.prepare, servable.run, self._limits, self._pool, self._metrics.batch_observer(self.name)
         )

@@ -44,6 +44,8 @@ class Answers:
         return [self.text] * len(batch)
 
     def warm_up(self, max_batch_size: int) -> None:
+        if self.text == "cold":
+            raise RuntimeError("it stays cold")
         self.warm = True
 
     def describe(self) -> dict[str, Any]:
@@ -137,6 +139,14 @@ def test_a_broken_version_leaves_the_old_one_at_work_and_is_tried_once(
     source.path.write_text("second")
     refresh_twice(model)
     assert (ask(model), model.failure) == ("second", None)
+
+
+def test_a_version_that_fails_when_it_is_warmed_up_is_closed(model: Model, source: TextFile) -> None:
+    source.path.write_text("cold")
+    refresh_twice(model)
+    cold = source.loaded[-1]
+    assert (cold.text, cold.closed) == ("cold", True)
+    assert ask(model) == "first"
 
 
 def test_a_model_whose_files_are_gone_goes_on(model: Model, source: TextFile) -> None:
