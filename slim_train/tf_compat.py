@@ -28,7 +28,7 @@ def _import_chatter_hidden() -> Iterator[None]:
     """Drop what TensorFlow's C++ writes to stderr while it is imported, where TF_CPP_MIN_LOG_LEVEL asks for quiet.
 
     Since 2.17 those lines ("oneDNN custom operations are on", "Could not find cuda drivers") heed no log level. If the
-    import fails, they are written after all.
+    import fails, they are written after all; Ctrl-C is no failure.
     """
     if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0" or "tensorflow" in sys.modules:
         yield
@@ -38,7 +38,7 @@ def _import_chatter_hidden() -> Iterator[None]:
         os.dup2(hidden.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             hidden.seek(0)
             os.write(stderr, hidden.read())
             raise

@@ -12,7 +12,6 @@ import gc
 import importlib
 import logging
 import os
-import signal
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -227,13 +226,10 @@ def _import_tensorflow(needs_keras: bool) -> None:
     if not needs_keras:
         # TensorFlow imports Keras 3 otherwise, which alone takes a quarter of the time.
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    # Ctrl-C waits for the end of the import: broken off in the middle, TensorFlow begins anew, and tells of it.
-    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     gc.disable()
     try:
         importlib.import_module("slim_train.tf_compat")
     finally:
         gc.enable()
-        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     gc.freeze()
     atexit.register(gc.freeze)
