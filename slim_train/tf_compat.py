@@ -24,13 +24,12 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def _import_chatter_hidden() -> Iterator[None]:
-    """Drop what TensorFlow's C++ writes to stderr while it is imported, where TF_CPP_MIN_LOG_LEVEL asks for quiet.
+def native_chatter_hidden() -> Iterator[None]:
+    """Drop what C++ writes to stderr in the block, where TF_CPP_MIN_LOG_LEVEL asks for quiet: some lines heed it not.
 
-    Since 2.17 those lines ("oneDNN custom operations are on", "Could not find cuda drivers") heed no log level. If the
-    import fails, they are written after all; Ctrl-C is no failure.
+    If the block fails, they are written after all; Ctrl-C is no failure.
     """
-    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0" or "tensorflow" in sys.modules:
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0") == "0":
         yield
         return
     stderr = os.dup(2)
@@ -47,7 +46,8 @@ def _import_chatter_hidden() -> Iterator[None]:
             os.close(stderr)
 
 
-with _import_chatter_hidden():
+# Since 2.17: "oneDNN custom operations are on", "Could not find cuda drivers".
+with native_chatter_hidden():
     import tensorflow.compat.v1 as tf
 
 _LEGACY_LAYERS = "tf_keras.legacy_tf_layers"

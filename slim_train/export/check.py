@@ -17,7 +17,7 @@ from datasets.errors import DataError
 from datasets.factory import get_dataset
 from datasets.spec import read_info
 from slim_train.model_loaders import SERVING
-from slim_train.tf_compat import tf
+from slim_train.tf_compat import native_chatter_hidden, tf
 from slim_train.trained_model import PIXELS, SCORES, TrainedModel
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,8 @@ class Reference:
             interpreter = tf.lite.Interpreter(model_path=str(path))
         (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
         interpreter.resize_tensor_input(source["index"], self.pixels.shape)
-        interpreter.allocate_tensors()
+        with native_chatter_hidden():  # It tells which delegate it has created.
+            interpreter.allocate_tensors()
         interpreter.set_tensor(source["index"], self.pixels)
         interpreter.invoke()
         return compare(interpreter.get_tensor(result["index"]), self.scores)

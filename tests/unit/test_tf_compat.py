@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from slim_train.tf_compat import quick_building, tf
+from slim_train.tf_compat import native_chatter_hidden, quick_building, tf
 
 ops: Any = importlib.import_module("tensorflow.python.framework.ops")
 
@@ -82,3 +83,19 @@ def test_after_quick_building_tensorflow_is_as_it_was():
     with pytest.raises(KeyError), quick_building():
         raise KeyError
     assert ops.executing_eagerly_outside_functions is before
+
+
+@pytest.mark.parametrize(("level", "written"), [("3", ""), ("0", "of no interest")])
+def test_chatter_is_hidden_where_quiet_is_asked_for(level, written, capfd, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", level)
+    with native_chatter_hidden():
+        os.write(2, b"of no interest")
+    assert capfd.readouterr().err == written
+
+
+def test_hidden_chatter_comes_out_when_the_block_fails(capfd, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    with pytest.raises(ZeroDivisionError), native_chatter_hidden():
+        os.write(2, b"why it failed")
+        _ = 1 / 0
+    assert capfd.readouterr().err == "why it failed"
