@@ -68,7 +68,7 @@ class DropPath:
 
     Attributes:
       keep_prob: the chance that the last cell keeps the output of an operation at the end of training.
-      steps: training steps over which dropping sets in, linearly; in a graph without a global step it is there at once.
+      steps: training steps over which dropping sets in, linearly.
     """
 
     keep_prob: float
@@ -81,10 +81,9 @@ class DropPath:
         """
         if self.keep_prob == 1.0 or not is_training(slim.dropout):
             return net
-        step = tf.train.get_global_step()
-        # Made here, a step would be a variable of this cell, which nobody counts up.
-        progress = 1.0 if step is None else tf.minimum(tf.cast(step, tf.float32) / self.steps, 1.0)
-        keep_prob = 1.0 - progress * depth * (1.0 - self.keep_prob)
+        # A graph that has no global step gets one here, in the scope of the cell: so it is with the released nets.
+        progress = tf.cast(tf.train.get_or_create_global_step(), tf.float32) / self.steps
+        keep_prob = 1.0 - tf.minimum(progress, 1.0) * depth * (1.0 - self.keep_prob)
         kept = tf.floor(keep_prob + tf.random_uniform([tf.shape(net)[0], 1, 1, 1]))
         return net * kept / keep_prob
 

@@ -106,7 +106,9 @@ def fine_tuned(record: NetRecord) -> FineTuned:
             variables = slim.get_model_variables()
             excluded = scopes.split_scopes("auto", record.head_scopes)
             plan = checkpoints.plan_restore(checkpoint, variables, excluded, ignore_missing=True)
-            session.run(tf.variables_initializer([v for v in variables if v.op.name not in plan.restored]))
+            # NASNet makes a global step where there is none, which is no variable of the model.
+            rest = [variable for variable in tf.global_variables() if variable.op.name not in plan.restored]
+            session.run(tf.variables_initializer(rest))
             plan.init_fn()(None, session)
             before = session.run(heads)
             loss_value, _ = session.run([loss, steps])
