@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from slim_train import checkpoints
 from slim_train.predictor import load_predictor, newest_saved_model
 from slim_train.serving.servable import Servable, ServedPredictor
 
@@ -22,7 +23,8 @@ class Found:
 
     Attributes:
       path: what to load.
-      number: version number that the folder's name gives, as for TensorFlow Serving; None where it gives none.
+      number: version number: the folder's name, as for TensorFlow Serving, or the step of the newest checkpoint in it;
+        None where there is neither.
       fingerprint: another one when the files are other ones.
     """
 
@@ -64,11 +66,17 @@ class FolderSource:
     def find(self) -> Found:
         """The newest version on disk."""
         path = newest_saved_model(self._path) or self._path
-        return Found(path, int(path.name) if path.name.isdecimal() else None, fingerprint(path))
+        return Found(path, _number(path), fingerprint(path))
 
     def load(self, found: Found) -> Servable:
         """Load what was found."""
         return ServedPredictor(load_predictor(found.path), self._max_megapixels)
+
+
+def _number(path: Path) -> int | None:
+    newest = path.name if path.name.isdecimal() else checkpoints.newest_checkpoint(path) or ""
+    step = newest.rpartition("-")[2]
+    return int(step) if step.isdecimal() else None
 
 
 def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:

@@ -88,6 +88,8 @@ def _near(conf: Path, name: str) -> Path | None:
 
 def _section(content: Any, key: str, path: Path, where: str = "") -> dict[str, Any]:
     section = content.get(key)
+    if section is None and key:
+        raise UsageError(f"{path}: {where}{key} is missing; docs/serving.md shows a whole file.")
     if not isinstance(section, dict):
         raise UsageError(f"{path}: {where + key or 'the file'} must be an object, {{...}}.")
     return section

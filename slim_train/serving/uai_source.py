@@ -71,6 +71,10 @@ def _slim_checkpoint(conf: UaiConf) -> Predictor:
         return load_predictor(conf.model_dir)
     if conf.model_name is None:
         raise UsageError(f"{conf.path}: infor.model_name must name the net of {conf.model_dir}.")
+    try:
+        nets.get_record(conf.model_name)
+    except UsageError as error:
+        raise UsageError(f"{conf.path}: infor.model_name: {error}") from error
     labels = read_class_names(conf.model_dir / "labels.txt")
     # That example trains one class more than there are.
     surplus = _count_outputs(conf) - len(labels)

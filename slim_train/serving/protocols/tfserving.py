@@ -18,6 +18,7 @@ from slim_train.serving.errors import RequestError
 from slim_train.serving.models import Model, ModelStore, Version
 
 SIGNATURE = "serving_default"
+_CLASSIFY = "classify"  # what exports call the signature for :classify
 
 
 def routes(store: ModelStore) -> APIRouter:
@@ -66,7 +67,7 @@ def routes(store: ModelStore) -> APIRouter:
         _check_version(model, model.current, version)
         answers.check_labels(model.current, model)
         content = await answers.read_json(request)
-        _check_signature(content)
+        _check_signature(content, _CLASSIFY)
         if "context" in content:
             raise RequestError(400, "'context' is not taken: an image belongs to its example.")
         images = _images(content.get("examples"), "examples")
@@ -87,9 +88,10 @@ def _check_version(model: Model, current: Version, wanted: str | None) -> None:
         raise RequestError(404, f"Model {model.name} has no version {wanted!r}: version {current.number} is served.")
 
 
-def _check_signature(content: dict[str, Any]) -> None:
+def _check_signature(content: dict[str, Any], *others: str) -> None:
+    """Of an export there are more, and a client of TensorFlow Serving may name the one that is meant here."""
     signature = content.get("signature_name", SIGNATURE)
-    if signature not in (SIGNATURE, ""):
+    if signature not in (SIGNATURE, "", *others):
         given = reprlib.repr(signature)
         raise RequestError(400, f"There is no signature {given}: only {SIGNATURE}, which takes encoded images.")
 

@@ -239,6 +239,12 @@ def test_a_store_closes_without_a_model_that_hangs(source: TextFile, caplog: pyt
     assert future.result(TIMEOUT) == "first"
 
 
+def test_the_step_of_a_training_folder_is_the_version(training_folder: Path) -> None:
+    (checkpoint,) = training_folder.glob("*.index")
+    found = FolderSource("name", training_folder, 50).find()
+    assert f"model.ckpt-{found.number}.index" == checkpoint.name
+
+
 def test_the_highest_numbered_saved_model_is_the_version(tmp_path: Path) -> None:
     for number in ("1", "2", "10"):
         (tmp_path / number).mkdir()

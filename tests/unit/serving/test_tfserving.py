@@ -50,8 +50,9 @@ def test_inputs_are_answered_by_columns(client: Any, inputs: Any) -> None:
     assert response.json() == {"outputs": {"classes": [LABELS], "scores": [[0.7, 0.2, 0.25]]}}
 
 
-def test_classify_answers_all_labels_best_first(client: Any) -> None:
-    body = {"signature_name": "serving_default", "examples": [{"image/encoded": b64(b"dog")}]}
+@pytest.mark.parametrize("signature", ["serving_default", "classify"])
+def test_classify_answers_all_labels_best_first(client: Any, signature: str) -> None:
+    body = {"signature_name": signature, "examples": [{"image/encoded": b64(b"dog")}]}
     response = client.post("/v1/models/pets:classify", json=body)
     assert response.json() == {"results": [[["dog", 0.7], ["hot_dog", 0.25], ["cat", 0.1]]]}
 

@@ -80,7 +80,8 @@ def test_what_is_no_number_is_refused_and_never_evaluated(
     [
         ("{", "not a conf.json that can be read"),
         ("[]", "the file must be an object"),
-        ("{}", "http_server must be an object"),
+        ("{}", "http_server is missing"),
+        ("null", "the file must be an object"),
         ('{"http_server": {"exec": []}}', "http_server.exec must be an object"),
         ('{"http_server": {"exec": {}, "tensorflow": {}}}', "needs exec.main_class"),
         ('{"http_server": {"exec": {"main_file": 1}, "tensorflow": {}}}', "main_file must be text, got 1"),

@@ -334,6 +334,9 @@ def test_the_slim_example_has_a_class_too_many(old_folder: Path, tmp_path: Path,
 def test_the_slim_example_needs_its_net_named(old_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"infor\.model_name must name the net"):
         load(write_conf(tmp_path, "slimModel", "sliminfer"))
+    wrong = {**SLIM, "model_name": "mobilenet_v9"}
+    with pytest.raises(UsageError, match=r"conf\.json: infor\.model_name: Unknown net 'mobilenet_v9'"):
+        load(write_conf(tmp_path, "slimModel", "sliminfer", infor=wrong))
 
 
 def test_a_folder_of_our_own_training_needs_nothing_named(training_folder: Path, tmp_path: Path) -> None:
