@@ -35,7 +35,7 @@ summary="$(printf '%-12s ok %15d s' environment $((SECONDS - began)))"$'\n'
 run "ruff check" .venv/bin/ruff check .
 run "ruff format" .venv/bin/ruff format --check .
 run mypy .venv/bin/mypy
-run pytest .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal "$@"
+run pytest .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadscope "$@"
 
 echo
 printf '%s' "$summary"

@@ -37,7 +37,7 @@ def _each(is_slow: Callable[[str], Any]) -> pytest.MarkDecorator:
             pytest.param(factory.get_record(name), id=name, marks=pytest.mark.slow if is_slow(name) else [])
             for name in factory.net_names()
         ],
-        # Brings the tests of a net together, so that one worker builds its graphs once for all of them.
+        # Brings the tests of a net together; tests/conftest.py gives them to one worker, which builds its graphs once.
         scope="module",
     )
 
