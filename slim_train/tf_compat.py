@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import importlib
 import os
 import sys
@@ -170,11 +171,16 @@ def quick_building() -> Iterator[None]:
             is_plain_graph = not tf.executing_eagerly() and not tf.get_default_graph().building_function
             return not is_plain_graph and search()
 
+        # A graph keeps what it is made of: Python would search more and more objects for garbage, and find none.
+        collects = gc.isenabled()
+        gc.disable()
         ops.executing_eagerly_outside_functions = executing_eagerly_outside_functions
         try:
             yield
         finally:
             ops.executing_eagerly_outside_functions = search
+            if collects:
+                gc.enable()
 
 
 slim = _import_slim()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import time
@@ -83,6 +84,19 @@ def test_after_quick_building_tensorflow_is_as_it_was():
     with pytest.raises(KeyError), quick_building():
         raise KeyError
     assert ops.executing_eagerly_outside_functions is before
+
+
+def test_garbage_is_collected_after_quick_building_where_it_was_before():
+    with quick_building():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with quick_building():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("level", "written"), [("3", ""), ("0", "of no interest")])
