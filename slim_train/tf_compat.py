@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import importlib
 import os
 import sys
@@ -22,6 +21,8 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from slim_train.garbage import uncollected
 
 
 @contextlib.contextmanager
@@ -163,7 +164,7 @@ def quick_building() -> Iterator[None]:
     things are eager outside of functions. In a graph that no function is traced into they are not. Threads take turns.
     """
     ops: Any = importlib.import_module("tensorflow.python.framework.ops")
-    with _BUILDING:
+    with _BUILDING, uncollected():
         search = ops.executing_eagerly_outside_functions
 
         @functools.wraps(search)
@@ -171,18 +172,13 @@ def quick_building() -> Iterator[None]:
             is_plain_graph = not tf.executing_eagerly() and not tf.get_default_graph().building_function
             return not is_plain_graph and search()
 
-        # A graph keeps what it is made of: Python would search more and more objects for garbage, and find none.
-        collects = gc.isenabled()
-        gc.disable()
         ops.executing_eagerly_outside_functions = executing_eagerly_outside_functions
         try:
             yield
         finally:
             ops.executing_eagerly_outside_functions = search
-            if collects:
-                gc.enable()
 
 
 slim = _import_slim()
 
-__all__ = ["quick_building", "silence_deprecation_noise", "slim", "tf", "uncached"]
+__all__ = ["native_chatter_hidden", "quick_building", "silence_deprecation_noise", "slim", "tf", "uncached"]

@@ -23,6 +23,7 @@ import slim_train
 from slim_train import config
 from slim_train.cli.own_packages import check_own_packages
 from slim_train.errors import RunError, UsageError
+from slim_train.garbage import uncollected
 
 OptionsT = TypeVar("OptionsT")
 
@@ -226,10 +227,7 @@ def _import_tensorflow(needs_keras: bool) -> None:
     if not needs_keras:
         # TensorFlow imports Keras 3 otherwise, which alone takes a quarter of the time.
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
-    gc.disable()
-    try:
+    with uncollected():
         importlib.import_module("slim_train.tf_compat")
-    finally:
-        gc.enable()
     gc.freeze()
     atexit.register(gc.freeze)

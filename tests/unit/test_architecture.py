@@ -23,7 +23,7 @@ LAYERS = (
     ("graph", r"slim_train\.(graph|predictor|model_loaders)"),
     ("parts", None),  # all that no other pattern takes
     ("models and data", r"slim_train\.(nets|preprocessing)(\..+)?|(datasets|deployment)(\..+)?"),
-    ("ground", r"slim_train(\.(tf_compat|config|errors|files|steps|scopes))?"),
+    ("ground", r"slim_train(\.(tf_compat|config|errors|files|garbage|steps|scopes))?"),
 )
 PARTS = next(index for index, (_, pattern) in enumerate(LAYERS) if pattern is None)
 
