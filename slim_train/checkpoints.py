@@ -182,7 +182,7 @@ def plan_restore(
     return RestorePlan(checkpoint, restored, tuple(excluded), tuple(missing))
 
 
-def check_resume(checkpoint: str, variables: Iterable[Any], changed: str = "") -> None:
+def check_resume(checkpoint: str, variables: Iterable[Any], describe_changes: Callable[[], str] = lambda: "") -> None:
     """Check that a run can go on from ``checkpoint``: that it holds all ``variables`` in their shapes.
 
     TensorFlow itself would take a value of another shape without a word.
@@ -190,7 +190,8 @@ def check_resume(checkpoint: str, variables: Iterable[Any], changed: str = "") -
     Args:
       checkpoint: a prefix.
       variables: of the graph.
-      changed: which flags are others than those it was trained with, for the error; "" where that is not known.
+      describe_changes: tells, for the error, which flags are others than those it was trained with; "" where that is
+        not known.
 
     Raises:
       UsageError: it does not; the message names the variable and what was probably changed.
@@ -202,7 +203,10 @@ def check_resume(checkpoint: str, variables: Iterable[Any], changed: str = "") -
             continue
         held = f"holds {name} in shape {list(stored[name])}" if name in stored else f"does not hold {name}"
         wanted = f", not {shape}" if name in stored else ""
-        why = changed or "It was trained with another --model_name, --num_classes, --optimizer or --trainable_scopes."
+        why = (
+            describe_changes()
+            or "It was trained with another --model_name, --num_classes, --optimizer or --trainable_scopes."
+        )
         raise UsageError(
             f"Cannot resume: {checkpoint} {held}{wanted}. {why} Use its flags again, with --config="
             f"{Path(checkpoint).parent / 'config.yaml'}, or another --train_dir, or --restart."

@@ -137,8 +137,12 @@ def newest_saved_model(path: Path) -> Path | None:
 
     None where there is no such, and in a training folder, which stands for its newest checkpoint.
     """
-    if _is_training_folder(path):
-        return None
+    found = _newest_saved_model(path)
+    # Asked last: to look for a checkpoint is to open it, and services look every few seconds.
+    return None if found and _is_training_folder(path) else found
+
+
+def _newest_saved_model(path: Path) -> Path | None:
     if (path / "saved_model.pb").is_file():
         return path
     for folder in (path, path / "saved_model"):

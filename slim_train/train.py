@@ -130,8 +130,11 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
         restore = _plan_restore(options, model, graph) if restores and not resumed else None
         if resumed:
             training_folder.check_labels(train_dir, dataset.labels)
-            changed = training_folder.describe_changes(train_dir, _resolved(options, dataset, model))
-            checkpoints.check_resume(resumed, tf.global_variables(), changed)
+            checkpoints.check_resume(
+                resumed,
+                tf.global_variables(),
+                lambda: training_folder.describe_changes(train_dir, _resolved(options, dataset, model)),
+            )
         if cache:
             cache.locate(graph.model_variables, graph.trained, resumed, restore)
 

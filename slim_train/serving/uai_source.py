@@ -8,6 +8,7 @@ from slim_train import checkpoints
 from slim_train.errors import UsageError, unknown
 from slim_train.label_files import read_class_names
 from slim_train.nets import factory as nets
+from slim_train.nets.record import NetRecord
 from slim_train.predictor import Predictor, load_predictor
 from slim_train.serving.servable import Servable, ServedPredictor
 from slim_train.serving.sources import Found, fingerprint
@@ -72,12 +73,12 @@ def _slim_checkpoint(conf: UaiConf) -> Predictor:
     if conf.model_name is None:
         raise UsageError(f"{conf.path}: infor.model_name must name the net of {conf.model_dir}.")
     try:
-        nets.get_record(conf.model_name)
+        record = nets.get_record(conf.model_name)
     except UsageError as error:
         raise UsageError(f"{conf.path}: infor.model_name: {error}") from error
     labels = read_class_names(conf.model_dir / "labels.txt")
     # That example trains one class more than there are.
-    surplus = _count_outputs(conf) - len(labels)
+    surplus = _count_outputs(conf, record) - len(labels)
     return load_predictor(
         conf.model_dir,
         labels=[*labels, *(f"{_UNUSED_CLASS} {index}" for index in range(1, surplus + 1))],
@@ -88,15 +89,15 @@ def _slim_checkpoint(conf: UaiConf) -> Predictor:
     )
 
 
-def _count_outputs(conf: UaiConf) -> int:
+def _count_outputs(conf: UaiConf, record: NetRecord) -> int:
     """The classes of the checkpoint: the length of the bias of its net's head."""
     checkpoint = checkpoints.resolve_checkpoint(str(conf.model_dir))
     shapes = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
-    head = nets.get_record(str(conf.model_name)).head_scopes[0]
+    head = record.head_scopes[0]
     for name, shape in shapes.items():
         if name.startswith(f"{head}/") and name.endswith("/biases"):
             return int(shape[-1])
-    raise UsageError(f"{checkpoint} is not of the net {conf.model_name}: it has no {head}.")
+    raise UsageError(f"{checkpoint} is not of the net {record.name}: it has no {head}.")
 
 
 _BUILT_IN = {

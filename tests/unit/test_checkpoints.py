@@ -86,7 +86,7 @@ def test_a_run_with_other_variables_cannot_resume(tmp_path, shapes, words):
 def test_what_was_changed_since_is_said_where_it_is_known(tmp_path):
     prefix = _save(tmp_path)
     with tf.Graph().as_default(), pytest.raises(UsageError, match=r"not \[4\]\. It was Adam\. Use .*config\.yaml"):
-        check_resume(prefix, _variables({**SHAPES, "net/conv/biases": [4]}), "It was Adam.")
+        check_resume(prefix, _variables({**SHAPES, "net/conv/biases": [4]}), lambda: "It was Adam.")
 
 
 def test_a_folder_without_checkpoints_has_no_latest(tmp_path):

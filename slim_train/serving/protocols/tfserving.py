@@ -13,12 +13,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from slim_train.model_loaders import CLASSIFY, SERVING
 from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
 from slim_train.serving.models import Model, ModelStore, Version
-
-SIGNATURE = "serving_default"
-_CLASSIFY = "classify"  # what exports call the signature for :classify
 
 
 def routes(store: ModelStore) -> APIRouter:
@@ -67,7 +65,7 @@ def routes(store: ModelStore) -> APIRouter:
         _check_version(model, model.current, version)
         answers.check_labels(model.current, model)
         content = await answers.read_json(request)
-        _check_signature(content, _CLASSIFY)
+        _check_signature(content, CLASSIFY)
         if "context" in content:
             raise RequestError(400, "'context' is not taken: an image belongs to its example.")
         images = _images(content.get("examples"), "examples")
@@ -90,10 +88,10 @@ def _check_version(model: Model, current: Version, wanted: str | None) -> None:
 
 def _check_signature(content: dict[str, Any], *others: str) -> None:
     """Of an export there are more, and a client of TensorFlow Serving may name the one that is meant here."""
-    signature = content.get("signature_name", SIGNATURE)
-    if signature not in (SIGNATURE, "", *others):
+    signature = content.get("signature_name", SERVING)
+    if signature not in (SERVING, "", *others):
         given = reprlib.repr(signature)
-        raise RequestError(400, f"There is no signature {given}: only {SIGNATURE}, which takes encoded images.")
+        raise RequestError(400, f"There is no signature {given}: only {SERVING}, which takes encoded images.")
 
 
 def _images(value: Any, key: str) -> list[bytes]:
@@ -134,7 +132,7 @@ def _metadata(model: Model, labels: Sequence[str]) -> dict[str, Any]:
     }
     return {
         "model_spec": {"name": model.name, "signature_name": "", "version": str(model.current.number)},
-        "metadata": {"signature_def": {"signature_def": {SIGNATURE: signature}}},
+        "metadata": {"signature_def": {"signature_def": {SERVING: signature}}},
     }
 
 
