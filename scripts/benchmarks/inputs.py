@@ -37,13 +37,13 @@ def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the ratio of images a second, and the CPU time of an image in each."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from datasets.factory import get_dataset
-    from slim_train import inputs
+    from slim_train.inputs import pipeline
 
     with tempfile.TemporaryDirectory() as folder:
         dataset = _photos(args.pic_path, args.num_images, folder) if args.pic_path else None
         dataset = dataset or get_dataset(None, "train", args.dataset_dir)
         ours = _Pipeline(
-            lambda: inputs.training_batches(
+            lambda: pipeline.training_batches(
                 dataset,
                 batch_size=args.batch_size,
                 image_size=args.image_size,

@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from deployment.devices import local_gpus, session_config
     from deployment.model_deploy import DeploymentConfig
-    from slim_train import precision, tf_compat
+    from slim_train import tf_compat
+    from slim_train.model import precision
 
     tf_compat.silence_deprecation_noise()
     deployment = DeploymentConfig(clone_on_cpu=not local_gpus())
@@ -55,15 +56,15 @@ def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _train_op(net: str, image_size: int, batch_size: int, num_classes: int, deployment: Any) -> Any:
-    from slim_train import inputs
-    from slim_train.graph import build_training_graph
-    from slim_train.model import ModelSpec
+    from slim_train.inputs import pipeline
+    from slim_train.model.spec import ModelSpec
     from slim_train.nets.factory import get_record
+    from slim_train.optim.schedule import Schedule
     from slim_train.options import ModelOptions, OptimizerOptions
-    from slim_train.steps import Schedule
+    from slim_train.training.graph import build_training_graph
 
     record = get_record(net)
-    batches = inputs.synthetic_batches(
+    batches = pipeline.synthetic_batches(
         batch_size=batch_size, image_size=image_size, channels=record.channels, num_classes=num_classes
     )
     graph = build_training_graph(
@@ -72,6 +73,6 @@ def _train_op(net: str, image_size: int, batch_size: int, num_classes: int, depl
         OptimizerOptions(),
         Schedule(num_samples=batch_size, batch_size=batch_size, num_epochs_per_decay=2.0),
         deployment,
-        inputs.batch_source(batches, num_clones=1),
+        pipeline.batch_source(batches, num_clones=1),
     )
     return graph.train_op.op

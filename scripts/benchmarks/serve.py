@@ -74,7 +74,7 @@ def _many_clients(args: argparse.Namespace, images: list[bytes], service: int, l
 
 
 def _one_client(args: argparse.Namespace, images: list[bytes], service: int) -> dict[str, Any]:
-    from slim_train.predictor import load_predictor
+    from slim_train.inference.predictor import load_predictor
 
     predictor = load_predictor(args.model_dir)
     connection = http.client.HTTPConnection("127.0.0.1", service)
@@ -200,7 +200,7 @@ def _serve_under_a_lock(model_dir: str) -> None:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    from slim_train.predictor import load_predictor
+    from slim_train.inference.predictor import load_predictor
 
     predictor = load_predictor(model_dir)
     lock = threading.Lock()

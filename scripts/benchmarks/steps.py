@@ -64,26 +64,26 @@ def _trainer(args: argparse.Namespace, synthetic: bool) -> Callable[[], Any]:
     """A function that runs one training step in a graph and session of its own."""
     from datasets.factory import get_dataset
     from deployment.model_deploy import DeploymentConfig
-    from slim_train import inputs
-    from slim_train.graph import build_training_graph
-    from slim_train.model import resolve_model
+    from slim_train.inputs import pipeline
+    from slim_train.model.spec import resolve_model
+    from slim_train.optim.schedule import Schedule
     from slim_train.options import ModelOptions, OptimizerOptions
-    from slim_train.steps import Schedule
     from slim_train.tf_compat import tf
+    from slim_train.training.graph import build_training_graph
 
     dataset = get_dataset(None, "train", args.dataset_dir)
     model = resolve_model(args.model_name, dataset, image_size=args.image_size)
     schedule = Schedule(dataset.num_samples, args.batch_size, num_epochs_per_decay=2.0)
     with tf.Graph().as_default() as graph:
         if synthetic:
-            batches = inputs.synthetic_batches(
+            batches = pipeline.synthetic_batches(
                 batch_size=args.batch_size,
                 image_size=model.image_size,
                 channels=model.channels,
                 num_classes=model.num_classes,
             )
         else:
-            batches = inputs.training_batches(
+            batches = pipeline.training_batches(
                 dataset,
                 batch_size=args.batch_size,
                 image_size=model.image_size,
@@ -91,7 +91,7 @@ def _trainer(args: argparse.Namespace, synthetic: bool) -> Callable[[], Any]:
                 preprocessing=model.preprocessing,
                 num_classes=model.num_classes,
             )
-        next_batch = inputs.batch_source(batches, num_clones=1)
+        next_batch = pipeline.batch_source(batches, num_clones=1)
         training = build_training_graph(
             model, ModelOptions(), OptimizerOptions(), schedule, DeploymentConfig(clone_on_cpu=True), next_batch
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from slim_train.cli.command import Command
-from slim_train.options import EvalOptions
+from slim_train.evaluation.options import EvalOptions
 
 
 def _run(options: EvalOptions) -> None:
-    from slim_train import evaluate
+    from slim_train.evaluation import evaluate
 
     evaluate.run(options)
 

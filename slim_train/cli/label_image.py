@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from slim_train.cli.command import Command
-from slim_train.label_image_options import LabelImageOptions
+from slim_train.inference.options import LabelImageOptions
 
 
 def _run(options: LabelImageOptions) -> None:
-    from slim_train import label_image
+    from slim_train.inference import label_image
 
     print(label_image.run(options))
 

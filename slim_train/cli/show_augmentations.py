@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from slim_train.augmentation_sheet import ShowOptions, run
 from slim_train.cli.command import Command
+from slim_train.training.augmentation_sheet import ShowOptions, run
 
 COMMAND = Command(
     name="show_augmentations",

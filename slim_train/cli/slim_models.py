@@ -55,23 +55,23 @@ def _run(options: ModelsOptions, names: Sequence[str]) -> None:
 
 
 def _list(names: Sequence[str], options: ListOptions) -> None:
-    from slim_train import zoo
+    from slim_train.zoo import listing
 
-    found = zoo.find(names)
-    entries = zoo.entries(found, options.image_size)
+    found = listing.find(names)
+    entries = listing.entries(found, options.image_size)
     if options.json:
         print(json.dumps([entry.as_json() for entry in entries], indent=2))
     elif found == sorted(set(names)):
-        print("\n\n".join(map(zoo.detail, entries)))
+        print("\n\n".join(map(listing.detail, entries)))
     else:
         console = Console()
         console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
-        console.print(zoo.table(entries))
-        console.print(f"\n{zoo.NOTE}", highlight=False)
+        console.print(listing.table(entries))
+        console.print(f"\n{listing.NOTE}", highlight=False)
 
 
 def _download(names: Sequence[str], checkpoint_dir: str, as_json: bool) -> None:
-    from slim_train.released_checkpoints import download_checkpoints
+    from slim_train.zoo.released_weights import download_checkpoints
 
     if not names:
         raise UsageError("--download needs the names of nets, such as resnet_v2_101; slim_models lists them.")

@@ -9,7 +9,7 @@ from slim_train.options import TrainOptions
 
 
 def _run(options: TrainOptions) -> None:
-    from slim_train import train
+    from slim_train.training import train
 
     train.run(options)
 

@@ -16,9 +16,9 @@ from datasets import images
 from datasets.errors import DataError
 from datasets.factory import get_dataset
 from datasets.spec import read_info
-from slim_train.model_loaders import SERVING
+from slim_train.inference.loaders import SERVING
+from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
 from slim_train.tf_compat import native_chatter_hidden, tf
-from slim_train.trained_model import PIXELS, SCORES, TrainedModel
 
 log = logging.getLogger(__name__)
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from slim_train import export_info
 from slim_train.errors import RunError
-from slim_train.export_info import ExportInfo
-from slim_train.model_loaders import CLASSIFY, PIXELS, PREPROCESS, SERVING
+from slim_train.inference import export_info
+from slim_train.inference.export_info import ExportInfo
+from slim_train.inference.loaders import CLASSIFY, PIXELS, PREPROCESS, SERVING
+from slim_train.inference.trained_model import TrainedModel
 from slim_train.tf_compat import tf
-from slim_train.trained_model import TrainedModel
 
 TFLITE_KINDS = ("float32", "float16", "int8")
 

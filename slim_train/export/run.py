@@ -14,18 +14,18 @@ from typing import Any
 
 from datasets.images import ImageRejected, normalise
 from datasets.spec import INFO_FILE, read_info
-from slim_train import training_folder
+from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.export import check, formats
 from slim_train.export.architecture import write_architecture
 from slim_train.export.check import Difference, Reference
 from slim_train.export.options import CheckOptions, ExportOptions, SourceOptions
-from slim_train.export_info import ExportInfo
-from slim_train.label_files import read_class_names
-from slim_train.picture_files import find_pictures
-from slim_train.predictor import newest_saved_model
+from slim_train.inference.export_info import ExportInfo
+from slim_train.inference.image_files import find_pictures
+from slim_train.inference.label_files import read_class_names
+from slim_train.inference.predictor import newest_saved_model
+from slim_train.inference.trained_model import TrainedModel, find_trained_model
 from slim_train.tf_compat import tf
-from slim_train.trained_model import TrainedModel, find_trained_model
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slim_train.errors import RunError
-from slim_train.metrics import log_softmax
+from slim_train.evaluation.metrics import log_softmax
 
 _INITIAL_STDDEV = 0.001  # of the weights, as in retrain.py; what lies beyond twice that is drawn again
 _ROWS_AT_ONCE = 1000

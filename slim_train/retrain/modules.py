@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from deployment.devices import local_device_type
-from slim_train import checkpoints, precision
+from slim_train.checkpoints.find import resolve_checkpoint
+from slim_train.checkpoints.restore import plan_restore
 from slim_train.errors import UsageError
-from slim_train.folding import fold_batch_norm
+from slim_train.model import precision
+from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.nets import factory as nets
 from slim_train.options import ComputeOptions
 from slim_train.preprocessing.factory import get_recipe
@@ -107,13 +109,13 @@ def _from_folder(name: str, folder: Path, image_size: int | None) -> FeatureModu
 def _from_net(model_name: str, checkpoint_path: str, image_size: int | None) -> FeatureModule:
     record = nets.get_record(model_name)
     recipe = get_recipe(record.preprocessing)
-    checkpoint = checkpoints.resolve_checkpoint(checkpoint_path)
+    checkpoint = resolve_checkpoint(checkpoint_path)
     size = image_size or record.default_image_size
     with _session() as session:
         images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
         pixels = 255.0 * (tf.image.rgb_to_grayscale(images) if record.channels == 1 else images)
         output, _ = nets.get_network_fn(model_name, num_classes=None)(recipe.eval_batch(pixels))
-        plan = checkpoints.plan_restore(checkpoint, slim.get_model_variables(), head_scopes=record.head_scopes)
+        plan = plan_restore(checkpoint, slim.get_model_variables(), head_scopes=record.head_scopes)
         plan.init_fn()(None, session)
         files = list(Path(checkpoint).parent.glob(f"{Path(checkpoint).name}*"))
         identity = _digest([model_name, recipe.name, size], files)

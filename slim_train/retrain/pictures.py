@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from datasets.images import ImageRejected, decode
 from deployment.threads import available_cpus
 from slim_train.errors import RunError
-from slim_train.inputs import plain
+from slim_train.inputs.pipeline import plain
 from slim_train.preprocessing import distort
 from slim_train.progress import ProgressBar
 from slim_train.retrain.bottlenecks import BottleneckStore, digest
@@ -247,6 +247,6 @@ def _distorted(image: Any, module: FeatureModule, options: DistortionOptions, se
 
 def _options() -> Any:
     options = tf.data.Options()
-    # As in slim_train.inputs: the thread that tunes may sleep for a minute and hold up the end of the session.
+    # As in slim_train.inputs.pipeline: the thread that tunes may sleep for a minute and hold up the end of the session.
     options.autotune.enabled = False
     return options

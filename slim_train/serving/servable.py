@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from datasets import images
-from slim_train.predictor import ImageError, Predictor
+from slim_train.inference.predictor import ImageError, Predictor
 from slim_train.serving.errors import RequestError
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from slim_train.serving.metrics import Metrics
 from slim_train.serving.models import ModelStore
 from slim_train.serving.options import ServedOptions, ServeOptions, ServerOptions, named_paths, read_api_keys
 from slim_train.serving.sources import FolderSource, Source
-from slim_train.serving.uai_source import UaiSource
+from slim_train.serving.uai.source import UaiSource
 
 log = logging.getLogger(__name__)
 

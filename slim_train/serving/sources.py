@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from slim_train import checkpoints
-from slim_train.predictor import load_predictor, newest_saved_model
+from slim_train.checkpoints.find import newest_checkpoint
+from slim_train.inference.predictor import load_predictor, newest_saved_model
 from slim_train.serving.servable import Servable, ServedPredictor
 
 # Training appends to these all the time; they change nothing of the model.
@@ -74,7 +74,7 @@ class FolderSource:
 
 
 def _number(path: Path) -> int | None:
-    newest = path.name if path.name.isdecimal() else checkpoints.newest_checkpoint(path) or ""
+    newest = path.name if path.name.isdecimal() else newest_checkpoint(path) or ""
     step = newest.rpartition("-")[2]
     return int(step) if step.isdecimal() else None
 

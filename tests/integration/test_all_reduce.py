@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from slim_train import checkpoints
+from slim_train.checkpoints.find import latest_checkpoint, step_of
 from slim_train.cli import eval_image_classifier, train_image_classifier
 
 
@@ -51,7 +51,7 @@ def test_a_killed_worker_ends_the_chief_which_names_it_and_the_job_resumes_when_
         r"worker 1 \(.*\) (no longer answers|has been started anew); training cannot", cluster.log("worker 0")
     )
     assert "Traceback" not in cluster.log("worker 0")
-    resumed = checkpoints.step_of(checkpoints.latest_checkpoint(cluster.train_dir))
+    resumed = step_of(latest_checkpoint(cluster.train_dir))
     assert resumed > 0
     cluster.start("worker 0")
     cluster.wait_for_log("worker 0", "images/s", times=cluster.log("worker 0").count("images/s") + 3)
@@ -83,4 +83,4 @@ def test_sigterm_to_one_task_ends_all_after_the_same_step_with_a_checkpoint(make
     assert cluster.exit_codes() == {"worker 0": 0, "worker 1": 0}, cluster.logs()
     step = cluster.result()["global_step"]
     assert _contributed(cluster, "worker 1") == (step, step)
-    assert checkpoints.step_of(checkpoints.latest_checkpoint(cluster.train_dir)) == step
+    assert step_of(latest_checkpoint(cluster.train_dir)) == step

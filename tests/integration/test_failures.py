@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from slim_train import checkpoints
+from slim_train.checkpoints.find import latest_checkpoint, step_of
 
 
 def _steps(cluster):
@@ -88,8 +88,8 @@ def test_sigterm_lets_a_worker_leave_and_makes_the_chief_end_the_job_with_a_chec
     cluster.signal("worker 0", signal.SIGTERM)
     assert set(cluster.exit_codes().values()) == {0}, cluster.logs()
     assert cluster.result()["stopped_by"] == "SIGTERM"
-    latest = checkpoints.latest_checkpoint(cluster.train_dir)
-    assert checkpoints.step_of(latest) >= cluster.result()["global_step"]
+    latest = latest_checkpoint(cluster.train_dir)
+    assert step_of(latest) >= cluster.result()["global_step"]
     assert "The chief has ended the job" in cluster.log("worker 2")
 
 
@@ -100,8 +100,8 @@ def test_sigterm_to_all_tasks_at_once_lets_the_chief_save_what_the_servers_hold(
     cluster.signal("ps 0", signal.SIGTERM)
     cluster.signal("worker 0", signal.SIGTERM)
     assert cluster.exit_codes() == {"ps 0": 0, "worker 0": 0}, cluster.logs()
-    latest = checkpoints.latest_checkpoint(cluster.train_dir)
-    assert checkpoints.step_of(latest) == cluster.result()["global_step"]
+    latest = latest_checkpoint(cluster.train_dir)
+    assert step_of(latest) == cluster.result()["global_step"]
 
 
 def test_sigterm_ends_a_parameter_server_whose_chief_is_gone(make_cluster):
@@ -153,7 +153,7 @@ def test_a_checkpoint_cut_short_is_passed_over_when_the_whole_cluster_starts_aga
     cluster.wait_for_step(100)
     for task in ("worker 0", "ps 0"):
         cluster.kill(task)
-    good = checkpoints.step_of(checkpoints.latest_checkpoint(cluster.train_dir))
+    good = step_of(latest_checkpoint(cluster.train_dir))
     (cluster.train_dir / "model.ckpt-299.index").write_bytes(b"cut short")
     state = cluster.train_dir / "checkpoint"
     state.write_text(state.read_text().replace(f"model.ckpt-{good}", "model.ckpt-299"))

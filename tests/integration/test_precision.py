@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from slim_train import precision
 from slim_train.cli import eval_image_classifier, train_image_classifier
+from slim_train.model import precision
 from slim_train.tf_compat import tf
 
 

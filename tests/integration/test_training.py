@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from slim_train import checkpoints, training_folder
+from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.best import BestCheckpoint
+from slim_train.checkpoints.find import latest_checkpoint, step_of
 from slim_train.cli import eval_image_classifier, train_image_classifier
 from slim_train.tf_compat import tf
 
@@ -80,7 +82,7 @@ def test_metrics_hold_every_log_step_and_the_evaluations(trained_dir):
 
 
 def test_the_best_checkpoint_lies_in_best_and_evaluates(trained_dir, tmp_path):
-    best = checkpoints.BestCheckpoint(trained_dir)
+    best = BestCheckpoint(trained_dir)
     assert best.path is not None
     assert best.value == max(line["eval_accuracy"] for line in _metrics(trained_dir) if "eval_accuracy" in line)
     assert eval_image_classifier.COMMAND.main([f"--checkpoint_path={trained_dir}/best", f"--eval_dir={tmp_path}"]) == 0
@@ -120,7 +122,7 @@ def test_restart_begins_at_step_0_and_keeps_the_old_run(shapes_dir, tmp_path):
     assert _train(shapes_dir, tmp_path, "--max_number_of_steps=10") == 0
     assert _train(shapes_dir, tmp_path, "--max_number_of_steps=5", "--restart") == 0
     assert _result(tmp_path)["global_step"] == 5
-    assert checkpoints.latest_checkpoint(tmp_path / "previous-1").endswith("model.ckpt-10")
+    assert latest_checkpoint(tmp_path / "previous-1").endswith("model.ckpt-10")
 
 
 def test_a_training_shorter_than_its_warm_up_says_so_and_logs_its_last_step(shapes_dir, tmp_path, capsys):
@@ -197,7 +199,7 @@ def test_a_signal_saves_a_checkpoint_and_exits_cleanly(shapes_dir, tmp_path, num
     assert process.returncode == 0, errors
     result = _result(tmp_path)
     assert result["stopped_by"] == number.name
-    assert checkpoints.step_of(result["checkpoint"]) == result["global_step"]
+    assert step_of(result["checkpoint"]) == result["global_step"]
     assert "Traceback" not in errors
 
 
@@ -342,7 +344,7 @@ def test_a_configuration_file_of_a_run_trains_the_same_again(trained_dir, tmp_pa
 
 def test_scopes_learn_at_their_own_rates_and_not_at_all_with_0(shapes_dir, tmp_path):
     assert _train(shapes_dir, tmp_path / "first", "--max_number_of_steps=5", "--learning_rate=0") == 0
-    first = checkpoints.latest_checkpoint(tmp_path / "first")
+    first = latest_checkpoint(tmp_path / "first")
     code = _train(
         shapes_dir, tmp_path / "second", f"--checkpoint_path={first}", "--max_number_of_steps=5", "--optimizer=adam",
         "--weight_decay=0", "--opt_epsilon=1e-8", "--learning_rate_multipliers=LeNet/conv1:0,LeNet/conv2:0.01,auto:10",

@@ -9,8 +9,9 @@ import pytest
 
 from deployment.model_deploy import DeploymentConfig, create_clones, optimize_clones
 from deployment.partitions import by_stored_name, is_part, partition, partitioning_getter, stored_name, stored_shape
-from slim_train import optimizers
-from slim_train.averages import MovingAverages
+from slim_train.optim import optimizers
+from slim_train.optim.averages import MovingAverages
+from slim_train.optim.clipping import clip_by_global_norm
 from slim_train.options import OPTIMIZERS, OptimizerOptions
 from slim_train.tf_compat import slim, tf
 
@@ -121,7 +122,7 @@ def train(make_optimizer: Callable[[], Any], prefix: Path, num_parts: int) -> tu
         clones = create_clones(DeploymentConfig(clone_on_cpu=True, num_clones=2), net)
         optimizer = make_optimizer()
         loss, gradients = optimize_clones(clones, optimizer)
-        gradients = optimizers.clip_by_global_norm(gradients, 0.5)
+        gradients = clip_by_global_norm(gradients, 0.5)
         update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
         with tf.control_dependencies([*update_ops, optimizer.apply_gradients(gradients)]):
             step = MovingAverages(0.5).apply(tf.trainable_variables())

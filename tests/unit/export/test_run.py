@@ -14,9 +14,9 @@ from slim_train import config
 from slim_train.errors import RunError, UsageError
 from slim_train.export import check, formats, run
 from slim_train.export.options import ExportOptions
-from slim_train.predictor import load_predictor
+from slim_train.inference.predictor import load_predictor
+from slim_train.inference.trained_model import find_trained_model
 from slim_train.tf_compat import tf
-from slim_train.trained_model import find_trained_model
 
 Photo = Callable[..., bytes]
 FLOWERS = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]

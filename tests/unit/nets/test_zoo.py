@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slim_train import checkpoints, scopes
+from slim_train.checkpoints import scopes
+from slim_train.checkpoints.restore import plan_restore
 from slim_train.errors import UsageError
 from slim_train.nets import factory
 from slim_train.nets.record import NetRecord
@@ -105,7 +106,7 @@ def fine_tuned(record: NetRecord) -> FineTuned:
             steps = [variable.assign_sub(0.1 * gradients[name]) for name, variable in heads.items()]
             variables = slim.get_model_variables()
             excluded = scopes.split_scopes("auto", record.head_scopes)
-            plan = checkpoints.plan_restore(checkpoint, variables, excluded, ignore_missing=True)
+            plan = plan_restore(checkpoint, variables, excluded, ignore_missing=True)
             # NASNet makes a global step where there is none, which is no variable of the model.
             rest = [variable for variable in tf.global_variables() if variable.op.name not in plan.restored]
             session.run(tf.variables_initializer(rest))

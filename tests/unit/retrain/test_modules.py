@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slim_train import precision
 from slim_train.errors import UsageError
+from slim_train.model import precision
 from slim_train.nets.factory import get_network_fn
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.retrain.modules import FeatureModule, load_module

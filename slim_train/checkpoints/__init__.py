@@ -1,0 +1,1 @@
+"""Checkpoints and training folders: found, restored, kept."""

@@ -1,0 +1,134 @@
+"""Finding checkpoints: the newest complete one of a folder, and what a path of the user's means."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from slim_train.checkpoints.training_folder import PREFIX
+from slim_train.errors import RunError, UsageError
+from slim_train.tf_compat import tf
+
+log = logging.getLogger(__name__)
+
+_SHARD = re.compile(r"\.data-\d{5}-of-(\d{5})$")
+
+
+def is_complete(prefix: str) -> bool:
+    """Whether ``prefix`` names a checkpoint whose files are all there and readable: the test of an interrupted save."""
+    index = Path(f"{prefix}.index")
+    if not index.is_file():
+        # The single-file format of TF-Slim's oldest released checkpoints.
+        return Path(prefix).is_file() and _opens(prefix)
+    shards = [match for file in index.parent.glob(f"{index.stem}.data-*") if (match := _SHARD.search(file.name))]
+    return bool(shards) and len(shards) == int(shards[0].group(1)) and _opens(prefix)
+
+
+def latest_checkpoint(folder: str | Path) -> str | None:
+    """The prefix of the newest complete checkpoint in ``folder``, or None.
+
+    Works in a folder that was moved or copied (the ``checkpoint`` file may hold the old absolute path), and passes over
+    a checkpoint whose writing was cut short.
+    """
+    state = _state(folder)
+    listed = [Path(state.model_checkpoint_path).name] if state else []
+    for name in dict.fromkeys([*listed, *_saved_names(folder)]):
+        prefix = str(Path(folder) / name)
+        if is_complete(prefix):
+            return prefix
+        log.warning("Passing over %s: its writing was cut short or its files are gone.", prefix)
+    return None
+
+
+def newest_checkpoint(folder: str | Path) -> str | None:
+    """The latest checkpoint of a training folder, or the only one, of any name, in another folder; None without."""
+    return latest_checkpoint(folder) or _only_checkpoint(Path(folder))
+
+
+def repair_state(folder: str | Path) -> str | None:
+    """Make the ``checkpoint`` file of ``folder`` name the newest complete checkpoint, and return that or None.
+
+    TensorFlow's sessions restore what that file names, be it whole or not.
+    """
+    newest = latest_checkpoint(folder)
+    state = _state(folder)
+    if newest is None:
+        if state is not None:
+            (Path(folder) / "checkpoint").unlink()
+        return None
+    # A file that was written elsewhere may name the checkpoint of another folder.
+    if state is None or Path(state.model_checkpoint_path).absolute() != Path(newest).absolute():
+        complete = [Path(prefix).name for prefix in saved_checkpoints(folder)]
+        tf.train.update_checkpoint_state(str(folder), Path(newest).name, complete)
+    return newest
+
+
+def saved_checkpoints(folder: str | Path) -> list[str]:
+    """The prefixes of the complete checkpoints of a training folder, oldest first."""
+    prefixes = [str(Path(folder) / name) for name in reversed(_saved_names(folder))]
+    return [prefix for prefix in prefixes if is_complete(prefix)]
+
+
+def resolve_checkpoint(path: str) -> str:
+    """The checkpoint prefix that a user's ``--checkpoint_path`` or ``--train_dir`` means.
+
+    Takes a prefix, any file of a checkpoint, or a folder with a ``checkpoint`` file or a single checkpoint in it.
+
+    Raises:
+      UsageError: there is nothing at ``path``, or nothing that is a checkpoint.
+    """
+    given = Path(path)
+    if given.is_dir():
+        found = newest_checkpoint(given)
+        if found is None:
+            raise UsageError(f"The folder {path} holds no checkpoint (no .index file).")
+        return found
+    prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
+    if is_complete(prefix):
+        return prefix
+    if given.exists() or Path(f"{prefix}.index").exists():
+        raise UsageError(f"{path} is not a complete TensorFlow checkpoint.")
+    raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.")
+
+
+def step_of(prefix: str) -> int:
+    """The global step stored in a checkpoint; 0 where it stores none (released checkpoints often do not)."""
+    reader = tf.train.load_checkpoint(prefix)
+    return int(reader.get_tensor("global_step")) if reader.has_tensor("global_step") else 0
+
+
+def _opens(prefix: str) -> bool:
+    try:
+        tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    except (tf.errors.OpError, RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _saved_names(folder: str | Path) -> list[str]:
+    """Names of the numbered checkpoints in a training folder, newest first, complete or not."""
+    steps = (file.stem.rpartition("-")[2] for file in Path(folder).glob(f"{PREFIX}-*.index"))
+    return [f"{PREFIX}-{step}" for step in sorted(map(int, filter(str.isdigit, steps)), reverse=True)]
+
+
+def _state(folder: str | Path) -> Any:
+    try:
+        return tf.train.get_checkpoint_state(str(folder))
+    except tf.errors.OpError as error:
+        raise RunError(f"Cannot read {folder}/checkpoint: {error.message}") from error
+
+
+def _only_checkpoint(folder: Path) -> str | None:
+    prefixes = [str(file.with_suffix("")) for file in folder.glob("*.index")]
+    prefixes += [str(file) for file in folder.glob("*.ckpt") if file.is_file()]
+    return prefixes[0] if len(prefixes) == 1 and is_complete(prefixes[0]) else None
+
+
+def _neighbours(path: Path) -> str:
+    """What lies beside a checkpoint that is not there, for the error."""
+    if not path.parent.is_dir():
+        return f": there is no folder {path.parent}"
+    prefixes = sorted(file.name.removesuffix(".index") for file in path.parent.glob("*.index"))
+    return f"; beside it: {', '.join(prefixes[:5])}" if prefixes else ""

@@ -1,0 +1,153 @@
+"""The training folder: what a run leaves behind, and all that evaluation and export need of it. No TensorFlow."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets.spec import read_labels
+from slim_train import config
+from slim_train.errors import UsageError
+from slim_train.files import replacing
+from slim_train.options import TrainOptions
+
+PREFIX = "model.ckpt"
+BEST = "best"
+CONFIG = "config.yaml"
+RESULT = "result.json"
+METRICS = "metrics.jsonl"
+_OF_THE_DATA_SET = ("labels.txt", "info.json")
+# Flags that decide which variables there are, and their shapes.
+_OF_THE_VARIABLES = (
+    "model_name",
+    "num_classes",
+    "train_image_channels",
+    "optimizer",
+    "trainable_scopes",
+    "learning_rate_multipliers",
+    "moving_average_decay",
+)
+
+
+def start(folder: Path, options: TrainOptions, dataset_dir: str | Path) -> None:
+    """Make the folder and write what it needs before the first step: config.yaml, labels.txt, info.json.
+
+    Raises:
+      UsageError: the folder cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RESULT).unlink(missing_ok=True)
+        config.write_yaml(folder / CONFIG, options)
+        for name in _OF_THE_DATA_SET:
+            source = Path(dataset_dir) / name
+            if source.is_file():
+                with replacing(folder / name) as temporary:
+                    shutil.copyfile(source, temporary)
+    except OSError as error:
+        raise UsageError(f"--train_dir: cannot write to {folder}: {error.strerror}.") from error
+
+
+def set_aside(train_dir: str | Path) -> Path | None:
+    """Move the checkpoints and logs of a training folder into a new ``previous-<n>`` below it, for a fresh start."""
+    folder = Path(train_dir)
+    patterns = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", METRICS, BEST, "graph.pbtxt")
+    old = [path for pattern in patterns for path in folder.glob(pattern)]
+    if not old:
+        return None
+    aside = next(path for number in itertools.count(1) if not (path := folder / f"previous-{number}").exists())
+    aside.mkdir()
+    for path in old:
+        path.rename(aside / path.name)
+    return aside
+
+
+def has_ended(folder: Path) -> bool:
+    """Whether the training in ``folder`` has written its result."""
+    return (folder / RESULT).is_file()
+
+
+def check_labels(folder: Path, labels: Sequence[str]) -> None:
+    """Check that the classes a folder was trained on are those of a data set, in the same order.
+
+    Raises:
+      UsageError: they are not; the message names the first that differs.
+    """
+    path = folder / "labels.txt"
+    trained = read_labels(path) if path.is_file() else tuple(labels)
+    for label, (ours, theirs) in enumerate(itertools.zip_longest(trained, labels, fillvalue="missing")):
+        if ours != theirs:
+            raise UsageError(
+                f"The data set is not the one that {folder} was trained on: label {label} is {ours!r} in its "
+                f"labels.txt and {theirs!r} in the data set's."
+            )
+
+
+def is_complete(folder: Path, options: TrainOptions) -> bool:
+    """Whether the run that ``options`` describe has reached its last step, for tasks that hold no checkpoint."""
+    trained = read_options(folder) if has_ended(folder) else None
+    if trained is None:
+        return False
+    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    ends = [(run.loop.max_number_of_steps, run.loop.num_epochs) for run in (trained, options)]
+    return ends[0] == ends[1] and result.get("last_step") is not None and result["global_step"] >= result["last_step"]
+
+
+def describe_changes(folder: Path, options: TrainOptions) -> str:
+    """Which flags that decide on the variables of a training are others than those in ``folder``; "" where none is."""
+    trained = read_options(folder)
+    if trained is None:
+        return ""
+    before, now = ({spec.name: spec.default for spec in config.flag_specs(of)} for of in (trained, options))
+    changed = [name for name in _OF_THE_VARIABLES if before[name] != now[name]]
+    if not changed:
+        return ""
+    flags = (" ".join(f"--{name}={of[name] or ''}" for name in changed) for of in (before, now))
+    return "It was trained with {}, which is {} now.".format(*flags)
+
+
+def add_metrics(folder: Path, values: dict[str, Any]) -> None:
+    """Append a line to metrics.jsonl."""
+    with (folder / METRICS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(values) + "\n")
+
+
+def forget_metrics_after(folder: Path, step: int) -> int:
+    """Drop the lines of steps beyond ``step`` from metrics.jsonl, and say how many there were.
+
+    What was measured after a checkpoint is void once training goes on from there: those steps come again.
+    """
+    path = folder / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    kept = [line for line in lines if _step(line) <= step]
+    if len(kept) < len(lines):
+        with replacing(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+    return len(lines) - len(kept)
+
+
+def read_options(folder: Path) -> TrainOptions | None:
+    """The options a folder was trained with, or None where it holds no config.yaml (a released checkpoint's, say)."""
+    path = folder / CONFIG
+    if not path.is_file():
+        return None
+    return config.with_values(TrainOptions(), config.read_yaml(path, TrainOptions()))
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Write ``values`` as JSON, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _step(line: str) -> float:
+    """The step of a line of metrics.jsonl; infinity for a line that a killed process left unfinished."""
+    try:
+        return float(json.loads(line)["step"])
+    except json.JSONDecodeError:
+        return math.inf

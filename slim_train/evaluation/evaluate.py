@@ -1,0 +1,329 @@
+"""Evaluation: the metrics of a checkpoint over a split, every image counted exactly once."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets.factory import get_dataset
+from datasets.spec import DatasetSpec
+from deployment.devices import local_device_type
+from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.best import BestCheckpoint
+from slim_train.checkpoints.find import is_complete, latest_checkpoint, newest_checkpoint, resolve_checkpoint, step_of
+from slim_train.checkpoints.training_folder import BEST
+from slim_train.errors import RunError, UsageError
+from slim_train.evaluation.metrics import ClassificationMetrics
+from slim_train.evaluation.options import EvalOptions
+from slim_train.evaluation.writer import EvaluationWriter
+from slim_train.inputs import pipeline
+from slim_train.model import precision
+from slim_train.model.spec import ModelSpec, class_names, resolve_model
+from slim_train.nets import factory as nets
+from slim_train.progress import ProgressBar
+from slim_train.tf_compat import slim, tf
+
+log = logging.getLogger(__name__)
+
+
+class Evaluator:
+    """The evaluation graph and session of one net over one split, built once for any number of checkpoints.
+
+    Args:
+      dataset: the split.
+      model: the net.
+      batch_size: images per step.
+      moving_average_decay: evaluate the moving averages instead of the variables where it is not None; its value
+        only has to be given, as in research/slim.
+      max_batches: stop after so many batches; None evaluates all images.
+      num_preprocessing_threads: threads that decode; None lets TensorFlow choose.
+      master: address of a TensorFlow server, or "" for this process.
+      config: session options; None computes in float32.
+      flip: average the probabilities of each image and of its mirror image.
+    """
+
+    def __init__(
+        self,
+        dataset: DatasetSpec,
+        model: ModelSpec,
+        batch_size: int,
+        moving_average_decay: float | None = None,
+        max_batches: int | None = None,
+        num_preprocessing_threads: int | None = None,
+        master: str = "",
+        config: Any = None,
+        flip: bool = False,
+    ) -> None:
+        self.dataset, self.model = dataset, model
+        self._batch_size, self._max_batches = batch_size, max_batches
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            with tf.device("/device:CPU:0"):
+                batches = pipeline.evaluation_batches(
+                    dataset,
+                    batch_size=batch_size,
+                    image_size=model.image_size,
+                    channels=model.channels,
+                    preprocessing=model.preprocessing,
+                    num_classes=model.num_classes,
+                    labels_offset=model.labels_offset,
+                    num_preprocessing_threads=num_preprocessing_threads,
+                )
+                self._iterator = tf.data.make_initializable_iterator(batches)
+                self._batch = dict(self._iterator.get_next())
+            network_fn = nets.get_network_fn(model.name, num_classes=model.num_classes, is_training=False)
+            if flip:
+                self._logits = flip_averaged(network_fn, self._batch["image"])
+            else:
+                self._logits, _ = network_fn(self._batch["image"])
+            self._restored = _variables_to_restore(moving_average_decay)
+            self._saver = tf.train.Saver(self._restored)
+        self._session = tf.Session(master, graph=self._graph, config=config or _session_config())
+
+    def evaluate(self, checkpoint: str, visit: Any = None) -> ClassificationMetrics:
+        """Restore ``checkpoint`` and count every image of the split once.
+
+        Args:
+          checkpoint: a prefix.
+          visit: called with (batch of numpy arrays by name, logits [B, C]) for each batch, padding removed; the
+            batch's ``encoded`` images come with it only when it is given.
+
+        Raises:
+          RunError: the checkpoint does not fit the net, or a record is broken.
+        """
+        self._restore(checkpoint)
+        metrics = ClassificationMetrics(self.model.num_classes)
+        for batch, logits in self._batches(with_images=visit is not None):
+            metrics.update(batch["label"], logits)
+            if visit is not None:
+                visit(batch, logits)
+        if self._max_batches is None and metrics.images != self.dataset.num_samples:
+            raise RunError(
+                f"The {self.dataset.split_name} split holds {metrics.images:,} images, and {self.dataset.dataset_dir}/"
+                f"info.json says {self.dataset.num_samples:,}: records are missing. Convert the data anew."
+            )
+        return metrics
+
+    def close(self) -> None:
+        """Release the session."""
+        self._session.close()
+
+    def _restore(self, checkpoint: str) -> None:
+        stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+        for name, variable in self._restored.items():
+            if list(stored.get(name, ())) != variable.shape.as_list():
+                held = f"has shape {list(stored[name])} there" if name in stored else "is not in it"
+                raise RunError(
+                    f"{checkpoint} does not fit {self.model.name} with {self.model.num_classes} classes: {name} "
+                    f"{held}. Check --model_name, --num_classes, --labels_offset and --moving_average_decay."
+                )
+        # Outside of its graph a Saver would take itself to be eager.
+        with self._graph.as_default():
+            self._saver.restore(self._session, checkpoint)
+
+    def _batches(self, with_images: bool) -> Iterator[tuple[dict[str, Any], Any]]:
+        names = ["label", "filename", "mask"] + (["encoded"] if with_images else [])
+        fetches = ({name: self._batch[name] for name in names}, self._logits)
+        self._session.run(self._iterator.initializer)
+        total = self.dataset.num_samples
+        if self._max_batches:
+            total = min(total, self._max_batches * self._batch_size)
+        done = count = 0
+        with ProgressBar(f"evaluating {self.dataset.split_name}", total, "images") as bar:
+            while self._max_batches is None or count < self._max_batches:
+                try:
+                    batch, logits = self._session.run(fetches)
+                except tf.errors.OutOfRangeError:
+                    break
+                except tf.errors.OpError as error:
+                    explained = pipeline.explain_input_error(error, self.dataset)
+                    raise (explained or error) from (None if explained else error.__cause__)
+                real = batch.pop("mask").astype(bool)
+                count, done = count + 1, done + int(real.sum())
+                bar.update(done)
+                yield {name: values[real] for name, values in batch.items()}, logits[real]
+
+
+def flip_averaged(network_fn: Any, images: Any) -> Any:
+    """Logits whose softmax is the mean of what a net makes of images and of their mirror images, [B, C] float32.
+
+    Args:
+      network_fn: images -> (logits [B, C], end points).
+      images: [B, H, W, channels].
+    """
+    logits, _ = network_fn(tf.concat([images, images[:, :, ::-1]], axis=0))
+    log_probabilities = tf.split(tf.nn.log_softmax(tf.cast(logits, tf.float32)), 2)
+    return tf.reduce_logsumexp(tf.stack(log_probabilities), axis=0) - math.log(2.0)
+
+
+def run(options: EvalOptions) -> None:
+    """Evaluate once, or follow a training run, and write the results.
+
+    Raises:
+      RunError: there is no checkpoint to evaluate.
+      UsageError: the data set or the net does not fit.
+    """
+    folder = _folder(options)
+    if options.eval_interval_secs:
+        _wait_for_training(folder, options)
+    first = _checkpoint(options)
+    if first is None and not options.eval_interval_secs:
+        raise RunError(f"There is no checkpoint in {options.checkpoint_path}.")
+    options = _with_training_options(options, folder)
+    if options.dataset_dir is None:
+        raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
+    split_name = options.dataset_split_name
+    dataset = get_dataset(options.dataset_name, split_name, options.dataset_dir, flag="dataset_split_name")
+    model = resolve_model(
+        options.model_name or "inception_v3",
+        dataset,
+        num_classes=options.num_classes,
+        labels_offset=options.labels_offset or 0,
+        image_size=options.eval_image_size,
+        channels=options.eval_image_channels,
+        preprocessing_name=options.preprocessing_name,
+    )
+    training_folder.check_labels(folder, dataset.labels)
+    eval_dir = Path(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
+    evaluator = Evaluator(
+        dataset,
+        model,
+        options.batch_size,
+        options.moving_average_decay or None,
+        options.max_num_batches,
+        options.num_preprocessing_threads,
+        options.master,
+        _config(options, model),
+        flip=bool(options.eval_flip),
+    )
+    for checkpoint in _checkpoints_to_evaluate(options, first):
+        metrics = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
+        if options.keep_best:
+            # Made anew each time: training may keep the best as well.
+            best = BestCheckpoint(folder)
+            best.offer(checkpoint, metrics.headline()["accuracy"], step_of(checkpoint))
+
+
+def evaluate_to_folder(
+    evaluator: Evaluator, checkpoint: str, eval_dir: Path, num_mistakes: int = 36
+) -> ClassificationMetrics:
+    """Evaluate one checkpoint and write metrics, predictions and pictures to ``eval_dir``."""
+    dataset = evaluator.dataset
+    labels = class_names(dataset.labels, evaluator.model)
+    eval_dir.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
+        metrics = evaluator.evaluate(checkpoint, writer.visit)
+        writer.finish(metrics, checkpoint, step_of(checkpoint), time.monotonic() - began)
+    return metrics
+
+
+def _folder(options: EvalOptions) -> Path:
+    """The training folder: where the checkpoint lies, or above that for the best one."""
+    path = Path(options.checkpoint_path)
+    folder = path if path.is_dir() or options.eval_interval_secs else path.parent
+    return folder.parent if folder.name == BEST and not (folder / training_folder.CONFIG).exists() else folder
+
+
+def _wait_for_training(folder: Path, options: EvalOptions) -> None:
+    """Wait until a training that is to be followed has begun: its config.yaml says what to evaluate."""
+    if folder.is_file() or (not folder.is_dir() and is_complete(str(folder))):
+        raise UsageError(
+            f"--eval_interval_secs follows a training folder, and --checkpoint_path={folder} is one checkpoint."
+        )
+    if not (folder / training_folder.CONFIG).is_file() and latest_checkpoint(folder) is None:
+        log.info("Waiting for a training to begin in %s.", folder)
+    while not (folder / training_folder.CONFIG).is_file() and latest_checkpoint(folder) is None:
+        time.sleep(options.eval_interval_secs)
+
+
+def _with_training_options(options: EvalOptions, folder: Path) -> EvalOptions:
+    """The options with what was not given taken from the training folder's config.yaml."""
+    channels = 1 if options.use_grayscale else options.eval_image_channels
+    options = dataclasses.replace(options, eval_image_channels=channels)
+    trained = training_folder.read_options(folder)
+    if trained is None:
+        return options
+    defaults = {
+        "dataset_dir": trained.data.dataset_dir,
+        "labels_offset": trained.data.labels_offset,
+        "num_classes": trained.data.num_classes,
+        "model_name": trained.model.model_name,
+        "preprocessing_name": trained.model.preprocessing_name,
+        "eval_image_size": trained.model.train_image_size,
+        "eval_image_channels": trained.model.train_image_channels,
+        "moving_average_decay": trained.optimizer.moving_average_decay,
+        "eval_flip": trained.validation.eval_flip,
+    }
+    given = {name: getattr(options, name) for name in defaults if getattr(options, name) is not None}
+    return dataclasses.replace(options, **(defaults | given))
+
+
+def _session_config() -> Any:
+    return tf.ConfigProto(allow_soft_placement=True)
+
+
+def _config(options: EvalOptions, model: ModelSpec) -> Any:
+    """Session options in the precision that is asked for; auto tries batches of noise."""
+    if options.compute.precision == "auto" and options.master:
+        raise UsageError("--precision=auto measures this machine, and --master names another: name the precision.")
+
+    def logits() -> Any:
+        batch = pipeline.synthetic_batches(
+            batch_size=options.batch_size,
+            image_size=model.image_size,
+            channels=model.channels,
+            num_classes=model.num_classes,
+        )
+        next_batch = pipeline.batch_source(batch, num_clones=1)
+        return nets.get_network_fn(model.name, num_classes=model.num_classes)(next_batch()["image"])[0]
+
+    def measure(precisions: Sequence[str]) -> dict[str, float]:
+        return precision.measure_rates(logits, options.batch_size, _session_config(), precisions)
+
+    chosen = precision.resolve(options.compute, local_device_type(), _session_config(), measure)
+    return precision.session_config(_session_config(), chosen, options.compute.xla, options.master)
+
+
+def _checkpoint(options: EvalOptions) -> str | None:
+    path = Path(options.checkpoint_path)
+    if path.is_dir() or options.eval_interval_secs:
+        return newest_checkpoint(path)
+    if not path.parent.is_dir():
+        raise RunError(f"There is no checkpoint at {path}: no such folder.")
+    return resolve_checkpoint(options.checkpoint_path)
+
+
+def _checkpoints_to_evaluate(options: EvalOptions, first: str | None) -> Iterator[str]:
+    """``first``; with --eval_interval_secs each newer checkpoint, until the training that writes them has ended."""
+    if not options.eval_interval_secs:
+        assert first is not None
+        yield first
+        return
+    folder = Path(options.checkpoint_path)
+    evaluated = None
+    while True:
+        # Asked before looking for a checkpoint: one written just before the end is not missed.
+        ended = training_folder.has_ended(folder)
+        newest = latest_checkpoint(folder)
+        if newest and newest != evaluated:
+            yield newest
+            evaluated = newest
+        elif ended:
+            log.info("The training in %s has ended and its last checkpoint is evaluated.", folder)
+            return
+        else:
+            time.sleep(options.eval_interval_secs)
+
+
+def _variables_to_restore(moving_average_decay: float | None) -> dict[str, Any]:
+    """Names in the checkpoint of the net's variables; those of their moving averages where they are wanted."""
+    variables = slim.get_model_variables()
+    if moving_average_decay is None:
+        return {variable.op.name: variable for variable in variables}
+    return tf.train.ExponentialMovingAverage(moving_average_decay).variables_to_restore(variables)

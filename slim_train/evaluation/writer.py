@@ -1,0 +1,83 @@
+"""All results of an evaluation in one folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from slim_train.evaluation.metrics import ClassificationMetrics, predict
+from slim_train.evaluation.metrics_json import write_metrics_json
+from slim_train.evaluation.mistakes import WorstMistakes, draw_mistakes_sheet
+from slim_train.evaluation.predictions_csv import PredictionsCsv
+from slim_train.evaluation.table import format_metrics, summary
+from slim_train.reports.confusion_matrix import draw_confusion_matrix
+
+log = logging.getLogger(__name__)
+
+
+class EvaluationWriter:
+    """Writes eval_<split>.json, predictions_<split>.csv, confusion_matrix_<split>.png and mistakes_<split>.png.
+
+    Use it as a context manager, :meth:`visit` each batch and :meth:`finish`; a batch that fails leaves nothing behind.
+
+    Args:
+      folder: where to write; it exists.
+      split: name of the split.
+      labels: a name for each class.
+      num_mistakes: how many of the worst mistakes to draw; 0 draws no sheet.
+    """
+
+    def __init__(self, folder: Path, split: str, labels: Sequence[str], num_mistakes: int) -> None:
+        self._folder, self._split, self._labels = folder, split, labels
+        self._num_mistakes = num_mistakes
+        self._mistakes = WorstMistakes(num_mistakes)
+        self._predictions = PredictionsCsv(folder / f"predictions_{split}.csv", labels)
+
+    def __enter__(self) -> EvaluationWriter:
+        self._predictions.__enter__()
+        return self
+
+    def visit(self, batch: Mapping[str, Any], logits: ArrayLike) -> None:
+        """Record one batch: ``filename`` (bytes), ``label`` and ``encoded`` images [B], and logits [B, C]."""
+        files = [name.decode("utf-8", "surrogateescape") for name in batch["filename"]]
+        predictions = predict(logits)
+        self._predictions.write(files, batch["label"], predictions)
+        self._mistakes.update(batch["encoded"], files, batch["label"], predictions)
+
+    def finish(self, metrics: ClassificationMetrics, checkpoint: str, global_step: int, seconds: float) -> None:
+        """Write the metrics and draw the pictures, and show the table in the log."""
+        report = metrics.report()
+        write_metrics_json(
+            self._folder / f"eval_{self._split}.json",
+            report,
+            self._labels,
+            checkpoint=checkpoint,
+            global_step=global_step,
+            split=self._split,
+            seconds=seconds,
+        )
+        note = f"{self._split} · step {global_step:,} · {summary(report)}"
+        draw_confusion_matrix(
+            self._folder / f"confusion_matrix_{self._split}.png", report.confusion_matrix, self._labels, note
+        )
+        if self._num_mistakes:
+            draw_mistakes_sheet(
+                self._folder / f"mistakes_{self._split}.png",
+                self._mistakes.worst_first(),
+                self._labels,
+                split=self._split,
+                images=report.images,
+                total=self._mistakes.total,
+            )
+        log.info("Evaluation of %s on %s:\n\n%s\n", checkpoint, self._split, format_metrics(report, self._labels))
+        log.info("Metrics, predictions and pictures are in %s.", self._folder)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._predictions.__exit__(kind, error, trace)

@@ -1,0 +1,1 @@
+"""Inference: trained and exported models, loaded and ready to answer."""

@@ -1,0 +1,157 @@
+"""Label pictures: the likeliest classes of each, as text, JSON and a contact sheet."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deployment.threads import available_cpus
+from slim_train.checkpoints import training_folder
+from slim_train.errors import RunError, UsageError
+from slim_train.inference.image_files import find_pictures
+from slim_train.inference.options import ClassifierOptions, LabelImageOptions
+from slim_train.inference.predictor import ImageError, Predictor, load_predictor
+from slim_train.progress import ProgressBar
+from slim_train.reports import Tile, check_sheet_path, draw_contact_sheet
+
+log = logging.getLogger(__name__)
+
+_SOURCES = ("graph", "saved_model_dir", "train_dir")
+_BATCH_SIZE = 32
+_SURE, _UNSURE = "#2f7d4f", "#b7791f"  # colours of the contact sheet
+_SHEET_LINES = 3
+_MOST_TILES = 500  # more of them nobody looks at, and the sheet would fill the memory
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledImage:
+    """One picture and its likeliest classes.
+
+    Attributes:
+      image: the file.
+      labels: (class name, probability), best first; none where the picture cannot be read.
+      error: why it cannot be read, or None.
+    """
+
+    image: str
+    labels: tuple[tuple[str, float], ...] = ()
+    error: str | None = None
+
+
+def run(options: LabelImageOptions) -> str:
+    """Label the pictures, and draw the contact sheet and write the file that are asked for.
+
+    Returns:
+      What the command prints: text, or JSON.
+
+    Raises:
+      UsageError: there are no such pictures, or no such classifier.
+      RunError: none of the pictures can be read.
+    """
+    files = find_pictures("image", options.image or "")
+    if options.contact_sheet:
+        check_sheet_path("contact_sheet", options.contact_sheet)
+    if options.output_file and not Path(options.output_file).absolute().parent.is_dir():
+        raise UsageError(f"--output_file: there is no folder {Path(options.output_file).parent}.")
+    predictor = _load(options.classifier)
+    try:
+        results = list(label_files(predictor, files, options.top))
+    finally:
+        predictor.close()
+    if options.output_file:
+        training_folder.write_json(Path(options.output_file), _as_json(predictor.name, results))
+    if options.contact_sheet:
+        _draw(Path(options.contact_sheet), results, predictor.name)
+    if all(result.error for result in results):
+        raise RunError(f"None of the {len(results)} pictures can be read; {results[0].image}: {results[0].error}.")
+    if options.json:
+        return json.dumps(_as_json(predictor.name, results), indent=2, ensure_ascii=False)
+    return "\n".join(_text(results))
+
+
+def label_files(predictor: Predictor, files: Sequence[Path], top: int) -> Iterator[LabelledImage]:
+    """The ``top`` likeliest classes of each file, in the order of ``files``."""
+    with ProgressBar("labelling", len(files), "pictures") as bar:
+        for begin in range(0, len(files), _BATCH_SIZE):
+            batch = files[begin : begin + _BATCH_SIZE]
+            yield from _label_batch(predictor, batch, top)
+            bar.update(begin + len(batch))
+
+
+def _label_batch(predictor: Predictor, files: Sequence[Path], top: int) -> list[LabelledImage]:
+    def prepare(file: Path) -> Any:
+        try:
+            return predictor.prepare(file.read_bytes())
+        except (ImageError, OSError) as error:
+            return LabelledImage(str(file), error=str(error))
+
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        prepared = dict(zip(files, pool.map(prepare, files), strict=True))
+    unread = {file: result for file, result in prepared.items() if isinstance(result, LabelledImage)}
+    for file, result in unread.items():
+        log.warning("Cannot read %s: %s.", file, result.error)
+    read = [file for file in files if file not in unread]
+    scores = predictor.scores(np.stack([prepared[file] for file in read])) if read else ()
+    labelled = {
+        file: LabelledImage(str(file), _best(row, predictor.labels, top))
+        for file, row in zip(read, scores, strict=True)
+    }
+    return [(unread | labelled)[file] for file in files]
+
+
+def _best(scores: Any, labels: Sequence[str], top: int) -> tuple[tuple[str, float], ...]:
+    order = np.argsort(-scores, kind="stable")[:top]
+    return tuple((labels[index], float(scores[index])) for index in order)
+
+
+def _load(options: ClassifierOptions) -> Predictor:
+    given = {name: value for name in _SOURCES if (value := getattr(options, name))}
+    if len(given) != 1:
+        found = f"not {' and '.join(f'--{name}' for name in given)}" if given else "none of them is there"
+        raise UsageError(f"Name one classifier with --graph, --saved_model_dir or --train_dir; {found}.")
+    (path,) = given.values()
+    rest = {name: value for name, value in dataclasses.asdict(options).items() if name not in _SOURCES}
+    return load_predictor(path, **rest)
+
+
+def _as_json(name: str, results: Sequence[LabelledImage]) -> dict[str, Any]:
+    def entry(result: LabelledImage) -> dict[str, Any]:
+        if result.error:
+            return {"image": result.image, "error": result.error}
+        return {
+            "image": result.image,
+            "labels": [{"label": label, "probability": round(score, 6)} for label, score in result.labels],
+        }
+
+    return {"model": name, "images": list(map(entry, results))}
+
+
+def _text(results: Sequence[LabelledImage]) -> Iterator[str]:
+    """The classes of each picture; the file's name above them where there are several."""
+    for number, result in enumerate(results):
+        if len(results) > 1:
+            yield f"{'' if number == 0 else chr(10)}{result.image}"
+        if result.error:
+            yield f"  cannot be read: {result.error}"
+        yield from (f"  {score:8.4%}  {label}" for label, score in result.labels)
+
+
+def _draw(path: Path, results: Sequence[LabelledImage], name: str) -> None:
+    def tile(result: LabelledImage) -> Tile:
+        lines: list[str | tuple[str, str]] = [(label, f"{score:.1%}") for label, score in result.labels[:_SHEET_LINES]]
+        sure = bool(result.labels) and result.labels[0][1] >= 0.5
+        caption = [Path(result.image).name, *(lines or [result.error or ""])]
+        return Tile(Path(result.image).read_bytes(), caption, _SURE if sure else _UNSURE)
+
+    drawn = results[:_MOST_TILES]
+    of_all = "" if len(drawn) == len(results) else f"the first {len(drawn)} of "
+    note = f"{of_all}{len(results):,} pictures and their likeliest classes"
+    draw_contact_sheet(path, list(map(tile, drawn)), name, note)
+    log.info("Drew %s.", path)

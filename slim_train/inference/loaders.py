@@ -1,0 +1,284 @@
+"""The kinds of files a classifier comes in, each read into the two functions that predictions are made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from slim_train.errors import UsageError, nearest
+from slim_train.inference import export_info, trained_model
+from slim_train.inference.label_files import read_class_names
+from slim_train.inference.trained_model import find_trained_model
+from slim_train.preprocessing import distort
+from slim_train.preprocessing.factory import get_recipe
+from slim_train.preprocessing.picture import with_picture
+from slim_train.tf_compat import tf
+
+NodeT = TypeVar("NodeT")
+
+log = logging.getLogger(__name__)
+
+# Signatures of a SavedModel. Ours have all of these; of others the first is enough, on float images.
+SERVING, CLASSIFY, PIXELS, PREPROCESS = "serving_default", "classify", "pixels", "preprocess"
+
+# Usual names in graphs of others: those of TF-Hub's retrain, then research/slim's.
+_INPUTS = ("Placeholder", "input", "image", "images")
+_OUTPUTS = ("final_result", "prediction", "scores", "Predictions/Reshape_1", "Predictions/Softmax")
+_LABEL_FILES = ("labels.txt", "output_labels.txt")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelOverrides:
+    """What a user knows better than the files do, or what they do not say; None leaves it to them.
+
+    Attributes:
+      labels: class names, one for each score.
+      model_name: the net of a checkpoint.
+      preprocessing_name: the recipe of a checkpoint.
+      input_layer: node (frozen graph) or key of the signature (SavedModel) of the float images.
+      output_layer: node or key of the probabilities.
+      input_height: in pixels.
+      input_width: in pixels.
+      input_mean: subtracted from pixels, 0..255, where the model does not preprocess by itself.
+      input_std: what they are divided by then.
+    """
+
+    labels: tuple[str, ...] | None = None
+    model_name: str | None = None
+    preprocessing_name: str | None = None
+    input_layer: str | None = None
+    output_layer: str | None = None
+    input_height: int | None = None
+    input_width: int | None = None
+    input_mean: float | None = None
+    input_std: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.input_std == 0:
+            raise UsageError("--input_std=0 must not be 0: pixels are divided by it.")
+
+    @property
+    def of_the_input(self) -> bool:
+        """Whether the input is described, which then is not the one that we would find."""
+        given = (self.input_layer, self.output_layer, self.input_mean, self.input_std)
+        return any(value is not None for value in given)
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """A classifier in a session.
+
+    Attributes:
+      session: to be closed in the end.
+      decode: the bytes of a JPEG or PNG to float32 [height, width, channels] as ``score`` takes them.
+      score: a batch of those to probabilities [N, classes].
+      name: of the net, or of the file.
+      labels: a name for each score.
+      image_size: height and width in pixels that ``score`` takes.
+      channels: colour channels that it takes.
+    """
+
+    session: Any
+    decode: Callable[[bytes], Any]
+    score: Callable[[Any], Any]
+    name: str
+    labels: tuple[str, ...]
+    image_size: tuple[int, int]
+    channels: int
+
+
+def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
+    """A training folder's newest checkpoint, or the checkpoint at ``path``."""
+    if given.input_height != given.input_width:
+        raise UsageError("A net of a checkpoint takes square images: --input_height and --input_width must be equal.")
+    if given.of_the_input:
+        raise UsageError(
+            f"--input_layer, --output_layer, --input_mean and --input_std are for exported graphs: {path} is a "
+            "checkpoint, and preprocessing is as in training."
+        )
+    trained = find_trained_model(
+        path,
+        model_name=given.model_name,
+        preprocessing_name=given.preprocessing_name,
+        image_size=given.input_height,
+        num_classes=len(given.labels) if given.labels else None,
+        labels=given.labels,
+    )
+    return _load_ours(trained.freeze(), trained.info())
+
+
+def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
+    """A GraphDef with its variables as constants: of export, of retrain, or another."""
+    graph_def = tf.GraphDef()
+    try:
+        graph_def.ParseFromString(path.read_bytes())
+        with tf.Graph().as_default() as graph:
+            tf.graph_util.import_graph_def(graph_def, name="")
+    except (OSError, DecodeError, ValueError, tf.errors.OpError) as error:
+        raise UsageError(f"{path} is not a frozen graph that TensorFlow reads: {error}") from error
+    info = export_info.read_export_info(path.with_suffix(".json"))
+    if info and not given.of_the_input:
+        _check_size(path, given, *info.image_size)
+        labels = _labels(path, given.labels or info.labels, len(info.labels))
+        return _load_ours(graph_def, dataclasses.replace(info, labels=labels))
+    nodes = {node.name: node for node in graph.get_operations() if node.outputs}
+    image = _choose(nodes, given.input_layer, _INPUTS, "input", path).outputs[0]
+    scores = _choose(nodes, given.output_layer, _OUTPUTS, "output", path).outputs[0]
+    return _load_plain(_session(graph), image, scores, path, given)
+
+
+def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
+    """A SavedModel: one of export, or another that takes float images."""
+    session = _session(tf.Graph())
+    try:
+        with session.graph.as_default():
+            signatures = tf.saved_model.loader.load(session, ["serve"], str(folder)).signature_def
+    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+        raise UsageError(f"{folder} is not a SavedModel that TensorFlow can serve: {error}") from error
+    info = export_info.read_export_info(folder / export_info.FOLDER_IN_SAVED_MODEL / export_info.FILE)
+    if info and not given.of_the_input:
+        _check_size(folder, given, *info.image_size)
+        (encoded,), (decoded,) = (_tensors(signatures[PREPROCESS], side) for side in ("inputs", "outputs"))
+        (image,) = _tensors(signatures[PIXELS], "inputs")
+        decode = session.make_callable(decoded, [encoded])
+        return LoadedModel(
+            session,
+            lambda data: decode([data])[0],
+            session.make_callable(signatures[PIXELS].outputs["scores"].name, [image]),
+            info.model_name,
+            _labels(folder, given.labels or info.labels, len(info.labels)),
+            info.image_size,
+            info.channels,
+        )
+    if SERVING not in signatures:
+        raise UsageError(f"{folder} has no signature {SERVING}; it has {', '.join(sorted(signatures)) or 'none'}.")
+    signature = signatures[SERVING]
+    image = _choose(_of_floats(signature.inputs), given.input_layer, _INPUTS, "input", folder).name
+    scores = _choose(_of_floats(signature.outputs), given.output_layer, _OUTPUTS, "output", folder).name
+    tensor = session.graph.get_tensor_by_name
+    return _load_plain(session, tensor(image), tensor(scores), folder, given)
+
+
+def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
+    """A graph of :meth:`TrainedModel.build`, the recipe's decoding before it."""
+    height, width = info.image_size
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(graph_def, name="")
+        encoded = tf.placeholder(tf.string, [])
+        decoded = get_recipe(info.preprocessing).decode_eval(encoded, height, width, info.channels)
+    session = _session(graph)
+    return LoadedModel(
+        session,
+        session.make_callable(decoded, [encoded]),
+        session.make_callable(f"{trained_model.SCORES}:0", [f"{trained_model.PIXELS}:0"]),
+        info.model_name,
+        info.labels,
+        info.image_size,
+        info.channels,
+    )
+
+
+def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelOverrides) -> LoadedModel:
+    """A graph on float images that knows nothing of decoding: pictures are resized whole, as TF-Hub's retrain does."""
+    shape = image.shape.as_list() if image.shape.rank == 4 else None
+    if image.dtype != tf.float32 or shape is None or shape[3] not in (1, 3):
+        raise UsageError(
+            f"{path}: {image.op.name} is {image.dtype.name} {image.shape}, and the input must be float images "
+            "[N, height, width, 1 or 3]: name another node with --input_layer."
+        )
+    _check_size(path, given, shape[1], shape[2])
+    height, width = given.input_height or shape[1], given.input_width or shape[2]
+    if not height or not width:
+        raise UsageError(f"{path} takes images of any size: give --input_height and --input_width.")
+    mean = 0.0 if given.input_mean is None else given.input_mean
+    scale = 1.0 / (255.0 if given.input_std is None else given.input_std)
+    with session.graph.as_default():
+        encoded = tf.placeholder(tf.string, [])
+        resized = with_picture(
+            encoded, shape[3], lambda picture: distort.resize(picture.whole(), height, width), fast=False
+        )
+        decoded = (tf.ensure_shape(resized, [height, width, shape[3]]) - mean) * scale
+    score = session.make_callable(scores, [image])
+    try:
+        num_classes = score(np.zeros((1, height, width, shape[3]), np.float32)).size
+    except tf.errors.OpError as error:
+        raise UsageError(f"{path} cannot be run; are its variables frozen? TensorFlow says: {error.message}") from error
+    return LoadedModel(
+        session,
+        session.make_callable(decoded, [encoded]),
+        score,
+        path.stem,
+        _labels(path, given.labels, num_classes),
+        (height, width),
+        shape[3],
+    )
+
+
+def _check_size(path: Path, given: ModelOverrides, height: int | None, width: int | None) -> None:
+    """Check that a size that the model fixes (not None) is not asked to be another."""
+    for side, fixed, wanted in (("height", height, given.input_height), ("width", width, given.input_width)):
+        if fixed and wanted and fixed != wanted:
+            raise UsageError(f"--input_{side}={wanted}: {path} takes images of {height}x{width} pixels.")
+
+
+def _labels(path: Path, given: tuple[str, ...] | None, num_classes: int) -> tuple[str, ...]:
+    """The names given, else those of the labels file in or beside the model, else numbers."""
+    if given is not None:
+        file, labels = "--labels", given
+    else:
+        names = (f"{path.stem}_labels.txt", f"{path.stem}.txt", *_LABEL_FILES)
+        candidates = (folder / name for folder in (path, path.parent) for name in names)
+        found = next((file for file in candidates if file.is_file()), None)
+        if found is None:
+            log.warning("There is no labels file beside %s: its classes are numbered.", path)
+            return tuple(map(str, range(num_classes)))
+        file, labels = str(found), read_class_names(found)
+    if len(labels) != num_classes:
+        raise UsageError(f"{path} gives {num_classes} scores, and {file} names {len(labels)} classes.")
+    return labels
+
+
+def _choose(nodes: Mapping[str, NodeT], name: str | None, usual: Sequence[str], kind: str, path: Path) -> NodeT:
+    """The node called ``name``; without a name the first with a usual one, or the only one there is.
+
+    Raises:
+      UsageError: there is no such node, or the choice is not clear; the message lists nodes.
+    """
+    if not nodes:
+        raise UsageError(f"{path} has no {kind} of floats.")
+    if name is not None:
+        name = name.partition(":")[0]
+        if name not in nodes:
+            near = nearest(name, nodes) or list(nodes)[:8]
+            raise UsageError(f"--{kind}_layer: {path} has no {name!r}. There are: {', '.join(near)}.")
+        return nodes[name]
+    for ending in usual:
+        found = [node for node in nodes if node == ending or node.endswith(f"/{ending}")]
+        if len(found) == 1:
+            return nodes[found[0]]
+    if len(nodes) == 1:
+        return next(iter(nodes.values()))
+    raise UsageError(
+        f"{path}: say with --{kind}_layer which node is the {kind}. First are {', '.join(list(nodes)[:4])}, last "
+        f"{', '.join(list(nodes)[-4:])}."
+    )
+
+
+def _of_floats(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """The entries of a signature's inputs or outputs that are float32."""
+    return {name: entries[name] for name in entries if entries[name].dtype == tf.float32.as_datatype_enum}
+
+
+def _tensors(signature: Any, side: str) -> list[str]:
+    """Names of the tensors of a signature's ``inputs`` or ``outputs``."""
+    return [entry.name for entry in getattr(signature, side).values()]
+
+
+def _session(graph: Any) -> Any:
+    return tf.Session(graph=graph, config=tf.ConfigProto(allow_soft_placement=True))

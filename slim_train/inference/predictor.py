@@ -1,0 +1,182 @@
+"""A classifier, exported or trained, that is ready to answer: encoded pictures in, probabilities out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.images import ImageRejected, normalise
+from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.find import is_complete, newest_checkpoint
+from slim_train.errors import UsageError
+from slim_train.inference import loaders
+from slim_train.inference.label_files import read_class_names
+from slim_train.inference.loaders import LoadedModel, ModelOverrides
+from slim_train.tf_compat import tf
+
+_BATCH_SIZE = 32
+
+FloatArray = NDArray[np.float32]
+
+
+class ImageError(ValueError):
+    """Bytes that are no picture, or not one that can be read; the message says why."""
+
+
+class Predictor:
+    """A classifier in a graph and a session of its own. Any number of threads may use one at the same time.
+
+    Attributes:
+      name: of the net, or of the file it was read from.
+      labels: a name for each score.
+      image_size: height and width in pixels that the net takes.
+      channels: colour channels that it takes.
+    """
+
+    def __init__(self, model: LoadedModel) -> None:
+        """Made by :func:`load_predictor`."""
+        self.name = model.name
+        self.labels = model.labels
+        self.image_size = model.image_size
+        self.channels = model.channels
+        self._model = model
+
+    def prepare(self, data: bytes) -> FloatArray:
+        """One encoded picture of any kind that conversion reads, preprocessed as in evaluation.
+
+        Returns:
+          float32 [height, width, channels] as :meth:`scores` takes it: 0..255 for what was trained or exported with
+          slim-train, which scales by itself, else less ``input_mean`` and divided by ``input_std``.
+
+        Raises:
+          ImageError: the bytes are no whole picture, or one of more than 178 megapixels.
+        """
+        try:
+            return self._model.decode(normalise(data).data)
+        except ImageRejected as error:
+            raise ImageError(str(error)) from None
+        except tf.errors.InvalidArgumentError as error:
+            raise ImageError(f"TensorFlow cannot decode it: {error.message}") from None
+
+    def scores(self, batch: FloatArray) -> FloatArray:
+        """The probabilities of the classes, float32 [N, classes], for float32 [N, height, width, channels]."""
+        if not len(batch):
+            return np.zeros((0, len(self.labels)), np.float32)
+        return self._model.score(batch).reshape(len(batch), len(self.labels))
+
+    def predict(self, images: Sequence[bytes]) -> FloatArray:
+        """The probabilities of the classes, float32 [N, classes], for encoded pictures.
+
+        Raises:
+          ImageError: one of them cannot be read.
+        """
+        scores = np.zeros((len(images), len(self.labels)), np.float32)
+        for begin in range(0, len(images), _BATCH_SIZE):
+            end = begin + _BATCH_SIZE
+            scores[begin:end] = self.scores(np.stack([self.prepare(data) for data in images[begin:end]]))
+        return scores
+
+    def close(self) -> None:
+        """Release the session."""
+        self._model.session.close()
+
+
+def load_predictor(
+    path: str | Path,
+    *,
+    labels: str | Path | Sequence[str] | None = None,
+    model_name: str | None = None,
+    preprocessing_name: str | None = None,
+    input_layer: str | None = None,
+    output_layer: str | None = None,
+    input_height: int | None = None,
+    input_width: int | None = None,
+    input_mean: float | None = None,
+    input_std: float | None = None,
+) -> Predictor:
+    """Load a classifier from whatever holds one.
+
+    Args:
+      path: a SavedModel, or a folder with numbered ones of which the newest is taken; a frozen graph (.pb), or a folder
+        with a single one; a training folder, whose newest checkpoint is taken, moving averages where it holds them; a
+        checkpoint.
+      labels: a labels file, or the names themselves; None takes what is in the model or beside it.
+      model_name: the net of a checkpoint whose folder holds no config.yaml.
+      preprocessing_name: the recipe of a checkpoint; None means the one trained with.
+      input_layer: node (frozen graph) or key of the signature serving_default (SavedModel) of the float images.
+      output_layer: node or key of the probabilities.
+      input_height: in pixels; None means what the model says. Likewise ``input_width``.
+      input_mean: subtracted from pixels, 0..255, for a model that does not preprocess by itself; None means 0.
+      input_std: what they are divided by then; None means 255.
+
+    Raises:
+      UsageError: there is no classifier at ``path``, or an argument is missing or wrong; the message says which.
+      RunError: a checkpoint does not fit its net.
+    """
+    path = Path(path)
+    if isinstance(labels, str | os.PathLike):
+        labels = read_class_names(labels)
+    given = ModelOverrides(
+        labels=None if labels is None else tuple(labels),
+        model_name=model_name,
+        preprocessing_name=preprocessing_name,
+        input_layer=input_layer,
+        output_layer=output_layer,
+        input_height=input_height,
+        input_width=input_width,
+        input_mean=input_mean,
+        input_std=input_std,
+    )
+    return Predictor(_load(path, given))
+
+
+def newest_saved_model(path: Path) -> Path | None:
+    """``path`` if it is a SavedModel, else the newest of the numbered ones in it or in its folder ``saved_model``.
+
+    None where there is no such, and in a training folder, which stands for its newest checkpoint.
+    """
+    found = _newest_saved_model(path)
+    # Asked last: to look for a checkpoint is to open it, and services look every few seconds.
+    return None if found and _is_training_folder(path) else found
+
+
+def _newest_saved_model(path: Path) -> Path | None:
+    if (path / "saved_model.pb").is_file():
+        return path
+    for folder in (path, path / "saved_model"):
+        versions = [file.parent for file in folder.glob("*/saved_model.pb") if file.parent.name.isdecimal()]
+        if versions:
+            return max(versions, key=lambda version: int(version.name))
+    return path / "saved_model" if (path / "saved_model" / "saved_model.pb").is_file() else None
+
+
+def _load(path: Path, given: ModelOverrides) -> LoadedModel:
+    saved_model = newest_saved_model(path)
+    if saved_model:
+        return loaders.load_saved_model(saved_model, given)
+    if path.is_file() and path.suffix == ".pb":
+        return loaders.load_frozen(path, given)
+    if path.suffix == ".tflite":
+        raise UsageError(
+            f"{path} is for TFLite; what is read here are SavedModels, frozen graphs (.pb) and checkpoints."
+        )
+    if not path.exists() and not is_complete(str(path)):
+        raise UsageError(
+            f"{path} does not exist: there is no SavedModel, frozen graph (.pb) or checkpoint of that name."
+        )
+    if path.is_dir() and not (path / training_folder.CONFIG).is_file() and not newest_checkpoint(path):
+        graphs = sorted(path.glob("*.pb"))
+        if len(graphs) > 1:
+            raise UsageError(f"{path} holds several graphs, {', '.join(graph.name for graph in graphs)}: name one.")
+        if not graphs:
+            raise UsageError(f"{path} holds no classifier: no SavedModel, no frozen graph (.pb) and no checkpoint.")
+        return loaders.load_frozen(graphs[0], given)
+    return loaders.load_trained(path, given)
+
+
+def _is_training_folder(path: Path) -> bool:
+    return (path / training_folder.CONFIG).is_file() and newest_checkpoint(path) is not None

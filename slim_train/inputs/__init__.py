@@ -1,0 +1,1 @@
+"""Input: TFRecord files to batches."""

@@ -1,0 +1,1 @@
+"""Optimization: losses, gradients, optimizers, learning rates and the schedule."""

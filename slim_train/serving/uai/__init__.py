@@ -1,0 +1,1 @@
+"""Serving models by UAI's conf.json files."""

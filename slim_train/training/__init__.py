@@ -1,0 +1,1 @@
+"""Training: the story from options to a training folder, and everything that only training needs."""

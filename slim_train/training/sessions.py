@@ -1,0 +1,275 @@
+"""Training sessions: how the chief prepares a job's variables, how workers join, and how all of them stop together.
+
+Without parameter servers a session belongs to one process, which is its own chief. With them the variables outlive
+sessions, and a mark on the first server, the :class:`JobPhase`, says what they are worth: while the chief restores or
+initializes them, nobody else may use them; when it has ended, everybody leaves. TensorFlow's own sessions have no such
+mark, so their workers may start on values that are not all there yet, and learn of an early end from nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from deployment import servers
+from deployment.cluster import ClusterConfig
+from deployment.devices import DeploymentConfig
+from slim_train.checkpoints.find import repair_state
+from slim_train.tf_compat import tf
+
+log = logging.getLogger(__name__)
+
+_PREPARING, _TRAINING, _ENDED = range(3)
+
+# What a lost parameter server makes of a call; afterwards a new session is due.
+_CONNECTION_ERRORS = (tf.errors.AbortedError, tf.errors.UnavailableError)
+
+
+# After the last step, threads that wait for other tasks need not be waited for: the session is about to close.
+STOP_GRACE_SECS = 2
+
+
+def checkpoint_device(deployment: DeploymentConfig) -> Callable[[Any], str]:
+    """Device function for building savers: this task reads and writes the files.
+
+    By themselves savers restore each variable on its own device, and parameter servers would need the training folder.
+    """
+
+    def place(op: Any) -> str:
+        return deployment.inputs_device() if op.type in ("SaveV2", "RestoreV2", "MergeV2Checkpoints") else op.device
+
+    return place
+
+
+class JobPhase:
+    """A mark on the first parameter server: the variables are being prepared, trained, or the job has ended.
+
+    It goes with the server's process, and is in no checkpoint.
+    """
+
+    def __init__(self, deployment: DeploymentConfig) -> None:
+        with tf.device(f"{deployment.ps_device}/task:0/device:CPU:0"), tf.variable_scope("", caching_device=""):
+            self.value = tf.get_variable(
+                "job_phase", initializer=_PREPARING, trainable=False, collections=[], use_resource=True
+            )
+        self.prepare = self.value.initializer
+        self.train = self.value.assign(_TRAINING).op
+        self.end = self.value.assign(_ENDED).op
+
+    def missing(self) -> Any:
+        """What a task still has to wait for before it may train, strings [N]. The mark is read after the variables."""
+        uninitialized = tf.report_uninitialized_variables([*tf.global_variables(), self.value])
+        with tf.control_dependencies([uninitialized]):
+            is_closed = tf.not_equal(self.value.read_value(), _TRAINING)
+        return tf.concat([uninitialized, tf.boolean_mask(["all values"], tf.reshape(is_closed, [1]))], 0)
+
+
+class EndOfJob(tf.train.SessionRunHook):
+    """Ends the job for all its tasks when the chief's session ends; in workers, stops when the chief has ended it.
+
+    Args:
+      release: an op that the chief runs then, to free workers that wait in their step; None where they never do.
+    """
+
+    def __init__(self, phase: JobPhase, is_chief: bool, release: Any = None) -> None:
+        self._phase, self._is_chief = phase, is_chief
+        self._end = [phase.end] if release is None else [phase.end, release]
+        self._fetches = tf.train.SessionRunArgs(phase.value.read_value())
+
+    def before_run(self, run_context: Any) -> Any:
+        return None if self._is_chief else self._fetches
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        if not self._is_chief and run_values.results == _ENDED:
+            log.info("The chief has ended the job.")
+            run_context.request_stop()
+
+    def end(self, session: Any) -> None:
+        if self._is_chief:
+            for op in self._end:
+                session.run(op)
+
+
+class StopAtStep(tf.train.SessionRunHook):
+    """Stops at a global step; before the first step where other tasks, or an earlier run, have reached it already."""
+
+    def __init__(self, global_step: Any, step: Any, last_step: int) -> None:
+        self._global_step, self._last_step = global_step, last_step
+        self._fetches = tf.train.SessionRunArgs(step)
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        if session.run(self._global_step) >= self._last_step:
+            coord.request_stop()
+
+    def before_run(self, run_context: Any) -> Any:
+        return self._fetches
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        if run_values.results >= self._last_step:
+            run_context.request_stop()
+
+
+class SynchronousSteps(tf.train.SessionRunHook):
+    """Runs the parts of ``tf.train.SyncReplicasOptimizer`` that lie outside of the training op.
+
+    TensorFlow's hook for it closes the token queue whenever a session of the chief ends; the queue outlives a lost
+    session, and then nobody could go on. It also starts with tokens to spare, with which a worker alone could make the
+    first steps.
+
+    Args:
+      optimizer: a SyncReplicasOptimizer whose gradients are applied.
+      spare_tokens: tokens to start with; those by which the gradients of a step outnumber the workers.
+    """
+
+    def __init__(self, optimizer: Any, is_chief: bool, spare_tokens: int) -> None:
+        self._is_chief = is_chief
+        self._start = [optimizer.chief_init_op if is_chief else optimizer.local_step_init_op]
+        # The session creator has asked already; TensorFlow complains of what nobody runs.
+        optimizer.ready_for_local_init_op.mark_used()
+        if is_chief:
+            runner = optimizer.get_chief_queue_runner()
+            nothing = tf.no_op()
+            self._runner = tf.train.QueueRunner(
+                runner.queue, runner.enqueue_ops, close_op=nothing, cancel_op=nothing,
+                queue_closed_exception_types=(tf.errors.OutOfRangeError, tf.errors.CancelledError),
+            )  # fmt: skip
+            self._start.append(optimizer.get_init_tokens_op(spare_tokens))
+        else:
+            # A worker that leaves holds a token of this step. Without it the others would wait for its gradient.
+            self._return_token = optimizer.get_init_tokens_op(max(1, spare_tokens))
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        for op in self._start:
+            session.run(op)
+        if self._is_chief:
+            self._runner.create_threads(session, coord=coord, daemon=True, start=True)
+
+    def end(self, session: Any) -> None:
+        if not self._is_chief:
+            session.run(self._return_token)
+
+
+class SessionCreator(tf.train.SessionCreator):
+    """Makes the session of a task that trains, at first and again whenever a parameter server was lost.
+
+    The chief restores the newest complete checkpoint of the training folder or runs the scaffold's initialization,
+    unless the parameter servers hold the variables of a job that is under way: a chief that was lost and comes back
+    joins that like a worker, and no step is lost or made twice. Workers wait for the chief.
+
+    Args:
+      cluster: who is waited for.
+      scaffold: initialization, and the saver of all variables.
+      train_dir: the training folder.
+      config: session options.
+      master: address of this task's server; "" for a session in this process.
+      phase: the job's phase; None without parameter servers.
+      wait_secs: how long to wait for other tasks; 0 waits for ever.
+      is_interrupted: asked while waiting, whether to give up; then create_session raises servers.Interrupted.
+    """
+
+    def __init__(
+        self,
+        cluster: ClusterConfig,
+        scaffold: Any,
+        train_dir: Path,
+        config: Any,
+        master: str = "",
+        phase: JobPhase | None = None,
+        wait_secs: float = 0,
+        is_interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._cluster, self._scaffold, self._train_dir = cluster, scaffold, train_dir
+        self._config, self._master, self._phase = config, master, phase
+        self._wait_secs, self._is_interrupted = wait_secs, is_interrupted
+        self._missing = phase.missing() if phase else None
+        self._sessions_made = 0
+
+    def create_session(self) -> Any:
+        """A session whose variables are ready.
+
+        Raises:
+          servers.LostTaskError: other tasks did not come in time; the message names them.
+          servers.Interrupted: see ``is_interrupted``.
+        """
+        self._scaffold.finalize()
+        if self._phase is None:
+            return self._prepare()
+        if self._sessions_made:
+            log.warning("Lost a parameter server, or the connection to it: going on when it is back.")
+        parameter_servers = [task for task in self._cluster.tasks if task.job == "ps"]
+        self._wait(lambda: servers.unreachable(parameter_servers))
+        session = self._lead(self._phase) if self._cluster.role == "chief" else self._join_when_ready()
+        self._sessions_made += 1
+        return session
+
+    def _lead(self, phase: JobPhase) -> Any:
+        session = self._join()
+        if session is not None:
+            log.info("The job is under way on the parameter servers: joining it.")
+            return session
+        with tf.Session(self._master, config=self._config) as preparing:
+            preparing.run(phase.prepare)
+        session = self._prepare()
+        session.run(phase.train)
+        return session
+
+    def coordinate(self, hooks: Sequence[Any]) -> list[Any]:
+        """The hooks for the loop, from those that look at this task alone: the same, a task may stop by itself."""
+        return list(hooks)
+
+    def naming_losses(self) -> contextlib.AbstractContextManager[None]:
+        """Around the loop: says which task is lost, where that ends training; here a new session is made instead."""
+        return contextlib.nullcontext()
+
+    def _prepare(self, restores: bool = True) -> Any:
+        """A session with initialized variables, or those of the newest checkpoint where there is one."""
+        if restores:
+            checkpoint = repair_state(self._train_dir)
+            if self._sessions_made:
+                log.info("Restoring %s.", checkpoint)
+        manager = tf.train.SessionManager(
+            local_init_op=self._scaffold.local_init_op,
+            ready_op=self._scaffold.ready_op,
+            ready_for_local_init_op=self._scaffold.ready_for_local_init_op,
+        )
+        return manager.prepare_session(
+            self._master,
+            saver=self._scaffold.saver,
+            checkpoint_dir=str(self._train_dir.absolute()) if restores else None,
+            config=self._config,
+            init_op=self._scaffold.init_op,
+            init_fn=self._scaffold.init_fn,
+        )
+
+    def _join_when_ready(self) -> Any:
+        found: list[Any] = []
+
+        def missing() -> list[str]:
+            session = self._join()
+            if session is None:
+                chief = next((task for task in self._cluster.tasks if task.job == "worker" and task.number == 0), None)
+                address = f" ({chief.address})" if chief and chief.address else ""
+                return [f"{chief.name if chief else 'the chief'}{address} to prepare the variables"]
+            found.append(session)
+            return []
+
+        self._wait(missing)
+        return found[0]
+
+    def _join(self) -> Any:
+        """A session on variables that are being trained, or None where they are not ready for that."""
+        session = tf.Session(self._master, config=self._config)
+        try:
+            if not session.run(self._missing).size:
+                session.run(self._scaffold.local_init_op)
+                return session
+        except (tf.errors.FailedPreconditionError, *_CONNECTION_ERRORS) as error:
+            log.debug("Not ready: %s", error)
+        session.close()
+        return None
+
+    def _wait(self, missing: Callable[[], Sequence[str]]) -> None:
+        servers.wait_until_none_missing(missing, self._wait_secs, self._is_interrupted)

@@ -1,0 +1,1 @@
+"""The model zoo: its listing and its released weights."""

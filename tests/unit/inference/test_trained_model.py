@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slim_train.errors import RunError, UsageError
+from slim_train.inference.trained_model import TrainedModel, find_trained_model
+from slim_train.tf_compat import tf
+
+
+def scores(trained: TrainedModel) -> np.ndarray:
+    """Of one picture that is the same every time."""
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+        pixels, probabilities = trained.build()
+        trained.restore(session)
+        shape = [1, *pixels.shape.as_list()[1:]]
+        return session.run(probabilities, {pixels: np.random.default_rng(0).uniform(0, 255, shape)})
+
+
+def test_a_training_folder_says_all_there_is_to_know(training_folder: Path) -> None:
+    trained = find_trained_model(training_folder)
+    assert (trained.spec.name, trained.spec.image_size, trained.spec.preprocessing) == (
+        "mobilenet_v1_025",
+        64,
+        "inception",
+    )
+    assert trained.labels == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert (trained.info().step, trained.info().checkpoint) == (7, "model.ckpt-7")
+
+
+def test_flags_override_the_folder(training_folder: Path) -> None:
+    trained = find_trained_model(training_folder, image_size=32, preprocessing_name="vgg", labels=list("abcde"))
+    assert (trained.spec.image_size, trained.spec.preprocessing) == (32, "vgg")
+    assert trained.labels == tuple("abcde")
+
+
+def test_a_background_class_comes_first(training_folder: Path) -> None:
+    trained = find_trained_model(training_folder, labels_offset=-1)
+    assert trained.labels == ("background", "daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert trained.spec.num_classes == 6
+
+
+def test_classes_beyond_those_of_the_data_set_are_numbered(training_folder: Path) -> None:
+    trained = find_trained_model(training_folder, num_classes=6)
+    assert trained.labels == ("daisy", "dandelion", "roses", "sunflowers", "tulips", "5")
+
+
+def test_the_best_checkpoint_is_described_by_the_folder_above(training_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(training_folder, tmp_path / "run"))
+    (folder / "best").mkdir()
+    for file in folder.glob("model.ckpt-7.*"):
+        file.rename(folder / "best" / file.name)
+    trained = find_trained_model(folder / "best")
+    assert trained.labels[0] == "daisy"
+    assert trained.folder == folder
+
+
+def test_a_checkpoint_without_config_needs_the_net_and_the_classes(training_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(training_folder, tmp_path / "released"))
+    for name in ("config.yaml", "info.json", "labels.txt"):
+        (folder / name).unlink()
+    with pytest.raises(UsageError, match="give --model_name"):
+        find_trained_model(folder)
+    with pytest.raises(UsageError, match="give --labels or --num_classes"):
+        find_trained_model(folder, model_name="mobilenet_v1_025")
+    trained = find_trained_model(folder, model_name="mobilenet_v1_025", num_classes=5)
+    assert trained.labels == ("0", "1", "2", "3", "4")
+
+
+def test_moving_averages_are_taken_where_there_are_some_unless_told_otherwise(
+    write_training_folder: Callable[..., Path], training_folder: Path, tmp_path: Path
+) -> None:
+    folder = write_training_folder(tmp_path / "averaged", seed=1, averages_seed=0)
+    averaged, plain = find_trained_model(folder), find_trained_model(folder, use_averages=False)
+    assert averaged.takes_averages()
+    assert not plain.takes_averages()
+    expected = scores(find_trained_model(training_folder))
+    np.testing.assert_array_equal(scores(averaged), expected)
+    assert np.abs(scores(plain) - expected).max() > 0.01
+
+
+def test_moving_averages_that_are_not_there_are_an_error(training_folder: Path) -> None:
+    with pytest.raises(RunError, match="ExponentialMovingAverage is not in it"):
+        scores(find_trained_model(training_folder, use_averages=True))
+
+
+def test_another_number_of_classes_is_an_error_that_names_the_variable(training_folder: Path) -> None:
+    trained = find_trained_model(training_folder, labels=list("abcdefg"))
+    with pytest.raises(RunError, match=r"with 7 classes: MobilenetV1/Logits/\S+ has shape \[(1, 1, 256, )?5\] there"):
+        scores(trained)
+
+
+def test_the_frozen_graph_has_no_variables_and_no_compiled_parts(training_folder: Path) -> None:
+    graph_def = find_trained_model(training_folder).freeze()
+    functions = [node for function in graph_def.library.function for node in function.node_def]
+    nodes = [*graph_def.node, *functions]
+    assert not [node.op for node in nodes if "Var" in node.op or "PartitionedCall" in node.op]
+    assert not [node.name for node in nodes if "_XlaMustCompile" in node.attr]
+    assert not [node.name for node in nodes if "BatchNorm" in node.op]
+    assert {"pixels", "input", "scores", "MobilenetV1/Predictions/Reshape_1"} <= {node.name for node in graph_def.node}
