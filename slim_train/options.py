@@ -284,6 +284,12 @@ class ClusterOptions(Options):
         "slowest gradients of a step are dropped.",
         at_least=1,
     )
+    startup_delay_steps: int = option(
+        50,
+        "Asynchronous workers: worker N joins at global step N times this number, so that the chief takes the first, "
+        "unstable steps alone. At most a quarter of the training is spent on this. 0: all workers start together.",
+        at_least=0,
+    )
     cluster_wait_secs: int = option(
         1800, "Seconds to wait for other tasks of the cluster to appear; 0 waits for ever.", at_least=0
     )

@@ -65,12 +65,18 @@ def balanced_class_weights(
       num_classes: length of the result, where the net has more classes than the data; None takes the data's.
       labels_offset: classes that the net leaves out at the start, as it is subtracted from labels; -1 adds one.
     """
-    background = [0] * -labels_offset
-    counts = np.asarray([*background, *class_counts[max(0, labels_offset) :]], np.float64)
-    weights = np.zeros(num_classes or len(counts))
-    present = np.flatnonzero(counts)
-    weights[present] = counts.sum() / (len(present) * counts[present])
+    shares = np.asarray(class_shares(class_counts, num_classes, labels_offset))
+    weights = np.zeros(len(shares))
+    present = np.flatnonzero(shares)
+    weights[present] = 1.0 / (len(present) * shares[present])
     return weights.tolist()
+
+
+def class_shares(class_counts: Sequence[int], num_classes: int | None = None, labels_offset: int = 0) -> list[float]:
+    """Return the share of each class of the net in the data; see :func:`balanced_class_weights` for the arguments."""
+    counts = [*[0] * -labels_offset, *class_counts[max(0, labels_offset) :]]
+    counts += [0] * ((num_classes or len(counts)) - len(counts))
+    return (np.asarray(counts, np.float64) / sum(counts)).tolist()
 
 
 def _cross_entropy(logits: Any, labels: Any, label_smoothing: float, class_weights: Sequence[float] | None) -> Any:

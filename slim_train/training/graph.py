@@ -34,8 +34,10 @@ class TrainingGraph:
 
     Attributes:
       global_step: the variable.
+      read_step: the global step when the current training step read the variables.
       step: the global step after the current training step, for hooks to fetch beside the training op.
       loss: scalar, the total loss of all clones, regularization included.
+      data_loss: scalar, the loss of the first clone's main head alone, without regularization.
       learning_rate: scalar.
       train_op: runs one step and evaluates to the loss.
       trained: variables that the optimizer changes.
@@ -47,8 +49,10 @@ class TrainingGraph:
     """
 
     global_step: Any
+    read_step: Any
     step: Any
     loss: Any
+    data_loss: Any
     learning_rate: Any
     train_op: Any
     trained: tuple[Any, ...]
@@ -98,6 +102,8 @@ def build_training_graph(
     with tf.device(deployment.variables_device()):
         global_step = tf.train.get_or_create_global_step()
 
+    data_losses = []
+
     def clone_fn() -> dict[str, Any]:
         with tf.device(deployment.inputs_device()):
             batch = next_batch()
@@ -105,7 +111,7 @@ def build_training_graph(
             logits, end_points = build_head_on_features(network_fn, model, batch["features"])
         else:
             logits, end_points = network_fn(batch["image"])
-        losses.add_classification_loss(
+        data_loss = losses.add_classification_loss(
             logits,
             batch["label"],
             mixed_labels=batch.get("mixed_label"),
@@ -114,6 +120,7 @@ def build_training_graph(
             label_smoothing=optimizer_options.label_smoothing,
             class_weights=class_weights,
         )
+        data_losses.append(data_loss)
         return end_points
 
     clones = model_deploy.create_clones(deployment, clone_fn)
@@ -124,7 +131,9 @@ def build_training_graph(
     trained = _variables_to_train(trainable_scopes, multiplier_of)
 
     with tf.device(deployment.optimizer_device()):
-        learning_rate = build_learning_rate(optimizer_options, schedule, global_step)
+        # Read once, for the rate and for staleness: it crosses the network once a step.
+        read_step = tf.identity(global_step.read_value(), name="read_step")
+        learning_rate = build_learning_rate(optimizer_options, schedule, read_step)
         weight_decay = model_options.weight_decay if adamw else 0.0
         optimizer = _optimizer(optimizer_options, learning_rate, weight_decay, trained, multiplier_of)
         if scale_loss:
@@ -177,8 +186,10 @@ def build_training_graph(
     _add_summaries(clones[0].outputs, gradients, histogram_summaries)
     return TrainingGraph(
         global_step,
+        read_step,
         step,
         total_loss,
+        data_losses[0],
         learning_rate,
         train_op,
         tuple(trained),

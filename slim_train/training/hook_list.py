@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ from datasets.spec import DatasetSpec
 from deployment.cluster import ClusterConfig
 from slim_train.evaluation.evaluate import Evaluator
 from slim_train.model.spec import ModelSpec
+from slim_train.optim.losses import class_shares
 from slim_train.optim.schedule import Schedule
 from slim_train.options import TrainOptions
 from slim_train.tf_compat import tf
 from slim_train.training import sessions
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks import AccumulateGradients, Profile, StepMetrics, StopOnSignal, ValidationHook
+from slim_train.training.plateau_hook import PlateauHook
 
 
 def step_metrics(options: TrainOptions, graph: TrainingGraph, schedule: Schedule, is_chief: bool) -> StepMetrics:
@@ -27,6 +30,27 @@ def step_metrics(options: TrainOptions, graph: TrainingGraph, schedule: Schedule
         last_step=schedule.last_step,
         train_dir=Path(options.loop.train_dir) if is_chief else None,
         log_dir=_log_dir(options) if is_chief else None,
+        is_asynchronous=schedule.num_replicas > 1 and not schedule.sync_replicas,
+    )
+
+
+def plateau(
+    options: TrainOptions,
+    dataset: DatasetSpec,
+    model: ModelSpec,
+    graph: TrainingGraph,
+    schedule: Schedule,
+    class_weights: Sequence[float] | None,
+) -> PlateauHook | None:
+    """What notices that nothing is learned; None for synthetic data, of which nothing is to be learned."""
+    if options.data.use_synthetic_data:
+        return None
+    return PlateauHook(
+        graph,
+        class_shares(dataset.class_counts or [1] * dataset.num_classes, model.num_classes, model.labels_offset),
+        options.optimizer.label_smoothing,
+        class_weights,
+        is_asynchronous=schedule.num_replicas > 1 and not schedule.sync_replicas,
     )
 
 

@@ -81,6 +81,8 @@ class StepMetrics(tf.train.SessionRunHook):
       last_step: where training ends, or None.
       train_dir: folder of metrics.jsonl; None writes nothing and draws no bar (workers that are not the chief).
       log_dir: folder of event files; None writes none.
+      is_asynchronous: whether other workers change the variables during a step. How many of their updates came between
+        the reading of the variables and the own update is then shown, as the mean since the last line: ``staleness``.
 
     Attributes:
       step: the global step.
@@ -97,9 +99,12 @@ class StepMetrics(tf.train.SessionRunHook):
         last_step: int | None,
         train_dir: Path | None,
         log_dir: str | None = None,
+        is_asynchronous: bool = False,
     ) -> None:
         self._global_step = graph.global_step
-        self._fetches = tf.train.SessionRunArgs([graph.step, graph.loss, graph.learning_rate])
+        fetches = [graph.step, graph.loss, graph.learning_rate] + ([graph.read_step] if is_asynchronous else [])
+        self._fetches = tf.train.SessionRunArgs(fetches)
+        self._staleness: list[int] | None = [] if is_asynchronous else None
         self._images_per_step, self._steps_per_epoch = images_per_step, steps_per_epoch
         self._every, self._last_step = every_n_steps, last_step
         self._train_dir, self._log_dir = train_dir, log_dir
@@ -123,7 +128,9 @@ class StepMetrics(tf.train.SessionRunHook):
         return self._fetches
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        step, loss, learning_rate = int(run_values.results[0]), *map(float, run_values.results[1:])
+        step, loss, learning_rate = int(run_values.results[0]), *map(float, run_values.results[1:3])
+        if self._staleness is not None:
+            self._staleness.append(step - int(run_values.results[3]) - 1)
         if not math.isfinite(loss):
             raise RunError(
                 f"The loss is {loss} at step {step}: training has diverged and was stopped. Start again with "
@@ -141,6 +148,11 @@ class StepMetrics(tf.train.SessionRunHook):
         images_per_second = (step - self._logged_step) * self._images_per_step / max(now - self._logged_at, 1e-9)
         self._logged_step, self._logged_at = step, now
         values = {"step": step, "loss": loss, "learning_rate": learning_rate, "images_per_second": images_per_second}
+        stale = ""
+        if self._staleness:
+            values["staleness"] = sum(self._staleness) / len(self._staleness)
+            stale = f" staleness {values['staleness']:.1f}"
+            self._staleness.clear()
         if self._train_dir:
             training_folder.add_metrics(self._train_dir, values)
         add_scalars(self._log_dir, step, {f"train/{name}": value for name, value in values.items() if name != "step"})
@@ -151,8 +163,8 @@ class StepMetrics(tf.train.SessionRunHook):
             of_last = f"/{self._last_step}" if self._last_step else ""
             time_left = self._bar.time_left()
             log.info(
-                "step %d%s epoch %.2f loss %.4f lr %.3g %.1f images/s%s",
-                step, of_last, epoch, loss, learning_rate, images_per_second, time_left and f" {time_left} left",
+                "step %d%s epoch %.2f loss %.4f lr %.3g%s %.1f images/s%s",
+                step, of_last, epoch, loss, learning_rate, stale, images_per_second, time_left and f" {time_left} left",
             )  # fmt: skip
 
     def images_per_second(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -11,12 +12,19 @@ from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import latest_checkpoint, step_of
 from slim_train.optim.schedule import Schedule
 from slim_train.training.hooks import StepMetrics, StopOnSignal
+from slim_train.training.plateau import Plateau
 
 log = logging.getLogger(__name__)
 
 
 def finish(
-    train_dir: Path, schedule: Schedule, chosen: str, metrics: StepMetrics, seconds: float, stop: StopOnSignal
+    train_dir: Path,
+    schedule: Schedule,
+    chosen: str,
+    metrics: StepMetrics,
+    seconds: float,
+    stop: StopOnSignal,
+    plateau: Plateau | None = None,
 ) -> None:
     """Write result.json and say where things are."""
     checkpoint = latest_checkpoint(train_dir)
@@ -34,6 +42,7 @@ def finish(
         "checkpoint": checkpoint,
         "best_checkpoint": best.path,
         "best_accuracy": best.value if best.path else None,
+        "plateau": dataclasses.asdict(plateau) if plateau else None,
         "stopped_by": stop.received.name if stop.received else None,
     }
     reports.draw_training_curves(train_dir / training_folder.METRICS, train_dir / "curves.png")

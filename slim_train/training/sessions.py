@@ -19,6 +19,7 @@ from deployment.cluster import ClusterConfig
 from deployment.devices import DeploymentConfig
 from slim_train.checkpoints.find import repair_state
 from slim_train.tf_compat import tf
+from slim_train.training.startup_delay import wait_for_step
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +80,22 @@ class EndOfJob(tf.train.SessionRunHook):
         self._end = [phase.end] if release is None else [phase.end, release]
         self._fetches = tf.train.SessionRunArgs(phase.value.read_value())
 
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        # A worker that joins late may find the job ended.
+        if not self._is_chief and session.run(self._fetches.fetches) == _ENDED:
+            self._say_ended()
+            coord.request_stop()
+
     def before_run(self, run_context: Any) -> Any:
         return None if self._is_chief else self._fetches
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
         if not self._is_chief and run_values.results == _ENDED:
-            log.info("The chief has ended the job.")
+            self._say_ended()
             run_context.request_stop()
+
+    def _say_ended(self) -> None:
+        log.info("The chief has ended the job.")
 
     def end(self, session: Any) -> None:
         if self._is_chief:
@@ -168,6 +178,7 @@ class SessionCreator(tf.train.SessionCreator):
       phase: the job's phase; None without parameter servers.
       wait_secs: how long to wait for other tasks; 0 waits for ever.
       is_interrupted: asked while waiting, whether to give up; then create_session raises servers.Interrupted.
+      first_step: global step that a worker waits for before it joins, see :mod:`slim_train.training.startup_delay`.
     """
 
     def __init__(
@@ -180,7 +191,10 @@ class SessionCreator(tf.train.SessionCreator):
         phase: JobPhase | None = None,
         wait_secs: float = 0,
         is_interrupted: Callable[[], bool] = lambda: False,
+        first_step: int = 0,
     ) -> None:
+        self._first_step = first_step
+        self._progress = [phase.value.read_value(), tf.train.get_global_step().read_value()] if phase else []
         self._cluster, self._scaffold, self._train_dir = cluster, scaffold, train_dir
         self._config, self._master, self._phase = config, master, phase
         self._wait_secs, self._is_interrupted = wait_secs, is_interrupted
@@ -257,7 +271,15 @@ class SessionCreator(tf.train.SessionCreator):
             return []
 
         self._wait(missing)
-        return found[0]
+        session = found[0]
+        if self._first_step:
+            wait_for_step(self._first_step, lambda: self._step(session), self._wait_secs, self._is_interrupted)
+        return session
+
+    def _step(self, session: Any) -> int | None:
+        """The global step; None if the job has ended."""
+        phase, step = session.run(self._progress)
+        return None if phase == _ENDED else int(step)
 
     def _join(self) -> Any:
         """A session on variables that are being trained, or None where they are not ready for that."""

@@ -27,7 +27,7 @@ from slim_train.optim import losses
 from slim_train.optim.schedule import Schedule
 from slim_train.options import TrainOptions
 from slim_train.tf_compat import tf
-from slim_train.training import all_reduce, data, dry_run, hook_list, result, roles, sessions
+from slim_train.training import all_reduce, data, dry_run, hook_list, result, roles, sessions, startup_delay
 from slim_train.training.feature_cache import FeatureCache
 from slim_train.training.graph import TrainingGraph, build_training_graph
 from slim_train.training.hooks import StopOnSignal
@@ -145,6 +145,10 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
         hooks = [metrics, *hook_list.of_every_task(graph, schedule, phase, is_chief)]
         if is_chief:
             _start_folder(options, dataset, model)
+            plateau = hook_list.plateau(
+                options, dataset, model, graph, schedule, _class_weights(options, dataset, model)
+            )
+            hooks += [plateau] if plateau else []
             hooks += hook_list.of_chief(options, cluster, validation_set, model, graph, schedule, scaffold, stop)
         began = time.monotonic()
         with stop.listening():
@@ -159,6 +163,9 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
                 master=master,
                 phase=phase,
                 wait_secs=options.cluster.cluster_wait_secs,
+                first_step=startup_delay.joining_step(
+                    cluster.own.number, options.cluster.startup_delay_steps, schedule
+                ),
                 is_interrupted=lambda: stop.received is not None or (not is_chief and _is_complete(options)),
             )
             hooks = creator.coordinate([stop, *hooks])
@@ -179,7 +186,8 @@ def train(options: TrainOptions, cluster: ClusterConfig) -> None:
             finally:
                 metrics.close()
         if is_chief:
-            result.finish(train_dir, schedule, chosen, metrics, time.monotonic() - began, stop)
+            seconds = time.monotonic() - began
+            result.finish(train_dir, schedule, chosen, metrics, seconds, stop, plateau and plateau.plateau)
         else:
             log.info("Contributed %d gradients; the job is at step %d.", metrics.own_steps, metrics.step)
         parameter_server.report_done(cluster, master)
