@@ -13,6 +13,8 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from deployment import tf_private
+
 
 def partition(shape: Sequence[int], num_parts: int) -> list[int]:
     """Into how many parts a variable is cut along each axis: ``num_parts`` along one, 1 along the others.
@@ -53,20 +55,20 @@ def partitioning_getter(min_bytes: int, num_parts: int) -> Callable[..., Any]:
 
 
 def is_part(variable: Any) -> bool:
-    """Whether the variable is a part of one, or a slot of such a part."""
-    return variable._get_save_slice_info() is not None
+    """Return whether the variable is a part of one, or a slot of such a part."""
+    return tf_private.whole_of_part(variable) is not None
 
 
 def stored_name(variable: Any) -> str:
-    """The name that a checkpoint knows the variable by: for a part that of the whole."""
-    whole = variable._get_save_slice_info()
-    return whole.full_name if whole else variable.op.name
+    """Return the variable's name in a checkpoint. A part has the name of the whole."""
+    whole = tf_private.whole_of_part(variable)
+    return whole.name if whole else variable.op.name
 
 
 def stored_shape(variable: Any) -> list[int]:
-    """The shape that a checkpoint holds the variable in: for a part that of the whole."""
-    whole = variable._get_save_slice_info()
-    return list(whole.full_shape) if whole else variable.shape.as_list()
+    """Return the variable's shape in a checkpoint. A part has the shape of the whole."""
+    whole = tf_private.whole_of_part(variable)
+    return whole.shape if whole else variable.shape.as_list()
 
 
 def by_stored_name(variables: Iterable[Any]) -> dict[str, list[Any]]:

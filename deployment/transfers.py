@@ -13,6 +13,8 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from deployment import tf_private
+
 # Above, a message of its own costs less than copying into and out of a bundle.
 SMALL_BYTES = 128 * 2**10
 
@@ -21,8 +23,10 @@ def bundle_reads(variables: Iterable[Any]) -> None:
     """Let the small ones of ``variables`` be read with one message from each server.
 
     It concerns reads through a caching device. Call it when the gradients are there: they are looked for on the way
-    from the loss to each variable's own read.
+    from the loss to each variable's own read. Does nothing if TensorFlow cannot rewire a graph.
     """
+    if not tf_private.can_rewire():
+        return
     copies = [copy for variable in variables if (copy := variable.value().op).type == "Identity"]
     by_server: dict[tuple[str, Any], list[Any]] = {}
     for copy in copies:
@@ -30,7 +34,7 @@ def bundle_reads(variables: Iterable[Any]) -> None:
             by_server.setdefault((copy.inputs[0].device, copy.device), []).append(copy)
     for (server, here), bundled in by_server.items():
         for copy, value in zip(bundled, _cross([copy.inputs[0] for copy in bundled], server, here), strict=True):
-            copy._update_input(0, value)
+            tf_private.replace_input(copy, 0, value)
 
 
 def bundle_gradients(gradients: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -45,7 +49,12 @@ def bundle_gradients(gradients: Sequence[tuple[Any, Any]]) -> list[tuple[Any, An
 
 
 def bundle_updates(update_ops: Iterable[Any]) -> None:
-    """Let what the update ops on servers need of this task, statistics of batches, cross in one message to each."""
+    """Let what the update ops on servers need of this task, statistics of batches, cross in one message to each.
+
+    Does nothing if TensorFlow cannot rewire a graph.
+    """
+    if not tf_private.can_rewire():
+        return
     needed: list[tuple[Any, str, Callable[[Any], None]]] = []
     for update_op in update_ops:
         op, server = update_op.op if isinstance(update_op, tf.Tensor) else update_op, update_op.device
@@ -58,9 +67,9 @@ def bundle_updates(update_ops: Iterable[Any]) -> None:
                         reached.append(tensor.op)
                 elif tensor.op.type == "Const":
                     _forget_copies(tensor.op)
-                    tensor.op._set_device(server)
+                    tf_private.move(tensor.op, server)
                 else:
-                    needed.append((tensor, server, functools.partial(consumer._update_input, index)))
+                    needed.append((tensor, server, functools.partial(tf_private.replace_input, consumer, index)))
     _bundle(needed)
 
 
@@ -68,8 +77,7 @@ def _forget_copies(op: Any) -> None:
     """Let an assignment not wait until the variable's old value has crossed, which nobody may need."""
     kept = [other for other in op.control_inputs if other.type != "Identity" or other.device == op.device]
     if len(kept) < len(op.control_inputs):
-        op._remove_all_control_inputs()
-        op._add_control_inputs(kept)
+        tf_private.replace_control_inputs(op, kept)
 
 
 def _bundle(needed: Iterable[tuple[Any, str, Callable[[Any], None]]]) -> None:

@@ -5,8 +5,8 @@ Import ``slim`` and ``tf`` from here::
     from slim_train.tf_compat import slim, tf
 
 ``tf`` is ``tensorflow.compat.v1``. Nothing in TensorFlow's global behaviour changes: eager execution, resource
-variables and Keras stay as they were. What is mended lives in tf-slim, or is a module name that TensorFlow itself looks
-for and no longer finds.
+variables and Keras stay as they were. The repairs are in tf-slim, or are a module name that TensorFlow itself looks for
+and no longer finds. Private names of TensorFlow are used in ``deployment/tf_private.py`` only.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ import importlib
 import os
 import sys
 import tempfile
-import threading
+import types
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from slim_train.garbage import uncollected
 
 
 @contextlib.contextmanager
@@ -136,49 +134,33 @@ def silence_deprecation_noise() -> None:
     tf.logging.set_verbosity(tf.logging.ERROR)
 
 
-@contextlib.contextmanager
-def uncached(variables: Iterable[Any]) -> Iterator[None]:
-    """Let what is built inside read ``variables`` themselves, although they have a caching device.
+@functools.cache
+def _compared_by_identity(kind: Any) -> Any:
+    """Return the class ``kind`` of variables with Python's own ``==`` and ``hash``."""
+    own = {"__slots__": (), "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    own |= {name: getattr(object, name) for name in ("__eq__", "__ne__", "__hash__")}
+    return types.new_class(kind.__name__, (kind,), exec_body=lambda namespace: namespace.update(own))
 
-    Needed where TensorFlow reads a variable by converting it to a tensor, which takes the copy.
+
+def _create_variable(next_creator: Callable[..., Any], **kwargs: Any) -> Any:
+    variable = next_creator(**kwargs)
+    if not tf.executing_eagerly_outside_functions():
+        with contextlib.suppress(TypeError):  # a class that cannot be exchanged: slower, and nothing else
+            kind: Any = type(variable)
+            variable.__class__ = _compared_by_identity(kind)
+    return variable
+
+
+def quick_building() -> contextlib.AbstractContextManager[None]:
+    """Let layers that are built in the block find each other's variables quickly: large nets take half of the time.
+
+    For each weight a legacy layer puts all variables of the graph into a set and looks the new one up in a list. In a
+    plain graph variables are equal if they are the same, but before it says so TensorFlow searches the stack of graphs,
+    each time. Variables that are made in the block do not search. Nothing else in the process changes.
     """
-    copies = [(variable, variable._cached_value) for variable in variables]
-    try:
-        for variable, _ in copies:
-            variable._cached_value = None
-        yield
-    finally:
-        for variable, copy in copies:
-            variable._cached_value = copy
-
-
-# Of those who replace a function of TensorFlow, the last to begin must be the first to end.
-_BUILDING = threading.RLock()
-
-
-@contextlib.contextmanager
-def quick_building() -> Iterator[None]:
-    """Build large nets in half of the time: inside, TensorFlow does not search for an answer that a plain graph gives.
-
-    For every weight that a legacy layer makes, all variables there are become a set, and the hash of each asks whether
-    things are eager outside of functions. In a graph that no function is traced into they are not. Threads take turns.
-    """
-    ops: Any = importlib.import_module("tensorflow.python.framework.ops")
-    with _BUILDING, uncollected():
-        search = ops.executing_eagerly_outside_functions
-
-        @functools.wraps(search)
-        def executing_eagerly_outside_functions() -> bool:
-            is_plain_graph = not tf.executing_eagerly() and not tf.get_default_graph().building_function
-            return not is_plain_graph and search()
-
-        ops.executing_eagerly_outside_functions = executing_eagerly_outside_functions
-        try:
-            yield
-        finally:
-            ops.executing_eagerly_outside_functions = search
+    return tf.variable_creator_scope(_create_variable)
 
 
 slim = _import_slim()
 
-__all__ = ["native_chatter_hidden", "quick_building", "silence_deprecation_noise", "slim", "tf", "uncached"]
+__all__ = ["native_chatter_hidden", "quick_building", "silence_deprecation_noise", "slim", "tf"]

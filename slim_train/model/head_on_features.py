@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from deployment import tf_private
 from slim_train.errors import UsageError
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
@@ -41,7 +42,7 @@ def build_head_on_features(
     for consumer in computed.consumers():
         for index, tensor in enumerate(consumer.inputs):
             if tensor.name == computed.name:
-                consumer._update_input(index, given)
+                tf_private.replace_input(consumer, index, given)
     needs_images = _depending_on(images)
     assert logits.op not in needs_images, f"{model.name}: {record.feature_end_point} is not all that is classified"
     without_images = {name: tensor for name, tensor in end_points.items() if tensor.op not in needs_images}

@@ -29,6 +29,7 @@ class AdamW(tf.train.AdamOptimizer):
         name: str = "AdamW",
     ) -> None:
         super().__init__(learning_rate, beta1, beta2, epsilon, name=name)
+        self._rate = learning_rate
         self._weight_decay = weight_decay
 
     def _apply_dense(self, grad: Any, var: Any) -> Any:
@@ -48,7 +49,8 @@ class AdamW(tf.train.AdamOptimizer):
             return update()
         # Not before the gradient is known: the forward pass must read the variable as the last step left it.
         with tf.control_dependencies([gradient]):
-            share = tf.cast(self._lr_t * self._weight_decay, variable.dtype.base_dtype)
-            decay = variable.assign_sub(share * variable.read_value(), use_locking=self._use_locking, read_value=False)
+            rate = tf.convert_to_tensor(self._rate)
+            share = tf.cast(rate * self._weight_decay, variable.dtype.base_dtype)
+            decay = variable.assign_sub(share * variable.read_value(), read_value=False)
         with tf.control_dependencies([decay]):
             return update()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from slim_train.tf_compat import tf, uncached
+from deployment.tf_private import uncached
+from slim_train.tf_compat import tf
 
 
 class MovingAverages(tf.train.ExponentialMovingAverage):

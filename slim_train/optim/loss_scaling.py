@@ -30,7 +30,7 @@ class LossScaled(tf.train.Optimizer):
     """
 
     def __init__(self, optimizer: Any, growth_steps: int = 2000) -> None:
-        super().__init__(optimizer._use_locking, f"{optimizer.get_name()}LossScaled")
+        super().__init__(use_locking=False, name=f"{optimizer.get_name()}LossScaled")
         self._optimizer, self._growth_steps = optimizer, growth_steps
         self.scale = _local_variable("loss_scale", _INITIAL_SCALE)
         self._finite_steps = _local_variable("loss_scale_finite_steps", 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import re
 import subprocess
@@ -117,6 +118,151 @@ def test_forbidden_imports_are_absent(importer: str, target: str) -> None:
         if re.fullmatch(target, imported)
     ]
     assert not broken, "\n".join(broken)
+
+
+# The one module that uses private names of TensorFlow.
+TF_PRIVATE = "deployment.tf_private"
+# Public, whatever their names look like.
+PUBLIC_DESPITE_UNDERSCORE = {"_asdict", "_replace", "_fields", "_make", "_exit"}
+PRIVATE_NAME = re.compile(r"_(?!_)\w+")
+
+
+@dataclasses.dataclass(frozen=True)
+class PrivateUse:
+    """The use of a private name of an object.
+
+    Attributes:
+      name: the attribute.
+      line: in the source.
+      own_class: the class whose method uses it on ``self``, ``cls`` or ``super()``; None if the object is another.
+    """
+
+    name: str
+    line: int
+    own_class: str | None
+
+
+def private_uses(node: ast.AST, own_class: str | None = None) -> Iterator[PrivateUse]:
+    """Every use of a private attribute, and every import of a private name, below ``node``."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Attribute) and PRIVATE_NAME.fullmatch(child.attr):
+            yield PrivateUse(child.attr, child.lineno, own_class if is_self(child.value) else None)
+        elif isinstance(child, ast.Call) and getattr(child.func, "id", "") in ("getattr", "setattr", "hasattr"):
+            name = getattr(child.args[1], "value", "")  # a name that is computed is not looked at
+            if isinstance(name, str) and PRIVATE_NAME.fullmatch(name):
+                yield PrivateUse(name, child.lineno, own_class if is_self(child.args[0]) else None)
+        elif isinstance(child, ast.ImportFrom):
+            yield from (PrivateUse(a.name, child.lineno, None) for a in child.names if PRIVATE_NAME.fullmatch(a.name))
+        yield from private_uses(child, child.name if isinstance(child, ast.ClassDef) else own_class)
+
+
+def is_self(node: ast.AST) -> bool:
+    """Whether ``node`` is ``self``, ``cls`` or ``super()``."""
+    return ast.unparse(node) in ("self", "cls") or ast.unparse(node).startswith("super(")
+
+
+def classes(tree: ast.AST) -> dict[str, ast.ClassDef]:
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def own_names(definition: ast.ClassDef) -> set[str]:
+    """The attributes that a class defines: its methods, its fields, and what its methods assign to ``self``."""
+    names = set()
+    for node in ast.walk(definition):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_self(node.value):
+            names.add(node.attr)
+    return names
+
+
+@functools.cache
+def project_classes() -> dict[str, list[ast.ClassDef]]:
+    """Every class of the project, by its name without the module."""
+    found: dict[str, list[ast.ClassDef]] = {}
+    for path in MODULES.values():
+        for name, definition in classes(ast.parse(path.read_text(encoding="utf-8"))).items():
+            found.setdefault(name, []).append(definition)
+    return found
+
+
+def base_names(definition: ast.ClassDef) -> set[str]:
+    """The bases of a class, without their modules; those of TensorFlow are none of ours."""
+    named = (ast.unparse(base) for base in definition.bases)
+    return {base.rpartition(".")[2] for base in named if not base.startswith("tf.")}
+
+
+def defines(definition: ast.ClassDef, name: str) -> bool:
+    """Whether the class, or a base that the project defines, has an attribute ``name`` of its own."""
+    lineage, pending, known = [definition], base_names(definition), set()
+    while pending:
+        known.add(base := pending.pop())
+        lineage += project_classes().get(base, [])
+        pending |= set().union(*map(base_names, project_classes().get(base, []))) - known
+    return any(name in own_names(ancestor) for ancestor in lineage)
+
+
+def foreign_private_uses(source: str) -> list[PrivateUse]:
+    """The private names that a module uses of objects other than its own classes'."""
+    tree = ast.parse(source)
+    own = classes(tree)
+    return [
+        use
+        for use in private_uses(tree)
+        if use.name not in PUBLIC_DESPITE_UNDERSCORE and not (use.own_class and defines(own[use.own_class], use.name))
+    ]
+
+
+def test_private_names_belong_to_the_class_that_uses_them() -> None:
+    """Those of TensorFlow are used in one module, and no object of ours is touched from outside."""
+    foreign = [
+        f"{path.relative_to(ROOT)}:{use.line} uses {use.name}"
+        for module, path in MODULES.items()
+        if module != TF_PRIVATE
+        for use in foreign_private_uses(path.read_text(encoding="utf-8"))
+    ]
+    assert not foreign, "\n".join(foreign)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "op._update_input(0, x)",
+        "tf.Operation._set_device",
+        "getattr(variable, '_cached_value')",
+        "from tensorflow import _api",
+        "class Mine(tf.train.AdamOptimizer):\n    def step(self):\n        return self._lr_t",
+        "class Mine:\n    def same(self, other):\n        self._x = 1\n        return other._x",
+    ],
+)
+def test_a_private_name_of_another_object_is_found(source: str) -> None:
+    assert len(foreign_private_uses(source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "row._asdict()",
+        "os._exit(1)",
+        "class Mine:\n    _x: int\n    def read(self):\n        return self._x",
+        "class Mine(tf.train.Optimizer):\n    def _apply_dense(self, g, v):\n        return super()._apply_dense(g, v)",
+    ],
+)
+def test_a_private_name_of_ones_own_is_not_found(source: str) -> None:
+    assert not foreign_private_uses(source)
+
+
+def test_modules_inside_of_tensorflow_are_named_nowhere() -> None:
+    """As text, for ``importlib`` takes their names so; FORBIDDEN has the imports."""
+    pattern = re.compile(r"tensorflow\.python\.\w+\.\w+")
+    naming = [
+        f"{module} names {found[0]}"
+        for module, path in MODULES.items()
+        if module != TF_PRIVATE and (found := pattern.search(path.read_text(encoding="utf-8")))
+    ]
+    assert not naming, "\n".join(naming)
 
 
 def without_tensorflow() -> list[str]:

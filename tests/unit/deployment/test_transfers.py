@@ -95,3 +95,14 @@ def test_an_assignment_does_not_wait_for_its_old_value_to_cross():
         assert [op.device for op in update.control_inputs] == [WORKER]
         transfers.bundle_updates([update])
         assert not update.control_inputs
+
+
+@pytest.mark.parametrize("name", ["_update_input", "_remove_all_control_inputs", "_add_control_inputs"])
+def test_a_tensorflow_that_cannot_rewire_a_graph_trains_the_same_with_more_messages(name, monkeypatch):
+    usual = _Training(bundled=True)
+    owner = next(base for base in tf.Operation.__mro__ if name in vars(base))
+    monkeypatch.delattr(owner, name)
+    without = _Training(bundled=True)
+    assert len(without.crossing(SERVER, WORKER)) == 5
+    for values, expected in zip(without.run(), usual.run(), strict=True):
+        assert values == pytest.approx(expected, rel=1e-6)
