@@ -143,6 +143,11 @@ class OptimizerOptions(Options):
     ftrl_l2: float = option(0.0, "ftrl: L2 strength.", at_least=0)
     momentum: float = option(0.9, "momentum: share of the last update kept.")
     rmsprop_momentum: float = option(0.9, "rmsprop: share of the last update kept.")
+    correct_async_momentum: bool = option(
+        True,
+        "momentum, rmsprop: with N asynchronous workers, use the momentum 1 - N * (1 - momentum), at least 0, as "
+        "asynchrony adds momentum (Mitliagkas et al. 2016).",
+    )
     rmsprop_decay: float = option(0.9, "rmsprop: decay of the squared gradients.")
     gradient_accumulation_steps: int = option(
         1,

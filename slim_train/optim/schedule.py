@@ -59,6 +59,11 @@ class Schedule:
                 raise ValueError(f"{name} must be at least 0, got {value}")
 
     @property
+    def is_asynchronous(self) -> bool:
+        """Whether several replicas make steps of their own."""
+        return self.num_replicas > 1 and not self.sync_replicas
+
+    @property
     def images_per_step(self) -> int:
         """Images whose gradients enter one global step."""
         images_of_replica = self.batch_size * self.num_clones * self.gradient_accumulation_steps

@@ -17,6 +17,7 @@ from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.optim import losses, multipliers, optimizers
 from slim_train.optim.accumulation import AccumulatedGradients
+from slim_train.optim.asynchrony import with_corrected_momentum
 from slim_train.optim.averages import MovingAverages
 from slim_train.optim.clipping import clip_by_global_norm
 from slim_train.optim.learning_rate import build_learning_rate
@@ -89,6 +90,7 @@ def build_training_graph(
       UsageError: the net's name is unknown, its input is too small, a scope matches nothing, or there are features for
         one of its heads only.
     """
+    optimizer_options = with_corrected_momentum(optimizer_options, schedule)
     adamw = optimizer_options.optimizer == "adamw"
     network_fn = nets.get_network_fn(
         model.name,

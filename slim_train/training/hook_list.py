@@ -30,7 +30,7 @@ def step_metrics(options: TrainOptions, graph: TrainingGraph, schedule: Schedule
         last_step=schedule.last_step,
         train_dir=Path(options.loop.train_dir) if is_chief else None,
         log_dir=_log_dir(options) if is_chief else None,
-        is_asynchronous=schedule.num_replicas > 1 and not schedule.sync_replicas,
+        is_asynchronous=schedule.is_asynchronous,
     )
 
 
@@ -50,7 +50,7 @@ def plateau(
         class_shares(dataset.class_counts or [1] * dataset.num_classes, model.num_classes, model.labels_offset),
         options.optimizer.label_smoothing,
         class_weights,
-        is_asynchronous=schedule.num_replicas > 1 and not schedule.sync_replicas,
+        is_asynchronous=schedule.is_asynchronous,
     )
 
 

@@ -31,7 +31,7 @@ def joining_step(worker: int, delay_steps: int, schedule: Schedule) -> int:
         joins within the first quarter.
       schedule: of the training. Synchronous replicas start together.
     """
-    if schedule.sync_replicas or schedule.num_replicas < 2:
+    if not schedule.is_asynchronous:
         return 0
     if schedule.last_step is not None:
         delay_steps = min(delay_steps, int(schedule.last_step * _MOST_OF_TRAINING) // (schedule.num_replicas - 1))
