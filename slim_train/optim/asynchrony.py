@@ -8,9 +8,9 @@ dies in half of the runs with two workers. The cure of that paper is less moment
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 
+from slim_train import config
 from slim_train.optim.schedule import Schedule
 from slim_train.options import OptimizerOptions
 
@@ -45,4 +45,4 @@ def with_corrected_momentum(options: OptimizerOptions, schedule: Schedule) -> Op
         "%d asynchronous workers: --%s=%.3g is corrected to %.3g, as asynchrony adds to it "
         "(--correct_async_momentum=false keeps it).", schedule.num_replicas, name, momentum, corrected,
     )  # fmt: skip
-    return dataclasses.replace(options, **{name: corrected})
+    return config.with_values(options, {name: corrected})
