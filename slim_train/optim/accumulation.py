@@ -8,47 +8,46 @@ other's comes afterwards, as without accumulation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
 from typing import Any
 
+from slim_train.optim.step import Step
 from slim_train.tf_compat import tf
 
 
-class AccumulatedGradients:
-    """Sums of losses and gradients, in local variables: checkpoints do not hold them.
+class Accumulation:
+    """The transform to mean loss and gradients of several batches; their sums are in local variables, not checkpoints.
 
     Args:
-      loss: scalar, of the current batch.
-      gradients: (gradient, variable) of that loss.
-      update_ops: to run with every batch.
-      num_batches: batches of an update, 2 at least.
+      num_batches: batches of an update, at least 2.
 
     Attributes:
-      loss: scalar, mean over the batches that were added up and the current one.
-      gradients: (mean gradient, variable), likewise.
-      add: op that adds the current batch up; run it ``num_batches - 1`` times before the step that uses the means.
+      num_batches: the same.
+      add: op that adds the current batch; run it ``num_batches - 1`` times before each step. Made by the transform.
     """
 
-    def __init__(
-        self, loss: Any, gradients: Sequence[tuple[Any, Any]], update_ops: Sequence[Any], num_batches: int
-    ) -> None:
-        current = [loss, *(tf.convert_to_tensor(gradient) for gradient, _ in gradients)]
-        names = ["loss", *(variable.op.name for _, variable in gradients)]
-        self._sums = [_zeros_like(value, name) for value, name in zip(current, names, strict=True)]
-        means, additions = [], []
-        for total, value in zip(self._sums, current, strict=True):
-            with tf.device(value.device):
-                means.append((total.read_value() + value) / num_batches)
-                additions.append(total.assign_add(value, read_value=False))
-        self._used = tf.group(*means)
-        self.loss = means[0]
-        self.gradients = [(mean, variable) for mean, (_, variable) in zip(means[1:], gradients, strict=True)]
-        self.add = tf.group(*additions, *update_ops, name="accumulate")
+    def __init__(self, num_batches: int) -> None:
+        self.num_batches = num_batches
+        self.add: Any = None
 
-    def reset(self) -> Any:
-        """The op that sets the sums back to 0, once the means are computed."""
-        with tf.control_dependencies([self._used]):
-            return tf.group(*(_clear(total) for total in self._sums))
+    def __call__(self, step: Step) -> Step:
+        current = [step.loss, *(tf.convert_to_tensor(gradient) for gradient, _ in step.gradients)]
+        names = ["loss", *(variable.op.name for _, variable in step.gradients)]
+        sums = [_zeros_like(value, name) for value, name in zip(current, names, strict=True)]
+        means, additions = [], []
+        for total, value in zip(sums, current, strict=True):
+            with tf.device(value.device):
+                means.append((total.read_value() + value) / self.num_batches)
+                additions.append(total.assign_add(value, read_value=False))
+        used = tf.group(*means)
+        self.add = tf.group(*additions, *step.update_ops, name="accumulate")
+
+        def reset() -> Any:
+            with tf.control_dependencies([used]):
+                return tf.group(*(_clear(total) for total in sums))
+
+        gradients = tuple((mean, variable) for mean, (_, variable) in zip(means[1:], step.gradients, strict=True))
+        return dataclasses.replace(step, loss=means[0], gradients=gradients).closed_by(reset)
 
 
 def _clear(total: Any) -> Any:

@@ -7,8 +7,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from deployment import model_deploy, partitions, transfers
-from deployment.collectives import ReplicaGroup, SynchronizedStep, synchronize_step
+from deployment import model_deploy, partitions
+from deployment.collectives import ReplicaGroup, SynchronizedStep
+from deployment.devices import DeploymentConfig
 from slim_train.checkpoints import scopes
 from slim_train.errors import UsageError
 from slim_train.model.frozen_trunk import FrozenTrunk
@@ -16,13 +17,16 @@ from slim_train.model.head_on_features import build_head_on_features
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.optim import losses, multipliers, optimizers
-from slim_train.optim.accumulation import AccumulatedGradients
+from slim_train.optim.accumulation import Accumulation
+from slim_train.optim.all_reduce import AllReduce
 from slim_train.optim.asynchrony import with_corrected_momentum
-from slim_train.optim.averages import MovingAverages
-from slim_train.optim.clipping import clip_by_global_norm
+from slim_train.optim.averages import Averaging, MovingAverages
+from slim_train.optim.bundling import bundle_gradients, bundle_reads_and_updates
+from slim_train.optim.clipping import Clipping
 from slim_train.optim.learning_rate import build_learning_rate
 from slim_train.optim.loss_scaling import LossScaled
 from slim_train.optim.schedule import Schedule
+from slim_train.optim.step import Step, Transform, chain
 from slim_train.options import ModelOptions, OptimizerOptions
 from slim_train.tf_compat import slim, tf
 
@@ -69,7 +73,7 @@ def build_training_graph(
     model_options: ModelOptions,
     optimizer_options: OptimizerOptions,
     schedule: Schedule,
-    deployment: model_deploy.DeploymentConfig,
+    deployment: DeploymentConfig,
     next_batch: Callable[[], dict[str, Any]],
     trainable_scopes: Sequence[str] = (),
     class_weights: Sequence[float] | None = None,
@@ -90,20 +94,96 @@ def build_training_graph(
       UsageError: the net's name is unknown, its input is too small, a scope matches nothing, or there are features for
         one of its heads only.
     """
-    optimizer_options = with_corrected_momentum(optimizer_options, schedule)
-    adamw = optimizer_options.optimizer == "adamw"
+    options = with_corrected_momentum(optimizer_options, schedule)
+    with tf.device(deployment.variables_device()):
+        global_step = tf.train.get_or_create_global_step()
+    clones, data_loss = _build_clones(
+        model, model_options, options, deployment, next_batch, trainable_scopes, class_weights
+    )
+    model_variables = tuple(slim.get_model_variables())
+    multiplier_of = multipliers.multiplier_of_each(
+        tf.trainable_variables(),
+        multipliers.parse_multipliers(options.learning_rate_multipliers, nets.get_record(model.name).head_scopes),
+    )
+    trained = _variables_to_train(trainable_scopes, multiplier_of)
+
+    with tf.device(deployment.optimizer_device()):
+        # Read once, for the rate and for staleness: it crosses the network once a step.
+        read_step = tf.identity(global_step.read_value(), name="read_step")
+        learning_rate = build_learning_rate(options, schedule, read_step)
+        optimizer = _optimizer(
+            options, model_options, learning_rate, {v.op.name: multiplier_of[v.op.name] for v in trained}
+        )
+        if scale_loss:
+            optimizer = LossScaled(optimizer)
+    loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=trained)
+    step = Step(loss, tuple(gradients), tuple(tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)))
+
+    # From the gradients of this task's batch to what changes the variables.
+    has_servers = deployment.num_ps_tasks > 0
+    accumulation = (
+        Accumulation(options.gradient_accumulation_steps) if options.gradient_accumulation_steps > 1 else None
+    )
+    group = _replica_group(deployment)
+    all_reduce = AllReduce(group, model_variables) if group else None
+    averages = MovingAverages(options.moving_average_decay, global_step) if options.moving_average_decay else None
+    averaged = list({variable.op.name: variable for variable in (*trained, *model_variables)}.values())
+    synchronizer = None
+    if schedule.sync_replicas and has_servers:
+        # Synchronous replicas change the variables, averages too, in an op of the chief.
+        optimizer = synchronizer = tf.train.SyncReplicasOptimizer(
+            optimizer,
+            schedule.replicas_to_aggregate,
+            total_num_replicas=schedule.num_replicas,
+            variable_averages=averages,
+            variables_to_average=averaged,
+        )
+    transforms: list[Transform | None] = [
+        bundle_reads_and_updates if has_servers else None,
+        accumulation,
+        all_reduce,
+        Clipping(options.gradient_clip_norm, deployment.optimizer_device()) if options.gradient_clip_norm else None,
+        bundle_gradients if has_servers else None,
+        Averaging(averages, averaged) if averages and not synchronizer else None,
+    ]
+    step = chain(step, filter(None, transforms))
+    train_op, next_step = _update(step, optimizer, global_step, deployment)
+    _add_summaries(clones[0].outputs, step.gradients, histogram_summaries)
+    return TrainingGraph(
+        global_step=global_step,
+        read_step=read_step,
+        step=next_step,
+        loss=step.loss,
+        data_loss=data_loss,
+        learning_rate=learning_rate,
+        train_op=train_op,
+        trained=tuple(trained),
+        model_variables=model_variables,
+        synchronizer=synchronizer,
+        synchronized=all_reduce.synchronized if all_reduce else None,
+        broadcast=group.broadcast(tf.global_variables()) if group else None,
+        accumulate_op=accumulation.add if accumulation else None,
+    )
+
+
+def _build_clones(
+    model: ModelSpec,
+    model_options: ModelOptions,
+    optimizer_options: OptimizerOptions,
+    deployment: DeploymentConfig,
+    next_batch: Callable[[], dict[str, Any]],
+    trainable_scopes: Sequence[str],
+    class_weights: Sequence[float] | None,
+) -> tuple[list[model_deploy.Clone], Any]:
+    """The clones, whose losses are in the graph's collection, and the data loss of the first."""
     network_fn = nets.get_network_fn(
         model.name,
         num_classes=model.num_classes,
-        # adamw decays weights by itself, outside the loss.
-        weight_decay=0.0 if adamw else model_options.weight_decay,
+        weight_decay=0.0 if _decays_weights(optimizer_options) else model_options.weight_decay,
         is_training=True,
         batch_norm_decay=model_options.batch_norm_decay,
         freeze_batch_norm=_frozen_batch_norm(model_options.freeze_batch_norm, trainable_scopes),
     )
-    with tf.device(deployment.variables_device()):
-        global_step = tf.train.get_or_create_global_step()
-
     data_losses = []
 
     def clone_fn() -> dict[str, Any]:
@@ -125,98 +205,25 @@ def build_training_graph(
         data_losses.append(data_loss)
         return end_points
 
-    clones = model_deploy.create_clones(deployment, clone_fn)
-    rate_of_scope = multipliers.parse_multipliers(
-        optimizer_options.learning_rate_multipliers, nets.get_record(model.name).head_scopes
-    )
-    multiplier_of = multipliers.multiplier_of_each(tf.trainable_variables(), rate_of_scope)
-    trained = _variables_to_train(trainable_scopes, multiplier_of)
+    return model_deploy.create_clones(deployment, clone_fn), data_losses[0]
 
-    with tf.device(deployment.optimizer_device()):
-        # Read once, for the rate and for staleness: it crosses the network once a step.
-        read_step = tf.identity(global_step.read_value(), name="read_step")
-        learning_rate = build_learning_rate(optimizer_options, schedule, read_step)
-        weight_decay = model_options.weight_decay if adamw else 0.0
-        optimizer = _optimizer(optimizer_options, learning_rate, weight_decay, trained, multiplier_of)
-        if scale_loss:
-            optimizer = LossScaled(optimizer)
-    total_loss, gradients = model_deploy.optimize_clones(clones, optimizer, var_list=trained)
-    update_ops = tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)
-    if deployment.num_ps_tasks:
-        transfers.bundle_reads(tf.global_variables())
-        transfers.bundle_updates(update_ops)
-    accumulated = None
-    if optimizer_options.gradient_accumulation_steps > 1:
-        num_batches = optimizer_options.gradient_accumulation_steps
-        accumulated = AccumulatedGradients(total_loss, gradients, update_ops, num_batches)
-        total_loss, gradients = accumulated.loss, accumulated.gradients
-    model_variables = tuple(slim.get_model_variables())
-    group = _replica_group(deployment)
-    synchronized = None
-    if group:
-        statistics = _untrainable(model_variables) if update_ops else []
-        synchronized = synchronize_step(group, total_loss, gradients, update_ops, statistics)
-        total_loss, gradients, update_ops = synchronized.loss, synchronized.gradients, synchronized.update_ops
-    if optimizer_options.gradient_clip_norm:
-        with tf.device(deployment.optimizer_device()):
-            gradients = clip_by_global_norm(gradients, optimizer_options.gradient_clip_norm)
-    if deployment.num_ps_tasks:
-        gradients = transfers.bundle_gradients(gradients)
 
-    averages = _moving_averages(optimizer_options, global_step)
-    averaged = list({variable.op.name: variable for variable in (*trained, *model_variables)}.values())
-    is_synchronous = schedule.sync_replicas and deployment.num_ps_tasks > 0
-    if is_synchronous:
-        optimizer = tf.train.SyncReplicasOptimizer(
-            optimizer,
-            schedule.replicas_to_aggregate,
-            total_num_replicas=schedule.num_replicas,
-            variable_averages=averages,
-            variables_to_average=averaged,
-        )
+def _update(step: Step, optimizer: Any, global_step: Any, deployment: DeploymentConfig) -> tuple[Any, Any]:
+    """The training op, which evaluates to the loss, and the global step after it."""
     with tf.device(deployment.optimizer_device()):
-        update_ops.append(optimizer.apply_gradients(gradients, global_step=global_step))
+        apply = optimizer.apply_gradients(step.gradients, global_step=global_step)
         # A group says once for each server that its updates are made, not for each of them.
-        with tf.control_dependencies([tf.group(*update_ops)]):
-            reset = accumulated.reset() if accumulated else tf.no_op()
-            # Synchronous replicas change the variables, averages too, in an op of the chief.
-            finish = tf.no_op() if averages is None or is_synchronous else averages.apply(averaged)
-        with tf.control_dependencies([finish, reset]):
-            train_op = tf.identity(total_loss, name="train_op")
-            step = tf.identity(global_step.read_value(), name="step")
-
-    _add_summaries(clones[0].outputs, gradients, histogram_summaries)
-    return TrainingGraph(
-        global_step,
-        read_step,
-        step,
-        total_loss,
-        data_losses[0],
-        learning_rate,
-        train_op,
-        tuple(trained),
-        model_variables,
-        optimizer if is_synchronous else None,
-        synchronized,
-        group.broadcast(tf.global_variables()) if group else None,
-        accumulated.add if accumulated else None,
-    )
+        with tf.control_dependencies([tf.group(*step.update_ops, apply)]):
+            closing = [make_op() for make_op in step.closing_ops] or [tf.no_op()]
+        with tf.control_dependencies(closing):
+            return tf.identity(step.loss, name="train_op"), tf.identity(global_step.read_value(), name="step")
 
 
-def _replica_group(deployment: model_deploy.DeploymentConfig) -> ReplicaGroup | None:
+def _replica_group(deployment: DeploymentConfig) -> ReplicaGroup | None:
     """The tasks that all-reduce; None with parameter servers, and for a task alone."""
     if deployment.num_replicas == 1 or deployment.num_ps_tasks:
         return None
     return ReplicaGroup(deployment.num_replicas, deployment.replica_id, deployment.inputs_device())
-
-
-def _untrainable(variables: Sequence[Any]) -> list[Any]:
-    trainable = {variable.op.name for variable in tf.trainable_variables()}
-    return [variable for variable in variables if variable.op.name not in trainable]
-
-
-def _moving_averages(options: OptimizerOptions, global_step: Any) -> MovingAverages | None:
-    return MovingAverages(options.moving_average_decay, global_step) if options.moving_average_decay else None
 
 
 def _variables_to_train(trainable_scopes: Sequence[str], multiplier_of: Mapping[str, float]) -> list[Any]:
@@ -229,17 +236,21 @@ def _variables_to_train(trainable_scopes: Sequence[str], multiplier_of: Mapping[
 
 
 def _optimizer(
-    options: OptimizerOptions,
-    learning_rate: Any,
-    weight_decay: float,
-    trained: Sequence[Any],
-    multiplier_of: Mapping[str, float],
+    options: OptimizerOptions, model_options: ModelOptions, learning_rate: Any, multiplier_of: Mapping[str, float]
 ) -> Any:
-    def make(multiplier: float) -> Any:
-        return optimizers.build_optimizer(options, multiplier * learning_rate, weight_decay)
+    """The optimizer of variables whose rates are multiples, by name, of ``learning_rate``."""
 
-    rates = {variable.op.name: multiplier_of[variable.op.name] for variable in trained}
-    return make(1.0) if set(rates.values()) == {1.0} else multipliers.MultipliedRates(make, rates)
+    def make(multiplier: float) -> Any:
+        decay = model_options.weight_decay if _decays_weights(options) else 0.0
+        return optimizers.build_optimizer(options, multiplier * learning_rate, decay)
+
+    is_plain = set(multiplier_of.values()) == {1.0}
+    return make(1.0) if is_plain else multipliers.MultipliedRates(make, multiplier_of)
+
+
+def _decays_weights(options: OptimizerOptions) -> bool:
+    """Whether the optimizer decays weights by itself, outside of the loss."""
+    return options.optimizer == "adamw"
 
 
 def _frozen_batch_norm(choice: str, trainable_scopes: Sequence[str]) -> bool | FrozenTrunk:
@@ -247,7 +258,7 @@ def _frozen_batch_norm(choice: str, trainable_scopes: Sequence[str]) -> bool | F
     return FrozenTrunk(trainable_scopes) if choice == "auto" else choice == "true"
 
 
-def _add_summaries(end_points: dict[str, Any], gradients: list[tuple[Any, Any]], histograms: bool) -> None:
+def _add_summaries(end_points: dict[str, Any], gradients: Sequence[tuple[Any, Any]], histograms: bool) -> None:
     for loss in tf.get_collection(tf.GraphKeys.LOSSES):
         tf.summary.scalar(f"losses/{loss.op.name}", loss)
     if not histograms:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from slim_train.optim.accumulation import AccumulatedGradients
+from slim_train.optim.accumulation import Accumulation
+from slim_train.optim.step import Step
 from slim_train.tf_compat import tf
 
 IMAGES = np.random.default_rng(0).normal(size=(24, 5)).astype(np.float32)
@@ -21,11 +22,12 @@ def trained(num_batches: int, steps: int) -> tuple[np.ndarray, list[float], int]
         loss = tf.reduce_mean(tf.square(tf.matmul(images, weights) - targets))
         optimizer = tf.train.MomentumOptimizer(0.1, 0.9)
         gradients, update_ops = optimizer.compute_gradients(loss), [count.assign_add(1)]
-        accumulated = AccumulatedGradients(loss, gradients, update_ops, num_batches)
-        with tf.control_dependencies([optimizer.apply_gradients(accumulated.gradients), *update_ops]):
-            reset = accumulated.reset()
+        accumulated = Accumulation(num_batches)
+        step = accumulated(Step(loss, tuple(gradients), tuple(update_ops)))
+        with tf.control_dependencies([optimizer.apply_gradients(step.gradients), *update_ops]):
+            (reset,) = (make_op() for make_op in step.closing_ops)
         with tf.control_dependencies([reset]):
-            train_op = tf.identity(accumulated.loss)
+            train_op = tf.identity(step.loss)
         assert [variable.op.name for variable in tf.local_variables()] == ["accumulated/loss", "accumulated/weights"]
         assert not {variable.op.name for variable in tf.global_variables()} & {"accumulated/weights"}
         session.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
