@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets.errors import DataError, unknown
+from datasets.errors import DataError, unknown_name
 from datasets.factory import get_dataset
 from datasets.output import REJECTED_FILE, publish, staging
 from datasets.registry import KNOWN
 from datasets.sources import TRAIN, ImageSource, OnProgress, Request
 from datasets.spec import INFO_FILE, DatasetInfo, SplitInfo, read_info, write_info
 from datasets.splits import SPLIT_METHODS, ImagesByClass, train_test_split
-from datasets.workers import Rejection, default_num_workers
+from datasets.workers import Rejection
 from datasets.writing import RecordWriter, Tally, write_rejected
 
 log = logging.getLogger(__name__)
@@ -68,11 +68,11 @@ class _Options:
 
     def __post_init__(self) -> None:
         if self.name not in KNOWN:
-            raise unknown("data set", self.name, KNOWN)
+            raise DataError(unknown_name("data set", self.name, KNOWN))
         if self.split_by not in SPLIT_METHODS:
-            raise unknown("split_by", self.split_by, SPLIT_METHODS)
+            raise DataError(unknown_name("split_by", self.split_by, SPLIT_METHODS))
         if self.on_error not in ("skip", "fail"):
-            raise unknown("on_error", self.on_error, ("skip", "fail"))
+            raise DataError(unknown_name("on_error", self.on_error, ("skip", "fail")))
         if not 0 <= self.test_fraction < 1:
             raise DataError(f"test_fraction={self.test_fraction} must be at least 0 and below 1.")
         for what, value in (("num_shards", self.num_shards), ("num_workers", self.num_workers)):
@@ -93,7 +93,7 @@ def convert_dataset(
     test_fraction: float = 0.3,
     seed: int = 0,
     num_shards: int = 1,
-    num_workers: int | None = None,
+    num_workers: int = 1,
     on_error: str = "skip",
     split_by: str = "random",
     overwrite: bool = False,
@@ -112,7 +112,7 @@ def convert_dataset(
       test_fraction: share of each class that goes to ``test``, in [0, 1), where the images come without splits.
       seed: of the split and of the order of the records.
       num_shards: files per split.
-      num_workers: processes; 1 works in this one, None takes one per CPU.
+      num_workers: processes that decode images; 1 uses this process.
       on_error: ``skip`` lists a bad image in rejected.csv; ``fail`` stops at it.
       split_by: ``random``, or ``filename_hash`` for a split in which an image stays when others are added.
       overwrite: convert anew although the folder holds a finished data set.
@@ -122,7 +122,6 @@ def convert_dataset(
       DataError: something about the images or the folders is wrong; the message says what to do.
     """
     began = time.monotonic()
-    num_workers = default_num_workers() if num_workers is None else num_workers
     options = _Options(name, test_fraction, seed, num_shards, num_workers, on_error, split_by)
     folder = Path(dataset_dir)
     pictures = None if pic_path is None else Path(pic_path)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from datasets import imagenet
-from datasets.errors import DataError, unknown
+from datasets.errors import DataError, unknown_name
 from datasets.record_files import check_shards, find_record_files
 from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
 
@@ -34,7 +34,9 @@ def get_dataset(name: str | None, split_name: str, dataset_dir: str | os.PathLik
     if name == imagenet.NAME and not files:
         files = {split: paths for (found_name, split), paths in found.items() if found_name is None}
     if split_name not in files:
-        raise unknown(f"--{flag}" if flag else "split", split_name, files, f" of data set {name} in {folder}")
+        raise DataError(
+            unknown_name(f"--{flag}" if flag else "split", split_name, files, f" of data set {name} in {folder}")
+        )
     check_shards(files[split_name])
     if split_name not in info.splits:
         raise DataError(
@@ -68,5 +70,5 @@ def _name(name: str | None, info: DatasetInfo, names: set[str], folder: Path) ->
             raise DataError(f"{folder} holds {what}.")
         return next(iter(names))
     if name not in names and name != imagenet.NAME:
-        raise unknown("data set", name, names, f" in {folder}")
+        raise DataError(unknown_name("data set", name, names, f" in {folder}"))
     return name

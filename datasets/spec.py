@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import DataError
+from datasets.files import replacing
 
 INFO_FILE = "info.json"
 LABELS_FILE = "labels.txt"
@@ -234,6 +235,5 @@ def _whole_number(content: Mapping[str, Any], key: str, path: Path, at_least: in
 
 
 def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")

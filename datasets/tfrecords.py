@@ -17,6 +17,7 @@ from typing import Any
 import google_crc32c
 
 from datasets.errors import DataError
+from datasets.files import replacing
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -83,12 +84,10 @@ def frame(record: bytes) -> bytes:
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[bytes]) -> None:
-    """Write a TFRecord file; it has its name only once it is whole."""
-    temporary = Path(f"{os.fspath(path)}.tmp")
-    with temporary.open("wb") as file:
+    """Write a TFRecord file, which appears under its name when it is complete."""
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
         for record in records:
             file.write(frame(record))
-    temporary.replace(path)
 
 
 def scan_records(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:

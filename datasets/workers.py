@@ -143,13 +143,6 @@ def convert_chunks(
         pool.shutdown(cancel_futures=True)
 
 
-def default_num_workers() -> int:
-    """One per CPU that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _start_method() -> str:
     # A fork starts in no time, where a fresh process imports everything anew; but it can hang when the process that is
     # forked has threads, such as TensorFlow's.

@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 import yaml
 
 from slim_train.errors import UsageError, nearest
-from slim_train.files import replacing
 
 T = TypeVar("T")
 
@@ -146,6 +145,8 @@ def read_yaml(path: str | os.PathLike[str], options: Any) -> dict[str, Any]:
 
 def write_yaml(path: str | os.PathLike[str], options: Any) -> None:
     """Write the options as YAML, atomically, one flag a line, so that ``--config`` gives the same options again."""
+    from datasets.files import replacing  # not at the top: commands check first that this package is ours
+
     values = {spec.name: spec.default for spec in flag_specs(options) if spec.info.saved}
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
     with replacing(Path(path)) as temporary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -15,18 +14,14 @@ class RunError(RuntimeError):
 
 
 def nearest(name: str, valid: Iterable[str], count: int = 3) -> list[str]:
-    """The entries of ``valid`` that look most like ``name``, best first; none when nothing is near."""
-    return difflib.get_close_matches(name, list(valid), n=count, cutoff=0.6)
+    """Return up to ``count`` entries of ``valid`` that resemble ``name``, best first."""
+    from datasets import errors  # not at the top: commands check first that this package is ours
+
+    return errors.nearest(name, valid, count)
 
 
 def unknown(kind: str, name: str, valid: Iterable[str], listed_by: str = "") -> UsageError:
-    """The error for a name that is not one of ``valid``: the nearest names first, then all of them.
+    """Return the error for a ``name`` that is not one of ``valid``; see :func:`datasets.errors.unknown_name`."""
+    from datasets import errors
 
-    Where there are many, ``listed_by`` is the command that lists them; it stands for the rest when some are near.
-    """
-    names = sorted(valid)
-    near = nearest(name, names)
-    guess = f"Did you mean {' or '.join(near)}? " if near else ""
-    if near and listed_by:
-        return UsageError(f"Unknown {kind} {name!r}. {guess}{listed_by} lists all {len(names)}.")
-    return UsageError(f"Unknown {kind} {name!r}. {guess}Valid: {', '.join(names)}.")
+    return UsageError(errors.unknown_name(kind, name, valid, listed_by=listed_by))

@@ -6,9 +6,9 @@ import json
 import shutil
 from pathlib import Path
 
+from datasets.files import replacing
 from slim_train.checkpoints.training_folder import BEST, PREFIX
 from slim_train.errors import UsageError
-from slim_train.files import replacing
 from slim_train.tf_compat import tf
 
 

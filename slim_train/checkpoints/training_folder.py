@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets.files import replacing
 from datasets.spec import read_labels
 from slim_train import config
 from slim_train.errors import UsageError
-from slim_train.files import replacing
 from slim_train.options import TrainOptions
 
 PREFIX = "model.ckpt"

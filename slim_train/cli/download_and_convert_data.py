@@ -74,6 +74,7 @@ class ConvertOptions(Options):
 
 def _run(options: ConvertOptions) -> None:
     from datasets.convert import convert_dataset
+    from deployment.threads import available_cpus
 
     source, output, split = options.source, options.output, options.split
     assert source.dataset_name and output.dataset_dir  # required flags
@@ -85,7 +86,7 @@ def _run(options: ConvertOptions) -> None:
             test_fraction=split.test_fraction,
             seed=split.seed,
             num_shards=output.num_shards,
-            num_workers=output.num_workers,
+            num_workers=output.num_workers or available_cpus(),
             on_error=source.on_error,
             split_by=split.split_by,
             overwrite=output.overwrite,

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from slim_train.cli.command import Command
 from slim_train.config import Options, flag_specs, option
 from slim_train.errors import UsageError
-from slim_train.files import replacing
 from slim_train.options import TrainOptions
 
 # The names of its tasks, such as <name>-evaluator-0 and <name>-worker-9999, are DNS labels of at most 63 characters.
@@ -98,6 +97,8 @@ def _run(options: RenderOptions) -> None:
     if job.output is None:
         print(manifests, end="")
         return
+    from datasets.files import replacing
+
     with replacing(Path(job.output)) as path:
         path.write_text(manifests, encoding="utf-8")
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets.files import replacing
 from slim_train.evaluation.metrics import ClassificationReport
-from slim_train.files import replacing
 
 
 def write_metrics_json(

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
+from datasets.files import replacing
 from slim_train.evaluation.metrics import Predictions
-from slim_train.files import replacing
 
 COLUMNS = ("file", "label", "prediction", "probability", "correct")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from datasets.files import replacing
 from datasets.spec import INFO_FILE, read_info
 from slim_train.errors import UsageError
 from slim_train.export.options import GraphOptions, SourceOptions
-from slim_train.files import replacing
 from slim_train.inference.label_files import read_class_names
 from slim_train.nets import factory as nets
 from slim_train.tf_compat import tf

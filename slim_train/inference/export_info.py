@@ -6,8 +6,8 @@ import dataclasses
 import json
 from pathlib import Path
 
+from datasets.files import replacing
 from slim_train.errors import UsageError
-from slim_train.files import replacing
 
 FILE = "model.json"
 # Where TensorFlow Serving leaves files alone that the graph does not read.

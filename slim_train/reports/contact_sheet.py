@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from slim_train.errors import UsageError
-from slim_train.files import replacing
 from slim_train.reports.fonts import font_file, one_line, pillow_font
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -85,6 +84,8 @@ def draw_contact_sheet(
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
         _draw_tile(sheet, draw, tile, _MARGIN + column * step_x, top + row * step_y)
+    from datasets.files import replacing  # not at the top: commands check first that this package is ours
+
     with replacing(path) as temporary:
         sheet.save(temporary, quality=90)
 

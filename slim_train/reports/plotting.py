@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from slim_train.files import replacing
 from slim_train.reports.fonts import font_file, one_line
 
 log = logging.getLogger(__name__)
@@ -38,6 +37,8 @@ def new_figure(width: float, height: float) -> Any:
 
 def save_figure(figure: Any, path: Path, dots_per_inch: int) -> None:
     """Write ``figure`` as PNG, cropped or widened to what is drawn on it."""
+    from datasets.files import replacing  # not at the top: commands check first that this package is ours
+
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dots_per_inch, bbox_inches="tight", pad_inches=0.25)
 

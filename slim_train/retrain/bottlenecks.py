@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.files import replacing
 from slim_train.errors import UsageError
-from slim_train.files import replacing
 
 log = logging.getLogger(__name__)
 

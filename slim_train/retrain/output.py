@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets.files import replacing
 from slim_train.errors import UsageError
-from slim_train.files import replacing
 from slim_train.retrain.head import HeadWeights
 from slim_train.retrain.modules import FeatureModule
 from slim_train.retrain.options import OutputOptions

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.files import replacing
 from slim_train.evaluation.metrics import ClassificationMetrics, predict
 from slim_train.evaluation.mistakes import Mistake, draw_mistakes_sheet
-from slim_train.files import replacing
 from slim_train.retrain.head import Head
 from slim_train.retrain.modules import FeatureModule
 from slim_train.retrain.options import RetrainOptions

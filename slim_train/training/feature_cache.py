@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import tfrecords
+from datasets.files import replacing
 from datasets.spec import DatasetSpec
 from deployment import servers
 from slim_train import __version__
 from slim_train.checkpoints import scopes
 from slim_train.checkpoints.restore import RestorePlan, plan_restore
 from slim_train.errors import RunError, UsageError
-from slim_train.files import replacing
 from slim_train.inputs import pipeline
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets

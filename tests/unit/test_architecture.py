@@ -297,6 +297,19 @@ def test_modules_marked_no_tensorflow_import_without_it() -> None:
     assert result.returncode == 0, result.stderr
 
 
+def test_commands_can_check_datasets_and_deployment_before_they_import_them() -> None:
+    """Another project's ``datasets`` may lie in their place: slim_train.cli.own_packages."""
+    result = in_fresh_python(
+        "import importlib, sys\n"
+        "sys.modules['datasets'] = sys.modules['deployment'] = None  # importing them is an error from here on\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n",
+        *(module for module in MODULES if room(module) == "slim_train.cli"),
+        cwd=ROOT,
+    )
+    assert result.returncode == 0, result.stderr
+
+
 def commands() -> list[str]:
     """The console commands that setup.py installs."""
     for node in ast.parse((ROOT / "setup.py").read_text(encoding="utf-8")).body:

@@ -206,7 +206,7 @@ def test_other_settings_than_the_finished_ones_are_told_of(
 def test_a_folder_that_holds_another_data_set_is_refused(class_folders: Callable[..., Path], out: Path) -> None:
     pictures = class_folders({"cat": 10})
     _convert(pictures, out)
-    with pytest.raises(DataError, match="Unknown data set 'flowers'.*There are: image_folder"):
+    with pytest.raises(DataError, match="Unknown data set 'flowers'.*Valid: image_folder"):
         convert_dataset("flowers", out, pictures)
 
 
@@ -311,9 +311,7 @@ def test_a_wrong_option_is_named_with_its_value(
 
 
 def test_an_unknown_data_set_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"Unknown data set 'flower'\. Did you mean flowers\? There are: cifar10, digits"
-    ):
+    with pytest.raises(DataError, match=r"Unknown data set 'flower'\. Did you mean flowers\? Valid: cifar10, digits"):
         convert_dataset("flower", tmp_path)
 
 

@@ -50,13 +50,13 @@ def test_two_old_data_sets_in_a_folder_must_be_told_apart(tmp_path: Path) -> Non
 
 def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
     _folder(tmp_path, "pets_train.tfrecord")
-    with pytest.raises(DataError, match=r"Unknown data set 'pet' in .*Did you mean pets\? There are: pets"):
+    with pytest.raises(DataError, match=r"Unknown data set 'pet' in .*Did you mean pets\? Valid: pets"):
         get_dataset("pet", "train", tmp_path)
 
 
 def test_an_unknown_split_lists_what_there_is_nearest_first(tmp_path: Path) -> None:
     _folder(tmp_path, "pets_train.tfrecord", "pets_test.tfrecord")
-    with pytest.raises(DataError, match=r"Unknown split 'tests' .*Did you mean test\? There are: test, train"):
+    with pytest.raises(DataError, match=r"Unknown split 'tests' .*Did you mean test\? Valid: test, train"):
         get_dataset("pets", "tests", tmp_path)
 
 
@@ -66,7 +66,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_record_files_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="There are: none"):
+    with pytest.raises(DataError, match="Valid: none"):
         get_dataset(None, "train", _folder(tmp_path))
 
 

@@ -129,3 +129,12 @@ def test_a_wrong_labels_txt_is_an_error_that_names_the_line(tmp_path: Path, cont
     (tmp_path / "labels.txt").write_text(content)
     with pytest.raises(DataError, match=complaint):
         read_labels(tmp_path / "labels.txt")
+
+
+def test_labels_that_cannot_be_written_leave_the_old_ones_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "labels.txt"
+    write_labels(path, ["cat"])
+    with pytest.raises(UnicodeEncodeError):
+        write_labels(path, ["dog", "\udcff"])
+    assert read_labels(path) == ("cat",)
+    assert list(tmp_path.iterdir()) == [path]

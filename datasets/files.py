@@ -1,0 +1,32 @@
+"""Files that are either whole or absent. No TensorFlow."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to, which is renamed to ``path`` at the end of the block.
+
+    An error removes it, and leaves an older ``path`` as it was. Any number of processes may write the same path: the
+    last one wins. The temporary path keeps the suffix, which tells some writers the format. Nothing is synced to the
+    disk: whoever needs that calls ``os.fsync`` in the block.
+
+    Raises:
+      OSError: the file cannot be written. The error names ``path``, not the temporary path.
+    """
+    # Not the process id: machines that share the folder may use the same one.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename == str(temporary):
+            error.filename, error.filename2 = str(path), None
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,79 @@
+"""Files that are either whole or absent."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from datasets.files import replacing
+
+
+def test_a_file_appears_when_the_block_ends(tmp_path):
+    path = tmp_path / "out.png"
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert temporary.suffix == ".png"
+    assert path.read_text() == "whole"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_the_machine_refuses_is_told_of_the_file_and_not_of_its_temporary_name(tmp_path):
+    folder = tmp_path / "out.png"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError) as told, replacing(folder) as temporary:
+        temporary.write_text("whole")
+    assert told.value.filename == str(folder)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "out.png"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_writers_at_once_write_two_files_and_the_last_one_stays(tmp_path):
+    path = tmp_path / "labels.txt"
+    with ExitStack() as first, replacing(path) as second:
+        temporary = first.enter_context(replacing(path))
+        temporary.write_text("first")
+        second.write_text("second")
+        first.close()
+        assert path.read_text() == "first"
+    assert path.read_text() == "second"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_whole_at_any_time_while_many_write_it(tmp_path):
+    path = tmp_path / "info.json"
+
+    def write(number: int) -> str:
+        with replacing(path) as temporary:
+            temporary.write_text(str(number) * 10_000)
+        return path.read_text()
+
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(write, range(10)))
+    assert {(len(text), len(set(text))) for text in read} == {(10_000, 1)}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_a_file_has_the_permissions_that_open_gives(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        (tmp_path / "plain").write_text("")
+        with replacing(tmp_path / "replaced") as temporary:
+            temporary.write_text("")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "replaced").stat().st_mode == (tmp_path / "plain").stat().st_mode
