@@ -45,12 +45,12 @@ def run(options: ShowOptions) -> None:
       UsageError: the data set, the net or an augmentation does not fit, or there is no folder for the file.
     """
     from slim_train.model.spec import class_names
-    from slim_train.training import data
+    from slim_train.training.dataset_and_model import choose_model, open_dataset
 
     train, path = options.train, Path(options.sheet.output_file)
     check_sheet_path("output_file", path)
-    dataset = data.open_dataset(train)
-    model = data.choose_model(train, dataset)
+    dataset = open_dataset(train)
+    model = choose_model(train, dataset)
     names = class_names(dataset.labels, model)
     tiles: list[Tile] = []
     for batch in _batches(train, dataset, model):
@@ -66,10 +66,10 @@ def _batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> I
     """Training batches without end; ``displayed`` holds the images in uint8."""
     from slim_train.preprocessing.factory import get_recipe
     from slim_train.tf_compat import tf
-    from slim_train.training import data
+    from slim_train.training import batches
 
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
-        iterator = tf.data.make_initializable_iterator(data.batches(options, dataset, model))
+        iterator = tf.data.make_initializable_iterator(batches.batches(options, dataset, model))
         batch = iterator.get_next()
         shape = [1, 8, 8, model.channels]
         ends = [get_recipe(model.preprocessing).eval_batch(tf.fill(shape, value)) for value in (0.0, 255.0)]

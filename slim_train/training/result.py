@@ -1,63 +1,148 @@
-"""The end of a training: result.json and the picture of its curves, and what is said of them."""
+"""The end of a training: its result as a value and as result.json, its curves, and what is said of them."""
 
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from pathlib import Path
+from typing import Any
 
+from deployment import parameter_server
 from slim_train import reports
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import latest_checkpoint, step_of
-from slim_train.optim.schedule import Schedule
-from slim_train.training.hooks import StepMetrics, StopOnSignal
+from slim_train.training.hooks.of_task import TaskHooks
+from slim_train.training.hooks.stopping import StopOnSignal
+from slim_train.training.job import Job
 from slim_train.training.plateau import Plateau
 
 log = logging.getLogger(__name__)
 
+_CURVES = "curves.png"
 
-def finish(
-    train_dir: Path,
-    schedule: Schedule,
-    chosen: str,
-    metrics: StepMetrics,
-    seconds: float,
-    stop: StopOnSignal,
-    plateau: Plateau | None = None,
-) -> None:
-    """Write result.json and say where things are."""
-    checkpoint = latest_checkpoint(train_dir)
-    best = BestCheckpoint(train_dir)
-    # Other workers may have made steps since this one's last.
-    step = step_of(checkpoint) if checkpoint else metrics.step
-    result = {
-        "global_step": step,
-        "last_step": schedule.last_step,
-        "own_steps": metrics.own_steps,
-        "loss": metrics.loss,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(metrics.images_per_second(), 3),
-        "precision": chosen,
-        "checkpoint": checkpoint,
-        "best_checkpoint": best.path,
-        "best_accuracy": best.value if best.path else None,
-        "plateau": dataclasses.asdict(plateau) if plateau else None,
-        "stopped_by": stop.received.name if stop.received else None,
-    }
-    reports.draw_training_curves(train_dir / training_folder.METRICS, train_dir / "curves.png")
-    training_folder.write_json(train_dir / training_folder.RESULT, result)
+
+@dataclasses.dataclass(frozen=True)
+class TrainingResult:
+    """What a training run leaves.
+
+    Attributes:
+      folder: the training folder.
+      global_step: step of the last checkpoint.
+      last_step: where the training was to end, or None.
+      own_steps: steps of this process.
+      loss: of the last step, regularization included.
+      seconds: duration of the run.
+      images_per_second: over the whole run.
+      precision: fp32, bf16 or fp16.
+      checkpoint: prefix of the last checkpoint, or None.
+      best_checkpoint: prefix of the checkpoint with the best accuracy; None without evaluation.
+      best_accuracy: of that checkpoint on the validation split.
+      best_step: of that checkpoint.
+      plateau: where the loss stayed at that of a constant answer, or None.
+      stopped_by: name of the signal that stopped the run, or None.
+      history: the lines of metrics.jsonl: for each logged step ``step``, ``loss``, ``learning_rate`` and
+        ``images_per_second``; for each evaluation ``step`` and metrics whose names begin with ``eval_``.
+    """
+
+    folder: Path
+    global_step: int
+    last_step: int | None
+    own_steps: int = 0
+    loss: float | None = None
+    seconds: float = 0.0
+    images_per_second: float = 0.0
+    precision: str | None = None
+    checkpoint: str | None = None
+    best_checkpoint: str | None = None
+    best_accuracy: float | None = None
+    best_step: int | None = None
+    plateau: Plateau | None = None
+    stopped_by: str | None = None
+    history: tuple[dict[str, float], ...] = ()
+
+    @property
+    def evaluations(self) -> tuple[dict[str, float], ...]:
+        """The lines of ``history`` that are evaluations."""
+        return tuple(line for line in self.history if "eval_accuracy" in line)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that were written, by what they hold."""
+        names = {
+            "config": training_folder.CONFIG,
+            "metrics": training_folder.METRICS,
+            "result": training_folder.RESULT,
+            "curves": _CURVES,
+        }
+        return {name: path for name, file in names.items() if (path := self.folder / file).is_file()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as result.json holds it."""
+        values = dataclasses.asdict(self)
+        for name in ("folder", "history", "best_step"):
+            del values[name]
+        return values
+
+
+def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> TrainingResult:
+    """Write result.json and the curves, and say where things are."""
+    metrics = hooks.metrics
+    checkpoint = latest_checkpoint(job.train_dir)
+    best = BestCheckpoint(job.train_dir)
+    result = TrainingResult(
+        folder=job.train_dir,
+        # Other workers may have made steps since this one's last.
+        global_step=step_of(checkpoint) if checkpoint else metrics.step,
+        last_step=job.schedule.last_step,
+        own_steps=metrics.own_steps,
+        loss=metrics.loss,
+        seconds=round(seconds, 3),
+        images_per_second=round(metrics.images_per_second(), 3),
+        precision=job.precision,
+        checkpoint=checkpoint,
+        best_checkpoint=best.path,
+        best_accuracy=best.value if best.path else None,
+        best_step=best.step if best.path else None,
+        plateau=hooks.plateau.plateau if hooks.plateau else None,
+        stopped_by=stop.received.name if stop.received else None,
+        history=_history(job.train_dir),
+    )
+    reports.draw_training_curves(job.train_dir / training_folder.METRICS, job.train_dir / _CURVES)
+    training_folder.write_json(job.train_dir / training_folder.RESULT, result.to_dict())
     log.info(
         "Trained to step %d in %.0f s, %.1f images/s over all; checkpoint %s.",
-        step, seconds, metrics.images_per_second(), checkpoint,
+        result.global_step, seconds, result.images_per_second, checkpoint,
     )  # fmt: skip
     if best.path:
         log.info("Best: accuracy %.4f at step %d, %s.", best.value, best.step, best.path)
+    return result
 
 
-def finish_again(train_dir: Path, checkpoint: str, schedule: Schedule) -> None:
-    """Write result.json where a run that had made its last step was cut off before."""
-    if not training_folder.has_ended(train_dir):
-        step = step_of(checkpoint)
-        result = {"global_step": step, "last_step": schedule.last_step, "checkpoint": checkpoint}
-        training_folder.write_json(train_dir / training_folder.RESULT, result)
+def finish_again(job: Job) -> TrainingResult | None:
+    """End a run that had made its last step before; write result.json if it was cut off. None for ``--dry_run``."""
+    assert job.resumed is not None
+    if job.options.loop.dry_run:
+        return None
+    step, best = step_of(job.resumed), BestCheckpoint(job.train_dir)
+    if not training_folder.has_ended(job.train_dir):
+        written = {"global_step": step, "last_step": job.schedule.last_step, "checkpoint": job.resumed}
+        training_folder.write_json(job.train_dir / training_folder.RESULT, written)
+    parameter_server.report_done(job.cluster, job.master)
+    return TrainingResult(
+        folder=job.train_dir,
+        global_step=step,
+        last_step=job.schedule.last_step,
+        checkpoint=job.resumed,
+        best_checkpoint=best.path,
+        best_accuracy=best.value if best.path else None,
+        best_step=best.step if best.path else None,
+        history=_history(job.train_dir),
+    )
+
+
+def _history(folder: Path) -> tuple[dict[str, float], ...]:
+    path = folder / training_folder.METRICS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return tuple(json.loads(line) for line in lines)

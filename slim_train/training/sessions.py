@@ -19,11 +19,10 @@ from deployment.cluster import ClusterConfig
 from deployment.devices import DeploymentConfig
 from slim_train.checkpoints.find import repair_state
 from slim_train.tf_compat import tf
+from slim_train.training.job_phase import ENDED, JobPhase
 from slim_train.training.startup_delay import wait_for_step
 
 log = logging.getLogger(__name__)
-
-_PREPARING, _TRAINING, _ENDED = range(3)
 
 # What a lost parameter server makes of a call; afterwards a new session is due.
 _CONNECTION_ERRORS = (tf.errors.AbortedError, tf.errors.UnavailableError)
@@ -43,123 +42,6 @@ def checkpoint_device(deployment: DeploymentConfig) -> Callable[[Any], str]:
         return deployment.inputs_device() if op.type in ("SaveV2", "RestoreV2", "MergeV2Checkpoints") else op.device
 
     return place
-
-
-class JobPhase:
-    """A mark on the first parameter server: the variables are being prepared, trained, or the job has ended.
-
-    It goes with the server's process, and is in no checkpoint.
-    """
-
-    def __init__(self, deployment: DeploymentConfig) -> None:
-        with tf.device(f"{deployment.ps_device}/task:0/device:CPU:0"), tf.variable_scope("", caching_device=""):
-            self.value = tf.get_variable(
-                "job_phase", initializer=_PREPARING, trainable=False, collections=[], use_resource=True
-            )
-        self.prepare = self.value.initializer
-        self.train = self.value.assign(_TRAINING).op
-        self.end = self.value.assign(_ENDED).op
-
-    def missing(self) -> Any:
-        """What a task still has to wait for before it may train, strings [N]. The mark is read after the variables."""
-        uninitialized = tf.report_uninitialized_variables([*tf.global_variables(), self.value])
-        with tf.control_dependencies([uninitialized]):
-            is_closed = tf.not_equal(self.value.read_value(), _TRAINING)
-        return tf.concat([uninitialized, tf.boolean_mask(["all values"], tf.reshape(is_closed, [1]))], 0)
-
-
-class EndOfJob(tf.train.SessionRunHook):
-    """Ends the job for all its tasks when the chief's session ends; in workers, stops when the chief has ended it.
-
-    Args:
-      release: an op that the chief runs then, to free workers that wait in their step; None where they never do.
-    """
-
-    def __init__(self, phase: JobPhase, is_chief: bool, release: Any = None) -> None:
-        self._phase, self._is_chief = phase, is_chief
-        self._end = [phase.end] if release is None else [phase.end, release]
-        self._fetches = tf.train.SessionRunArgs(phase.value.read_value())
-
-    def after_create_session(self, session: Any, coord: Any) -> None:
-        # A worker that joins late may find the job ended.
-        if not self._is_chief and session.run(self._fetches.fetches) == _ENDED:
-            self._say_ended()
-            coord.request_stop()
-
-    def before_run(self, run_context: Any) -> Any:
-        return None if self._is_chief else self._fetches
-
-    def after_run(self, run_context: Any, run_values: Any) -> None:
-        if not self._is_chief and run_values.results == _ENDED:
-            self._say_ended()
-            run_context.request_stop()
-
-    def _say_ended(self) -> None:
-        log.info("The chief has ended the job.")
-
-    def end(self, session: Any) -> None:
-        if self._is_chief:
-            for op in self._end:
-                session.run(op)
-
-
-class StopAtStep(tf.train.SessionRunHook):
-    """Stops at a global step; before the first step where other tasks, or an earlier run, have reached it already."""
-
-    def __init__(self, global_step: Any, step: Any, last_step: int) -> None:
-        self._global_step, self._last_step = global_step, last_step
-        self._fetches = tf.train.SessionRunArgs(step)
-
-    def after_create_session(self, session: Any, coord: Any) -> None:
-        if session.run(self._global_step) >= self._last_step:
-            coord.request_stop()
-
-    def before_run(self, run_context: Any) -> Any:
-        return self._fetches
-
-    def after_run(self, run_context: Any, run_values: Any) -> None:
-        if run_values.results >= self._last_step:
-            run_context.request_stop()
-
-
-class SynchronousSteps(tf.train.SessionRunHook):
-    """Runs the parts of ``tf.train.SyncReplicasOptimizer`` that lie outside of the training op.
-
-    TensorFlow's hook for it closes the token queue whenever a session of the chief ends; the queue outlives a lost
-    session, and then nobody could go on. It also starts with tokens to spare, with which a worker alone could make the
-    first steps.
-
-    Args:
-      optimizer: a SyncReplicasOptimizer whose gradients are applied.
-      spare_tokens: tokens to start with; those by which the gradients of a step outnumber the workers.
-    """
-
-    def __init__(self, optimizer: Any, is_chief: bool, spare_tokens: int) -> None:
-        self._is_chief = is_chief
-        self._start = [optimizer.chief_init_op if is_chief else optimizer.local_step_init_op]
-        # The session creator has asked already; TensorFlow complains of what nobody runs.
-        optimizer.ready_for_local_init_op.mark_used()
-        if is_chief:
-            runner = optimizer.get_chief_queue_runner()
-            nothing = tf.no_op()
-            self._runner = tf.train.QueueRunner(
-                runner.queue, runner.enqueue_ops, close_op=nothing, cancel_op=nothing,
-                queue_closed_exception_types=(tf.errors.OutOfRangeError, tf.errors.CancelledError),
-            )  # fmt: skip
-            self._start.append(optimizer.get_init_tokens_op(spare_tokens))
-        else:
-            # A worker that leaves holds a token of this step. Without it the others would wait for its gradient.
-            self._return_token = optimizer.get_init_tokens_op(max(1, spare_tokens))
-
-    def after_create_session(self, session: Any, coord: Any) -> None:
-        for op in self._start:
-            session.run(op)
-        if self._is_chief:
-            self._runner.create_threads(session, coord=coord, daemon=True, start=True)
-
-    def end(self, session: Any) -> None:
-        if not self._is_chief:
-            session.run(self._return_token)
 
 
 class SessionCreator(tf.train.SessionCreator):
@@ -279,7 +161,7 @@ class SessionCreator(tf.train.SessionCreator):
     def _step(self, session: Any) -> int | None:
         """The global step; None if the job has ended."""
         phase, step = session.run(self._progress)
-        return None if phase == _ENDED else int(step)
+        return None if phase == ENDED else int(step)
 
     def _join(self) -> Any:
         """A session on variables that are being trained, or None where they are not ready for that."""

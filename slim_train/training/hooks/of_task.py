@@ -1,0 +1,156 @@
+"""Which hooks a task runs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from slim_train.evaluation.evaluate import Evaluator
+from slim_train.optim.losses import class_shares
+from slim_train.tf_compat import tf
+from slim_train.training.graph import TrainingGraph
+from slim_train.training.hooks.accumulation import AccumulateGradients
+from slim_train.training.hooks.plateau import PlateauHook
+from slim_train.training.hooks.profile import Profile
+from slim_train.training.hooks.step_metrics import StepMetrics
+from slim_train.training.hooks.stopping import EndOfJob, StopAtStep, StopOnSignal
+from slim_train.training.hooks.synchronous_replicas import SynchronousSteps
+from slim_train.training.hooks.validation import Evaluated, ValidationHook
+from slim_train.training.job import Job
+from slim_train.training.job_phase import JobPhase
+
+
+@dataclasses.dataclass
+class TaskHooks:
+    """The hooks of a task; a context manager that releases what they hold.
+
+    Attributes:
+      metrics: what each step says.
+      plateau: what notices that nothing is learned; None for workers and for synthetic data.
+      hooks: all of them, in the order in which they run.
+    """
+
+    metrics: StepMetrics
+    plateau: PlateauHook | None
+    hooks: list[Any]
+    _resources: ExitStack
+
+    def __enter__(self) -> TaskHooks:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.metrics.close()
+        self._resources.close()
+
+
+def hooks_of_task(
+    job: Job,
+    graph: TrainingGraph,
+    scaffold: Any,
+    phase: JobPhase | None,
+    stop: StopOnSignal,
+    on_evaluation: Sequence[Callable[[Evaluated], None]] = (),
+) -> TaskHooks:
+    """Return the hooks that a task of ``job`` runs beside its steps."""
+    resources = ExitStack()
+    metrics = _step_metrics(job, graph)
+    plateau = _plateau(job, graph) if job.is_chief and not job.options.data.use_synthetic_data else None
+    hooks = [metrics, *_of_every_task(job, graph, phase)]
+    if job.is_chief:
+        hooks += [plateau] if plateau else []
+        hooks += _savers(job, scaffold)
+        # With an evaluator in the cluster, only stopping early needs evaluations of the chief's own.
+        if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
+            hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources))
+        profiled = job.options.loop.profiled_steps()
+        hooks += [Profile(*profiled, log_dir=job.log_dir)] if profiled else []
+    return TaskHooks(metrics, plateau, hooks, resources)
+
+
+def _step_metrics(job: Job, graph: TrainingGraph) -> StepMetrics:
+    return StepMetrics(
+        graph,
+        images_per_step=job.schedule.images_per_step,
+        steps_per_epoch=job.schedule.steps_per_epoch,
+        every_n_steps=job.options.loop.log_every_n_steps,
+        last_step=job.schedule.last_step,
+        train_dir=job.train_dir if job.is_chief else None,
+        log_dir=job.log_dir if job.is_chief else None,
+        is_asynchronous=job.schedule.is_asynchronous,
+    )
+
+
+def _plateau(job: Job, graph: TrainingGraph) -> PlateauHook:
+    counts = job.dataset.class_counts or [1] * job.dataset.num_classes
+    return PlateauHook(
+        graph,
+        class_shares(counts, job.model.num_classes, job.model.labels_offset),
+        job.options.optimizer.label_smoothing,
+        job.class_weights,
+        is_asynchronous=job.schedule.is_asynchronous,
+    )
+
+
+def _of_every_task(job: Job, graph: TrainingGraph, phase: JobPhase | None) -> list[Any]:
+    """What stops the loop at its last step or with the chief, and keeps synchronous workers in step."""
+    schedule = job.schedule
+    hooks: list[Any] = []
+    release = None
+    if graph.synchronizer:
+        release = graph.synchronizer.get_init_tokens_op(max(schedule.num_replicas, schedule.replicas_to_aggregate))
+        spare_tokens = max(0, schedule.replicas_to_aggregate - schedule.num_replicas)
+        hooks.append(SynchronousSteps(graph.synchronizer, job.is_chief, spare_tokens))
+    if phase:
+        hooks.append(EndOfJob(phase, job.is_chief, release))
+    if schedule.last_step is not None and not graph.synchronized:
+        hooks.append(StopAtStep(graph.global_step, graph.step, schedule.last_step))
+    if graph.accumulate_op is not None:
+        hooks.append(AccumulateGradients(graph.accumulate_op, schedule.gradient_accumulation_steps - 1))
+    return hooks
+
+
+def _savers(job: Job, scaffold: Any) -> list[Any]:
+    loop = job.options.loop
+    hooks = [tf.train.CheckpointSaverHook(loop.train_dir, save_secs=loop.save_interval_secs, scaffold=scaffold)]
+    if loop.save_summaries_secs:
+        hooks.append(
+            tf.train.SummarySaverHook(save_secs=loop.save_summaries_secs, output_dir=job.log_dir, scaffold=scaffold)
+        )
+    return hooks
+
+
+def _validation(
+    job: Job,
+    graph: TrainingGraph,
+    scaffold: Any,
+    stop: StopOnSignal,
+    on_evaluation: Sequence[Callable[[Evaluated], None]],
+    resources: ExitStack,
+) -> ValidationHook:
+    validation = job.options.validation
+    assert job.validation_set is not None
+    evaluator = Evaluator(
+        job.validation_set,
+        job.model,
+        batch_size=validation.eval_batch_size,
+        moving_average_decay=job.options.optimizer.moving_average_decay,
+        flip=validation.eval_flip,
+    )
+    resources.callback(evaluator.close)
+    return ValidationHook(
+        graph,
+        lambda: scaffold.saver,
+        lambda checkpoint: evaluator.evaluate(checkpoint).headline(),
+        every_n_steps=validation.eval_every_n_steps or max(1, round(job.schedule.steps_per_epoch)),
+        patience=validation.early_stopping_patience,
+        train_dir=Path(job.options.loop.train_dir),
+        log_dir=job.log_dir,
+        is_interrupted=lambda: stop.received is not None,
+        on_evaluation=on_evaluation,
+    )

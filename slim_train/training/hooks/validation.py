@@ -1,0 +1,121 @@
+"""Evaluation while training: the best checkpoint, and stopping early."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.best import BestCheckpoint
+from slim_train.checkpoints.training_folder import PREFIX
+from slim_train.tf_compat import tf
+from slim_train.training.graph import TrainingGraph
+from slim_train.training.hooks.scalars import add_scalars
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """An evaluation during training.
+
+    Attributes:
+      step: the global step.
+      checkpoint: prefix of the checkpoint that was evaluated.
+      metrics: by name: loss, accuracy, top_5_accuracy.
+      is_best: whether no earlier evaluation was as good.
+    """
+
+    step: int
+    checkpoint: str
+    metrics: dict[str, float]
+    is_best: bool
+
+
+class ValidationHook(tf.train.SessionRunHook):
+    """Evaluates every ``every_n_steps`` steps and at the end, keeps the best checkpoint, stops when nothing improves.
+
+    Args:
+      graph: the training graph.
+      saver: gives the saver of all variables, once the graph is finished.
+      evaluate: checkpoint prefix -> metrics by name, with ``accuracy`` among them.
+      every_n_steps: global steps between evaluations.
+      patience: evaluations without a better accuracy before stopping; 0 never stops.
+      on_evaluation: functions to call after each evaluation.
+      is_interrupted: asked at the end; who was told to leave has no time for an evaluation.
+      train_dir: the training folder.
+      log_dir: folder of event files; None writes none.
+    """
+
+    def __init__(
+        self,
+        graph: TrainingGraph,
+        saver: Callable[[], Any],
+        evaluate: Callable[[str], dict[str, float]],
+        every_n_steps: int,
+        patience: int,
+        train_dir: Path,
+        log_dir: str | None = None,
+        is_interrupted: Callable[[], bool] = lambda: False,
+        on_evaluation: Sequence[Callable[[Evaluated], None]] = (),
+    ) -> None:
+        self._on_evaluation = on_evaluation
+        self._global_step = graph.global_step
+        self._is_interrupted = is_interrupted
+        self._fetches = tf.train.SessionRunArgs(graph.step)
+        self._saver, self._evaluate = saver, evaluate
+        self._every, self._patience = every_n_steps, patience
+        self._train_dir, self._log_dir = train_dir, log_dir
+        self.best = BestCheckpoint(train_dir)
+        self._without_better = 0
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        self._last_evaluated = int(session.run(self._global_step))
+        self._next = self._multiple_after(self._last_evaluated)
+
+    def before_run(self, run_context: Any) -> Any:
+        return self._fetches
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        step = int(run_values.results)
+        if step < self._next:
+            return
+        self._next = self._multiple_after(step)
+        self._validate(run_context.session, step)
+        if self._patience and self._without_better >= self._patience:
+            log.warning(
+                "Stopping at step %d: %d evaluations without a better accuracy than %.4f of step %d.",
+                step, self._without_better, self.best.value, self.best.step,
+            )  # fmt: skip
+            run_context.request_stop()
+
+    def end(self, session: Any) -> None:
+        step = int(session.run(self._global_step))
+        if step > self._last_evaluated and not self._is_interrupted():
+            self._validate(session, step)
+
+    def _multiple_after(self, step: int) -> int:
+        return (step // self._every + 1) * self._every
+
+    def _validate(self, session: Any, step: int) -> None:
+        self._last_evaluated = step
+        checkpoint = self._saver().save(session, str(self._train_dir / PREFIX), global_step=step)
+        metrics = self._evaluate(checkpoint)
+        accuracy = metrics["accuracy"]
+        is_better = self.best.offer(checkpoint, accuracy, step)
+        self._without_better = 0 if is_better else self._without_better + 1
+        log.info(
+            "step %d evaluation: %s%s",
+            step,
+            " ".join(f"{name} {value:.4f}" for name, value in metrics.items()),
+            " (best so far)" if is_better else f" (best {self.best.value:.4f} at step {self.best.step})",
+        )
+        add_scalars(self._log_dir, step, {f"eval/{name}": value for name, value in metrics.items()})
+        training_folder.add_metrics(
+            self._train_dir, {"step": step} | {f"eval_{name}": value for name, value in metrics.items()}
+        )
+        for call in self._on_evaluation:
+            call(Evaluated(step, checkpoint, dict(metrics), is_better))

@@ -1,0 +1,34 @@
+"""Which sessions a job is trained in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slim_train.training import all_reduce, sessions, startup_delay
+from slim_train.training.graph import TrainingGraph
+from slim_train.training.hooks.stopping import StopOnSignal
+from slim_train.training.job import Job
+from slim_train.training.job_phase import JobPhase
+
+
+def for_job(
+    job: Job, graph: TrainingGraph, scaffold: Any, phase: JobPhase | None, stop: StopOnSignal
+) -> sessions.SessionCreator:
+    """Return what makes the sessions of a task: alone, with parameter servers, or by all-reduce."""
+    options = job.options.cluster
+    arguments: dict[str, Any] = {
+        "cluster": job.cluster,
+        "scaffold": scaffold,
+        "train_dir": job.train_dir,
+        "config": job.session_config,
+        "master": job.master,
+        "phase": phase,
+        "wait_secs": options.cluster_wait_secs,
+        "is_interrupted": lambda: stop.received is not None or (not job.is_chief and job.is_complete()),
+        "first_step": startup_delay.joining_step(job.cluster.own.number, options.startup_delay_steps, job.schedule),
+    }
+    if graph.synchronized is None:
+        return sessions.SessionCreator(**arguments)
+    return all_reduce.SessionCreator(
+        graph=graph, last_step=job.schedule.last_step, timeout_secs=options.collective_timeout_secs, **arguments
+    )

@@ -1,0 +1,63 @@
+"""Where the variables of a training come from: its own checkpoint, ``--checkpoint_path``, or initial values."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from slim_train.checkpoints import scopes, training_folder
+from slim_train.checkpoints.find import resolve_checkpoint, saved_checkpoints
+from slim_train.checkpoints.restore import RestorePlan, check_resume, plan_restore
+from slim_train.tf_compat import tf
+from slim_train.training import sessions
+from slim_train.training.graph import TrainingGraph
+from slim_train.training.job import Job
+
+log = logging.getLogger(__name__)
+
+
+def plan(job: Job, graph: TrainingGraph) -> RestorePlan | None:
+    """Return what is restored from ``--checkpoint_path``; None if nothing is, or if the run is resumed.
+
+    Raises:
+      UsageError: the checkpoint fits neither the graph nor the data set; the message says what was changed.
+    """
+    restore = None
+    if job.resumed:
+        training_folder.check_labels(job.train_dir, job.dataset.labels)
+        check_resume(
+            job.resumed,
+            tf.global_variables(),
+            lambda: training_folder.describe_changes(job.train_dir, job.resolved_options()),
+        )
+    elif job.restores and job.options.restore.checkpoint_path:
+        restore = plan_restore(
+            resolve_checkpoint(job.options.restore.checkpoint_path),
+            graph.model_variables,
+            exclude_scopes=scopes.split_scopes(job.options.restore.checkpoint_exclude_scopes, job.head_scopes),
+            ignore_missing=job.options.restore.ignore_missing_vars,
+            head_scopes=job.head_scopes,
+        )
+        log.info("%s", restore.describe())
+    if job.cache:
+        job.cache.locate(graph.model_variables, graph.trained, job.resumed, restore)
+    return restore
+
+
+def scaffold(job: Job, restore: RestorePlan | None) -> Any:
+    """Return the ``tf.train.Scaffold`` of the session: initialization, and the saver of all variables."""
+    with tf.device(sessions.checkpoint_device(job.deployment)):
+        saver = tf.train.Saver(max_to_keep=job.options.loop.max_checkpoints_to_keep, save_relative_paths=True)
+        if job.resumed:
+            # So that --max_checkpoints_to_keep counts those of the runs before.
+            saver.recover_last_checkpoints(saved_checkpoints(job.train_dir))
+        return tf.train.Scaffold(saver=saver, init_fn=restore.init_fn() if restore else None)
+
+
+def start_folder(job: Job) -> None:
+    """Make the training folder ready for the first step; with --restart, put what an earlier run left aside."""
+    if job.options.loop.restart:
+        aside = training_folder.set_aside(job.train_dir)
+        if aside:
+            log.warning("--restart: the old checkpoints and logs of %s are now in %s.", job.train_dir, aside)
+    training_folder.start(job.train_dir, job.resolved_options(), job.dataset.dataset_dir)
