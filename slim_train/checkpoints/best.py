@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from datasets.files import replacing
 from slim_train.checkpoints.training_folder import BEST, PREFIX
 from slim_train.errors import UsageError
 from slim_train.tf_compat import tf
+
+# Decides which checkpoint is the best.
+METRIC = "accuracy"
 
 
 class BestCheckpoint:
@@ -36,8 +40,9 @@ class BestCheckpoint:
         """The prefix of the best checkpoint, or None while there is none."""
         return str(self.folder / self._name) if self._name else None
 
-    def offer(self, checkpoint: str, value: float, step: int, metric: str = "accuracy") -> bool:
-        """Keep ``checkpoint`` if ``value`` is higher than the best so far; says whether it was."""
+    def offer(self, checkpoint: str, metrics: Mapping[str, float], step: int) -> bool:
+        """Keep ``checkpoint`` if its accuracy is higher than the best so far, and say whether it is."""
+        value = metrics[METRIC]
         if value <= self.value:
             return False
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +51,7 @@ class BestCheckpoint:
             with replacing(self.folder / file.name) as temporary:
                 shutil.copyfile(file, temporary)
         # With this file the new best is the best: what a kill leaves before or after it is whole.
-        record = {"metric": metric, "value": value, "step": step, "checkpoint": name}
+        record = {"metric": METRIC, "value": value, "step": step, "checkpoint": name}
         with replacing(self._record) as temporary:
             temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
         tf.train.update_checkpoint_state(str(self.folder), name, [name])

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from datasets.factory import get_dataset
@@ -16,17 +17,20 @@ from deployment.devices import local_device_type
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import is_complete, latest_checkpoint, newest_checkpoint, resolve_checkpoint, step_of
-from slim_train.checkpoints.training_folder import BEST
 from slim_train.errors import RunError, UsageError
 from slim_train.evaluation.metrics import ClassificationMetrics
 from slim_train.evaluation.options import EvalOptions
+from slim_train.evaluation.report import EvaluationReport
 from slim_train.evaluation.writer import EvaluationWriter
+from slim_train.inference.overrides import ModelOverrides
+from slim_train.inference.trained_model import resolve_spec, training_folder_of
+from slim_train.inference.variables import VariableRestorer
 from slim_train.inputs import pipeline
 from slim_train.model import precision
-from slim_train.model.spec import ModelSpec, class_names, resolve_model
+from slim_train.model.spec import ModelSpec, class_names
 from slim_train.nets import factory as nets
 from slim_train.progress import ProgressBar
-from slim_train.tf_compat import slim, tf
+from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +42,8 @@ class Evaluator:
       dataset: the split.
       model: the net.
       batch_size: images per step.
-      moving_average_decay: evaluate the moving averages instead of the variables where it is not None; its value
-        only has to be given, as in research/slim.
+      use_averages: evaluate the moving averages of the variables, the variables, or, with None, the averages that a
+        checkpoint holds.
       max_batches: stop after so many batches; None evaluates all images.
       num_preprocessing_threads: threads that decode; None lets TensorFlow choose.
       master: address of a TensorFlow server, or "" for this process.
@@ -52,7 +56,7 @@ class Evaluator:
         dataset: DatasetSpec,
         model: ModelSpec,
         batch_size: int,
-        moving_average_decay: float | None = None,
+        use_averages: bool | None = False,
         max_batches: int | None = None,
         num_preprocessing_threads: int | None = None,
         master: str = "",
@@ -81,8 +85,7 @@ class Evaluator:
                 self._logits = flip_averaged(network_fn, self._batch["image"])
             else:
                 self._logits, _ = network_fn(self._batch["image"])
-            self._restored = _variables_to_restore(moving_average_decay)
-            self._saver = tf.train.Saver(self._restored)
+            self._restorer = VariableRestorer(model, use_averages)
         self._session = tf.Session(master, graph=self._graph, config=config or _session_config())
 
     def evaluate(self, checkpoint: str, visit: Any = None) -> ClassificationMetrics:
@@ -96,7 +99,7 @@ class Evaluator:
         Raises:
           RunError: the checkpoint does not fit the net, or a record is broken.
         """
-        self._restore(checkpoint)
+        self._restorer.restore(self._session, checkpoint)
         metrics = ClassificationMetrics(self.model.num_classes)
         for batch, logits in self._batches(with_images=visit is not None):
             metrics.update(batch["label"], logits)
@@ -113,18 +116,13 @@ class Evaluator:
         """Release the session."""
         self._session.close()
 
-    def _restore(self, checkpoint: str) -> None:
-        stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
-        for name, variable in self._restored.items():
-            if list(stored.get(name, ())) != variable.shape.as_list():
-                held = f"has shape {list(stored[name])} there" if name in stored else "is not in it"
-                raise RunError(
-                    f"{checkpoint} does not fit {self.model.name} with {self.model.num_classes} classes: {name} "
-                    f"{held}. Check --model_name, --num_classes, --labels_offset and --moving_average_decay."
-                )
-        # Outside of its graph a Saver would take itself to be eager.
-        with self._graph.as_default():
-            self._saver.restore(self._session, checkpoint)
+    def __enter__(self) -> Evaluator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _batches(self, with_images: bool) -> Iterator[tuple[dict[str, Any], Any]]:
         names = ["label", "filename", "mask"] + (["encoded"] if with_images else [])
@@ -161,8 +159,11 @@ def flip_averaged(network_fn: Any, images: Any) -> Any:
     return tf.reduce_logsumexp(tf.stack(log_probabilities), axis=0) - math.log(2.0)
 
 
-def run(options: EvalOptions) -> None:
+def run(options: EvalOptions) -> EvaluationReport:
     """Evaluate once, or follow a training run, and write the results.
+
+    Returns:
+      The report of the last checkpoint.
 
     Raises:
       RunError: there is no checkpoint to evaluate.
@@ -179,55 +180,63 @@ def run(options: EvalOptions) -> None:
         raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
     split_name = options.dataset_split_name
     dataset = get_dataset(options.dataset_name, split_name, options.dataset_dir, flag="dataset_split_name")
-    model = resolve_model(
-        options.model_name or "inception_v3",
-        dataset,
-        num_classes=options.num_classes,
-        labels_offset=options.labels_offset or 0,
-        image_size=options.eval_image_size,
-        channels=options.eval_image_channels,
-        preprocessing_name=options.preprocessing_name,
-    )
+    model, _ = resolve_spec(folder, _overrides(options, folder, dataset))
     training_folder.check_labels(folder, dataset.labels)
     eval_dir = Path(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
-    evaluator = Evaluator(
+    report = None
+    with Evaluator(
         dataset,
         model,
         options.batch_size,
-        options.moving_average_decay or None,
+        bool(options.moving_average_decay),
         options.max_num_batches,
         options.num_preprocessing_threads,
         options.master,
         _config(options, model),
         flip=bool(options.eval_flip),
-    )
-    for checkpoint in _checkpoints_to_evaluate(options, first):
-        metrics = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
-        if options.keep_best:
-            # Made anew each time: training may keep the best as well.
-            best = BestCheckpoint(folder)
-            best.offer(checkpoint, metrics.headline()["accuracy"], step_of(checkpoint))
+    ) as evaluator:
+        for checkpoint in _checkpoints_to_evaluate(options, first):
+            report = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
+            if options.keep_best:
+                # Made anew each time: training may keep the best as well.
+                BestCheckpoint(folder).offer(checkpoint, report.headline(), report.step)
+    if report is None:
+        raise RunError(f"The training in {folder} has ended without a checkpoint.")
+    return report
 
 
 def evaluate_to_folder(
     evaluator: Evaluator, checkpoint: str, eval_dir: Path, num_mistakes: int = 36
-) -> ClassificationMetrics:
-    """Evaluate one checkpoint and write metrics, predictions and pictures to ``eval_dir``."""
+) -> EvaluationReport:
+    """Evaluate one checkpoint and write metrics, predictions and images to ``eval_dir``."""
     dataset = evaluator.dataset
     labels = class_names(dataset.labels, evaluator.model)
     eval_dir.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
         metrics = evaluator.evaluate(checkpoint, writer.visit)
-        writer.finish(metrics, checkpoint, step_of(checkpoint), time.monotonic() - began)
-    return metrics
+        return writer.finish(metrics, checkpoint, step_of(checkpoint), time.monotonic() - began)
+
+
+def _overrides(options: EvalOptions, folder: Path, dataset: DatasetSpec) -> ModelOverrides:
+    """What the flags, and for a checkpoint from elsewhere the data set, know better than the folder."""
+    is_ours = (folder / training_folder.CONFIG).is_file()
+    return ModelOverrides(
+        input_height=options.eval_image_size,
+        input_width=options.eval_image_size,
+        model_name=options.model_name or (None if is_ours else "inception_v3"),
+        preprocessing_name=options.preprocessing_name,
+        channels=options.eval_image_channels,
+        num_classes=options.num_classes,
+        labels_offset=options.labels_offset,
+        labels_folder=dataset.dataset_dir,
+    )
 
 
 def _folder(options: EvalOptions) -> Path:
-    """The training folder: where the checkpoint lies, or above that for the best one."""
+    """The training folder; one that is followed may not be there yet."""
     path = Path(options.checkpoint_path)
-    folder = path if path.is_dir() or options.eval_interval_secs else path.parent
-    return folder.parent if folder.name == BEST and not (folder / training_folder.CONFIG).exists() else folder
+    return path if options.eval_interval_secs and not path.is_dir() else training_folder_of(path)
 
 
 def _wait_for_training(folder: Path, options: EvalOptions) -> None:
@@ -319,11 +328,3 @@ def _checkpoints_to_evaluate(options: EvalOptions, first: str | None) -> Iterato
             return
         else:
             time.sleep(options.eval_interval_secs)
-
-
-def _variables_to_restore(moving_average_decay: float | None) -> dict[str, Any]:
-    """Names in the checkpoint of the net's variables; those of their moving averages where they are wanted."""
-    variables = slim.get_model_variables()
-    if moving_average_decay is None:
-        return {variable.op.name: variable for variable in variables}
-    return tf.train.ExponentialMovingAverage(moving_average_decay).variables_to_restore(variables)

@@ -58,6 +58,10 @@ class ClassificationReport:
     macro: Average
     weighted: Average
 
+    def headline(self) -> dict[str, float]:
+        """Return the few figures that a log line or a training curve shows: loss, accuracy, top_5_accuracy."""
+        return {name: getattr(self, name) for name in ("loss", "accuracy", "top_5_accuracy")}
+
 
 class ClassificationMetrics:
     """Counts the images of a split, each exactly once, in batches of any size.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from slim_train.evaluation.metrics import ClassificationMetrics, predict
 from slim_train.evaluation.metrics_json import write_metrics_json
 from slim_train.evaluation.mistakes import WorstMistakes, draw_mistakes_sheet
 from slim_train.evaluation.predictions_csv import PredictionsCsv
+from slim_train.evaluation.report import EvaluationReport
 from slim_train.evaluation.table import format_metrics, summary
 from slim_train.reports.confusion_matrix import draw_confusion_matrix
 
@@ -49,25 +51,28 @@ class EvaluationWriter:
         self._predictions.write(files, batch["label"], predictions)
         self._mistakes.update(batch["encoded"], files, batch["label"], predictions)
 
-    def finish(self, metrics: ClassificationMetrics, checkpoint: str, global_step: int, seconds: float) -> None:
-        """Write the metrics and draw the pictures, and show the table in the log."""
-        report = metrics.report()
-        write_metrics_json(
-            self._folder / f"eval_{self._split}.json",
-            report,
-            self._labels,
-            checkpoint=checkpoint,
-            global_step=global_step,
+    def finish(self, metrics: ClassificationMetrics, checkpoint: str, step: int, seconds: float) -> EvaluationReport:
+        """Write the metrics, draw the images, show the table in the log, and return the report."""
+        paths = {
+            "metrics": self._folder / f"eval_{self._split}.json",
+            "predictions": self._folder / f"predictions_{self._split}.csv",
+            "confusion_matrix": self._folder / f"confusion_matrix_{self._split}.png",
+            "mistakes": self._folder / f"mistakes_{self._split}.png",
+        }
+        report = EvaluationReport.of(
+            metrics.report(),
             split=self._split,
+            labels=tuple(self._labels),
+            checkpoint=checkpoint,
+            step=step,
             seconds=seconds,
         )
-        note = f"{self._split} · step {global_step:,} · {summary(report)}"
-        draw_confusion_matrix(
-            self._folder / f"confusion_matrix_{self._split}.png", report.confusion_matrix, self._labels, note
-        )
+        write_metrics_json(paths["metrics"], report)
+        note = f"{self._split} · step {step:,} · {summary(report)}"
+        draw_confusion_matrix(paths["confusion_matrix"], report.confusion_matrix, self._labels, note)
         if self._num_mistakes:
             draw_mistakes_sheet(
-                self._folder / f"mistakes_{self._split}.png",
+                paths["mistakes"],
                 self._mistakes.worst_first(),
                 self._labels,
                 split=self._split,
@@ -75,7 +80,10 @@ class EvaluationWriter:
                 total=self._mistakes.total,
             )
         log.info("Evaluation of %s on %s:\n\n%s\n", checkpoint, self._split, format_metrics(report, self._labels))
-        log.info("Metrics, predictions and pictures are in %s.", self._folder)
+        log.info("Metrics, predictions and images are in %s.", self._folder)
+        # The predictions get their name when the writer is left; pictures need matplotlib, and mistakes.
+        written = {what: path for what, path in paths.items() if what == "predictions" or path.is_file()}
+        return dataclasses.replace(report, files=written)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -23,6 +23,7 @@ from slim_train.export.options import CheckOptions, ExportOptions, SourceOptions
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.image_files import find_pictures
 from slim_train.inference.label_files import read_class_names
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import newest_saved_model
 from slim_train.inference.trained_model import TrainedModel, find_trained_model
 from slim_train.tf_compat import tf
@@ -111,15 +112,18 @@ def _trained_model(source: SourceOptions) -> TrainedModel:
     decay = source.moving_average_decay
     trained = find_trained_model(
         source.checkpoint_path,
-        model_name=source.model_name,
-        preprocessing_name=source.preprocessing_name,
-        image_size=source.image_size,
-        channels=1 if source.use_grayscale else None,
-        num_classes=source.num_classes,
-        labels_offset=source.labels_offset,
-        labels=read_class_names(source.labels) if source.labels else None,
-        labels_folder=source.dataset_dir,
-        use_averages=None if decay is None else decay > 0,
+        ModelOverrides(
+            labels=read_class_names(source.labels) if source.labels else None,
+            input_height=source.image_size,
+            input_width=source.image_size,
+            model_name=source.model_name,
+            preprocessing_name=source.preprocessing_name,
+            channels=1 if source.use_grayscale else None,
+            num_classes=source.num_classes,
+            labels_offset=source.labels_offset,
+            labels_folder=source.dataset_dir,
+            use_averages=None if decay is None else decay > 0,
+        ),
     )
     if source.dataset_dir and (Path(source.dataset_dir) / INFO_FILE).is_file():
         training_folder.check_labels(trained.folder, read_info(source.dataset_dir).labels)

@@ -16,7 +16,9 @@ from deployment.threads import available_cpus
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.inference.image_files import find_pictures
+from slim_train.inference.label_files import read_class_names
 from slim_train.inference.options import ClassifierOptions, LabelImageOptions
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import ImageError, Predictor, load_predictor
 from slim_train.progress import ProgressBar
 from slim_train.reports import Tile, check_sheet_path, draw_contact_sheet
@@ -60,11 +62,8 @@ def run(options: LabelImageOptions) -> str:
         check_sheet_path("contact_sheet", options.contact_sheet)
     if options.output_file and not Path(options.output_file).absolute().parent.is_dir():
         raise UsageError(f"--output_file: there is no folder {Path(options.output_file).parent}.")
-    predictor = _load(options.classifier)
-    try:
+    with _load(options.classifier) as predictor:
         results = list(label_files(predictor, files, options.top))
-    finally:
-        predictor.close()
     if options.output_file:
         training_folder.write_json(Path(options.output_file), _as_json(predictor.name, results))
     if options.contact_sheet:
@@ -117,8 +116,18 @@ def _load(options: ClassifierOptions) -> Predictor:
         found = f"not {' and '.join(f'--{name}' for name in given)}" if given else "none of them is there"
         raise UsageError(f"Name one classifier with --graph, --saved_model_dir or --train_dir; {found}.")
     (path,) = given.values()
-    rest = {name: value for name, value in dataclasses.asdict(options).items() if name not in _SOURCES}
-    return load_predictor(path, **rest)
+    return load_predictor(
+        path,
+        ModelOverrides(
+            labels=read_class_names(options.labels) if options.labels else None,
+            input_height=options.input_height,
+            input_width=options.input_width,
+            input_layer=options.input_layer,
+            output_layer=options.output_layer,
+            input_mean=options.input_mean,
+            input_std=options.input_std,
+        ),
+    )
 
 
 def _as_json(name: str, results: Sequence[LabelledImage]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from slim_train.errors import UsageError, nearest
 from slim_train.inference import export_info, trained_model
 from slim_train.inference.label_files import read_class_names
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.trained_model import find_trained_model
 from slim_train.preprocessing import distort
 from slim_train.preprocessing.factory import get_recipe
@@ -31,43 +32,6 @@ SERVING, CLASSIFY, PIXELS, PREPROCESS = "serving_default", "classify", "pixels",
 _INPUTS = ("Placeholder", "input", "image", "images")
 _OUTPUTS = ("final_result", "prediction", "scores", "Predictions/Reshape_1", "Predictions/Softmax")
 _LABEL_FILES = ("labels.txt", "output_labels.txt")
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelOverrides:
-    """What a user knows better than the files do, or what they do not say; None leaves it to them.
-
-    Attributes:
-      labels: class names, one for each score.
-      model_name: the net of a checkpoint.
-      preprocessing_name: the recipe of a checkpoint.
-      input_layer: node (frozen graph) or key of the signature (SavedModel) of the float images.
-      output_layer: node or key of the probabilities.
-      input_height: in pixels.
-      input_width: in pixels.
-      input_mean: subtracted from pixels, 0..255, where the model does not preprocess by itself.
-      input_std: what they are divided by then.
-    """
-
-    labels: tuple[str, ...] | None = None
-    model_name: str | None = None
-    preprocessing_name: str | None = None
-    input_layer: str | None = None
-    output_layer: str | None = None
-    input_height: int | None = None
-    input_width: int | None = None
-    input_mean: float | None = None
-    input_std: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.input_std == 0:
-            raise UsageError("--input_std=0 must not be 0: pixels are divided by it.")
-
-    @property
-    def of_the_input(self) -> bool:
-        """Whether the input is described, which then is not the one that we would find."""
-        given = (self.input_layer, self.output_layer, self.input_mean, self.input_std)
-        return any(value is not None for value in given)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,21 +59,13 @@ class LoadedModel:
 
 def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
     """A training folder's newest checkpoint, or the checkpoint at ``path``."""
-    if given.input_height != given.input_width:
-        raise UsageError("A net of a checkpoint takes square images: --input_height and --input_width must be equal.")
-    if given.of_the_input:
+    if given.describes_input:
         raise UsageError(
             f"--input_layer, --output_layer, --input_mean and --input_std are for exported graphs: {path} is a "
             "checkpoint, and preprocessing is as in training."
         )
-    trained = find_trained_model(
-        path,
-        model_name=given.model_name,
-        preprocessing_name=given.preprocessing_name,
-        image_size=given.input_height,
-        num_classes=len(given.labels) if given.labels else None,
-        labels=given.labels,
-    )
+    num_classes = given.num_classes or (len(given.labels) if given.labels else None)
+    trained = find_trained_model(path, dataclasses.replace(given, num_classes=num_classes))
     return _load_ours(trained.freeze(), trained.info())
 
 
@@ -123,7 +79,7 @@ def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
     except (OSError, DecodeError, ValueError, tf.errors.OpError) as error:
         raise UsageError(f"{path} is not a frozen graph that TensorFlow reads: {error}") from error
     info = export_info.read_export_info(path.with_suffix(".json"))
-    if info and not given.of_the_input:
+    if info and not given.describes_input:
         _check_size(path, given, *info.image_size)
         labels = _labels(path, given.labels or info.labels, len(info.labels))
         return _load_ours(graph_def, dataclasses.replace(info, labels=labels))
@@ -142,7 +98,7 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         raise UsageError(f"{folder} is not a SavedModel that TensorFlow can serve: {error}") from error
     info = export_info.read_export_info(folder / export_info.FOLDER_IN_SAVED_MODEL / export_info.FILE)
-    if info and not given.of_the_input:
+    if info and not given.describes_input:
         _check_size(folder, given, *info.image_size)
         (encoded,), (decoded,) = (_tensors(signatures[PREPROCESS], side) for side in ("inputs", "outputs"))
         (image,) = _tensors(signatures[PIXELS], "inputs")

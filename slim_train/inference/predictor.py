@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.find import is_complete, newest_checkpoint
 from slim_train.errors import UsageError
 from slim_train.inference import loaders
-from slim_train.inference.label_files import read_class_names
-from slim_train.inference.loaders import LoadedModel, ModelOverrides
+from slim_train.inference.loaders import LoadedModel
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.tf_compat import tf
 
 _BATCH_SIZE = 32
@@ -84,54 +84,29 @@ class Predictor:
         """Release the session."""
         self._model.session.close()
 
+    def __enter__(self) -> Predictor:
+        return self
 
-def load_predictor(
-    path: str | Path,
-    *,
-    labels: str | Path | Sequence[str] | None = None,
-    model_name: str | None = None,
-    preprocessing_name: str | None = None,
-    input_layer: str | None = None,
-    output_layer: str | None = None,
-    input_height: int | None = None,
-    input_width: int | None = None,
-    input_mean: float | None = None,
-    input_std: float | None = None,
-) -> Predictor:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def load_predictor(path: str | Path, given: ModelOverrides | None = None) -> Predictor:
     """Load a classifier from whatever holds one.
 
     Args:
       path: a SavedModel, or a folder with numbered ones of which the newest is taken; a frozen graph (.pb), or a folder
-        with a single one; a training folder, whose newest checkpoint is taken, moving averages where it holds them; a
+        with a single one; a training folder, whose newest checkpoint is taken, moving averages if it holds them; a
         checkpoint.
-      labels: a labels file, or the names themselves; None takes what is in the model or beside it.
-      model_name: the net of a checkpoint whose folder holds no config.yaml.
-      preprocessing_name: the recipe of a checkpoint; None means the one trained with.
-      input_layer: node (frozen graph) or key of the signature serving_default (SavedModel) of the float images.
-      output_layer: node or key of the probabilities.
-      input_height: in pixels; None means what the model says. Likewise ``input_width``.
-      input_mean: subtracted from pixels, 0..255, for a model that does not preprocess by itself; None means 0.
-      input_std: what they are divided by then; None means 255.
+      given: what overrides the files.
 
     Raises:
-      UsageError: there is no classifier at ``path``, or an argument is missing or wrong; the message says which.
+      UsageError: there is no classifier at ``path``, or an override is missing or wrong; the message says which.
       RunError: a checkpoint does not fit its net.
     """
-    path = Path(path)
-    if isinstance(labels, str | os.PathLike):
-        labels = read_class_names(labels)
-    given = ModelOverrides(
-        labels=None if labels is None else tuple(labels),
-        model_name=model_name,
-        preprocessing_name=preprocessing_name,
-        input_layer=input_layer,
-        output_layer=output_layer,
-        input_height=input_height,
-        input_width=input_width,
-        input_mean=input_mean,
-        input_std=input_std,
-    )
-    return Predictor(_load(path, given))
+    return Predictor(_load(Path(path), given or ModelOverrides()))
 
 
 def newest_saved_model(path: Path) -> Path | None:

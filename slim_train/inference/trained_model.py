@@ -10,20 +10,21 @@ from typing import Any
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec, read_info
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.find import resolve_checkpoint, step_of
-from slim_train.checkpoints.training_folder import BEST
-from slim_train.errors import RunError, UsageError
+from slim_train.errors import UsageError
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.label_files import read_class_names
+from slim_train.inference.overrides import ModelOverrides
+from slim_train.inference.variables import AVERAGE, VariableRestorer
 from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.model.spec import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
+from slim_train.options import TrainOptions
 from slim_train.preprocessing.factory import get_recipe
-from slim_train.tf_compat import slim, tf
+from slim_train.tf_compat import tf
 
 # Names of nodes.
 PIXELS, INPUT, SCORES = "pixels", "input", "scores"
 _PREDICTIONS = "/Predictions/Reshape_1"
-_AVERAGE = "ExponentialMovingAverage"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ class TrainedModel:
     def takes_averages(self) -> bool:
         """Whether moving averages are taken, for the log."""
         names = tf.train.load_checkpoint(self.checkpoint).get_variable_to_shape_map()
-        return self.use_averages is not False and any(name.endswith(f"/{_AVERAGE}") for name in names)
+        return self.use_averages is not False and any(name.endswith(f"/{AVERAGE}") for name in names)
 
     def decode(self, encoded: Any) -> Any:
         """A picture as evaluation sees it: bytes, string scalar, to float32 [height, width, channels] in 0..255."""
@@ -102,82 +103,62 @@ class TrainedModel:
         Raises:
           RunError: the checkpoint does not fit.
         """
-        variables = slim.get_model_variables()
-        stored = tf.train.load_checkpoint(self.checkpoint).get_variable_to_shape_map()
-        restored = self._names(variables, stored)
-        for name, variable in restored.items():
-            if list(stored.get(name, ())) != variable.shape.as_list():
-                held = f"has shape {list(stored[name])} there" if name in stored else "is not in it"
-                raise RunError(
-                    f"{self.checkpoint} does not fit {self.spec.name} with {self.spec.num_classes} classes: {name} "
-                    f"{held}. Check --model_name, --num_classes, --labels_offset and --moving_average_decay."
-                )
-        tf.train.Saver(restored).restore(session, self.checkpoint)
-
-    def _names(self, variables: Sequence[Any], stored: dict[str, Any]) -> dict[str, Any]:
-        """Names in the checkpoint, and the variables that take their values."""
-        by_name = {variable.op.name: variable for variable in variables}
-        averages = {f"{name}/{_AVERAGE}": variable for name, variable in by_name.items()}
-        if self.use_averages:
-            return averages
-        found = {} if self.use_averages is False else {name: averages[name] for name in averages if name in stored}
-        rest = {name: variable for name, variable in by_name.items() if f"{name}/{_AVERAGE}" not in found}
-        return found | rest
+        VariableRestorer(self.spec, self.use_averages).restore(session, self.checkpoint)
 
 
-def find_trained_model(
-    path: str | Path,
-    *,
-    model_name: str | None = None,
-    preprocessing_name: str | None = None,
-    image_size: int | None = None,
-    channels: int | None = None,
-    num_classes: int | None = None,
-    labels_offset: int | None = None,
-    labels: Sequence[str] | None = None,
-    labels_folder: str | Path | None = None,
-    use_averages: bool | None = None,
-) -> TrainedModel:
-    """What a training folder or a checkpoint holds; what is given overrides what the folder says.
+def training_folder_of(checkpoint_or_folder: str | Path) -> Path:
+    """Return the training folder that a checkpoint, or a folder of checkpoints, belongs to: above ``best/``."""
+    path = Path(checkpoint_or_folder)
+    folder = path if path.is_dir() else path.parent
+    is_best = folder.name == training_folder.BEST and not (folder / training_folder.CONFIG).exists()
+    return folder.parent if is_best else folder
+
+
+def find_trained_model(path: str | Path, given: ModelOverrides | None = None) -> TrainedModel:
+    """Return what a training folder or a checkpoint holds.
 
     Args:
       path: a training folder, whose newest checkpoint is taken, or a checkpoint.
-      labels: class names, one for each score; None takes the folder's labels.txt.
-      labels_folder: another folder with a labels.txt, for a folder that has none.
+      given: what overrides the folder.
 
     Raises:
       UsageError: there is no checkpoint, no net is named, or the classes are not known.
     """
+    given = given or ModelOverrides()
     checkpoint = resolve_checkpoint(str(path))
-    folder = Path(checkpoint).parent
-    if folder.name == BEST and not (folder / training_folder.CONFIG).exists():
-        folder = folder.parent
-    trained = training_folder.read_options(folder)
-    if trained:
-        model_name = model_name or trained.model.model_name
-        preprocessing_name = preprocessing_name or trained.model.preprocessing_name
-        image_size = image_size or trained.model.train_image_size
-        channels = channels or trained.model.train_image_channels
-        num_classes = num_classes or trained.data.num_classes
-        labels_offset = trained.data.labels_offset if labels_offset is None else labels_offset
+    folder = training_folder_of(checkpoint)
+    spec, labels = resolve_spec(folder, given)
+    return TrainedModel(spec, labels, checkpoint, folder, given.use_averages)
+
+
+def resolve_spec(folder: Path, given: ModelOverrides) -> tuple[ModelSpec, tuple[str, ...]]:
+    """Return the net that was trained in a folder and a name for each score, without looking at its checkpoints.
+
+    Raises:
+      UsageError: no net is named, or the classes are not known.
+    """
+    size = given.image_size()
+    trained = training_folder.read_options(folder) or TrainOptions()
+    is_known = (folder / training_folder.CONFIG).is_file()
+    model_name = given.model_name or (trained.model.model_name if is_known else None)
     if model_name is None:
         raise UsageError(f"{folder} has no config.yaml that would name the net: give --model_name.")
-    offset = (labels_offset or 0) if labels is None else 0
-    names = (
-        tuple(labels)
-        if labels is not None
-        else _labels_of([folder, Path(labels_folder or folder)], num_classes, offset)
-    )
+    # Names that are given are one for each score, whatever the data set calls its classes.
+    offset = given.labels_offset if given.labels_offset is not None else trained.data.labels_offset
+    offset = 0 if given.labels is not None else offset
+    num_classes = given.num_classes or trained.data.num_classes
+    folders = [folder, Path(given.labels_folder or folder)]
+    names = given.labels if given.labels is not None else _labels_of(folders, num_classes, offset)
     spec = resolve_model(
         model_name,
         DatasetSpec("", "", str(folder), (), len(names), 0, names),
         num_classes=num_classes,
         labels_offset=offset,
-        image_size=image_size,
-        channels=channels,
-        preprocessing_name=preprocessing_name,
+        image_size=size or trained.model.train_image_size,
+        channels=given.channels or trained.model.train_image_channels,
+        preprocessing_name=given.preprocessing_name or trained.model.preprocessing_name,
     )
-    return TrainedModel(spec, tuple(class_names(names, spec)), checkpoint, folder, use_averages)
+    return spec, tuple(class_names(names, spec))
 
 
 def _labels_of(folders: Sequence[Path], num_classes: int | None, labels_offset: int) -> tuple[str, ...]:

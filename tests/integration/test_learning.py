@@ -98,5 +98,5 @@ def test_asynchronous_workers_learn_every_time_with_default_flags(digits_dir, tm
         assert code == 0
         assert json.loads((train_dir / "result.json").read_text())["plateau"] is None
         assert eval_image_classifier.COMMAND.main([f"--checkpoint_path={train_dir}", "--mistakes=0"]) == 0
-        accuracies.append(json.loads((train_dir / "eval_test" / "metrics.json").read_text())["accuracy"])
+        accuracies.append(json.loads((train_dir / "eval_test" / "eval_test.json").read_text())["accuracy"])
     assert min(accuracies) > 0.85, accuracies

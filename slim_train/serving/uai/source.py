@@ -7,6 +7,7 @@ from pathlib import Path
 from slim_train.checkpoints.find import resolve_checkpoint
 from slim_train.errors import UsageError, unknown
 from slim_train.inference.label_files import read_class_names
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import Predictor, load_predictor
 from slim_train.nets import factory as nets
 from slim_train.nets.record import NetRecord
@@ -60,9 +61,11 @@ def _retrained_graph(conf: UaiConf) -> Predictor:
     graph, labels = conf.model_dir / _GRAPH, conf.model_dir / _LABEL_MAP
     return load_predictor(
         graph if graph.is_file() else conf.model_dir,
-        labels=labels if labels.is_file() else None,
-        input_height=conf.input_height,
-        input_width=conf.input_width,
+        ModelOverrides(
+            labels=read_class_names(labels) if labels.is_file() else None,
+            input_height=conf.input_height,
+            input_width=conf.input_width,
+        ),
     )
 
 
@@ -81,11 +84,13 @@ def _slim_checkpoint(conf: UaiConf) -> Predictor:
     surplus = _count_outputs(conf, record) - len(labels)
     return load_predictor(
         conf.model_dir,
-        labels=[*labels, *(f"{_UNUSED_CLASS} {index}" for index in range(1, surplus + 1))],
-        model_name=conf.model_name,
-        preprocessing_name=conf.preprocessing_name,
-        input_height=conf.eval_image_size,
-        input_width=conf.eval_image_size,
+        ModelOverrides(
+            labels=(*labels, *(f"{_UNUSED_CLASS} {index}" for index in range(1, surplus + 1))),
+            model_name=conf.model_name,
+            preprocessing_name=conf.preprocessing_name,
+            input_height=conf.eval_image_size,
+            input_width=conf.eval_image_size,
+        ),
     )
 
 

@@ -139,7 +139,7 @@ def _validation(
         job.validation_set,
         job.model,
         batch_size=validation.eval_batch_size,
-        moving_average_decay=job.options.optimizer.moving_average_decay,
+        use_averages=job.options.optimizer.moving_average_decay is not None,
         flip=validation.eval_flip,
     )
     resources.callback(evaluator.close)

@@ -104,8 +104,7 @@ class ValidationHook(tf.train.SessionRunHook):
         self._last_evaluated = step
         checkpoint = self._saver().save(session, str(self._train_dir / PREFIX), global_step=step)
         metrics = self._evaluate(checkpoint)
-        accuracy = metrics["accuracy"]
-        is_better = self.best.offer(checkpoint, accuracy, step)
+        is_better = self.best.offer(checkpoint, metrics, step)
         self._without_better = 0 if is_better else self._without_better + 1
         log.info(
             "step %d evaluation: %s%s",

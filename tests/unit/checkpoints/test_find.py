@@ -258,24 +258,24 @@ def test_the_best_checkpoint_is_kept_and_a_worse_one_does_not_replace_it(tmp_pat
     _save(tmp_path, steps=(1, 2))
     best = BestCheckpoint(tmp_path)
     assert best.path is None
-    assert best.offer(str(tmp_path / "model.ckpt-1"), 0.6, 1)
-    assert not best.offer(str(tmp_path / "model.ckpt-2"), 0.5, 2)
+    assert best.offer(str(tmp_path / "model.ckpt-1"), {"accuracy": 0.6}, 1)
+    assert not best.offer(str(tmp_path / "model.ckpt-2"), {"accuracy": 0.5}, 2)
     assert step_of(best.path) == 1
 
 
 def test_a_resumed_run_knows_the_best_value_of_the_run_before(tmp_path):
     _save(tmp_path, steps=(1, 2))
-    BestCheckpoint(tmp_path).offer(str(tmp_path / "model.ckpt-1"), 0.6, 1)
+    BestCheckpoint(tmp_path).offer(str(tmp_path / "model.ckpt-1"), {"accuracy": 0.6}, 1)
     resumed = BestCheckpoint(tmp_path)
     assert (resumed.value, resumed.step) == (0.6, 1)
-    assert not resumed.offer(str(tmp_path / "model.ckpt-2"), 0.55, 2)
+    assert not resumed.offer(str(tmp_path / "model.ckpt-2"), {"accuracy": 0.55}, 2)
 
 
 def test_a_better_checkpoint_replaces_the_best_and_its_files(tmp_path):
     _save(tmp_path, steps=(1, 2))
     best = BestCheckpoint(tmp_path)
-    best.offer(str(tmp_path / "model.ckpt-1"), 0.6, 1)
-    best.offer(str(tmp_path / "model.ckpt-2"), 0.7, 2)
+    best.offer(str(tmp_path / "model.ckpt-1"), {"accuracy": 0.6}, 1)
+    best.offer(str(tmp_path / "model.ckpt-2"), {"accuracy": 0.7}, 2)
     assert not list(best.folder.glob("model.ckpt-1.*"))
     record = {"metric": "accuracy", "value": 0.7, "step": 2, "checkpoint": "model.ckpt-2"}
     assert json.loads((best.folder / "best.json").read_text()) == record
@@ -283,7 +283,7 @@ def test_a_better_checkpoint_replaces_the_best_and_its_files(tmp_path):
 
 def test_a_kill_before_the_value_is_written_leaves_the_old_best_the_best(tmp_path):
     _save(tmp_path, steps=(1, 2))
-    BestCheckpoint(tmp_path).offer(str(tmp_path / "model.ckpt-1"), 0.6, 1)
+    BestCheckpoint(tmp_path).offer(str(tmp_path / "model.ckpt-1"), {"accuracy": 0.6}, 1)
     for file in tmp_path.glob("model.ckpt-2.*"):
         shutil.copy(file, tmp_path / "best")
     best = BestCheckpoint(tmp_path)

@@ -9,14 +9,16 @@ import pytest
 
 from slim_train.evaluation.metrics import ClassificationMetrics
 from slim_train.evaluation.metrics_json import write_metrics_json
+from slim_train.evaluation.report import EvaluationReport
 
 
 def written(path, labels, true, predicted):
     metrics = ClassificationMetrics(len(labels))
     metrics.update(true, np.eye(len(labels))[predicted])
-    write_metrics_json(
-        path, metrics.report(), labels, checkpoint="run/model.ckpt-7", global_step=7, split="test", seconds=0.5
+    report = EvaluationReport.of(
+        metrics.report(), split="test", labels=tuple(labels), checkpoint="run/model.ckpt-7", step=7, seconds=0.5
     )
+    write_metrics_json(path, report)
     return json.loads(path.read_text(encoding="utf-8"))
 
 

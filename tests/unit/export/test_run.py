@@ -14,6 +14,7 @@ from slim_train import config
 from slim_train.errors import RunError, UsageError
 from slim_train.export import check, formats, run
 from slim_train.export.options import ExportOptions
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import load_predictor
 from slim_train.inference.trained_model import find_trained_model
 from slim_train.tf_compat import tf
@@ -116,7 +117,7 @@ def test_the_saved_model_needs_nothing_but_tensorflow(
 def test_nets_on_grey_pictures_take_every_kind_too(
     image_format: str, mode: str, training_folder: Path, photo: Photo
 ) -> None:
-    grey = find_trained_model(training_folder, channels=1)
+    grey = find_trained_model(training_folder, ModelOverrides(channels=1))
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
         encoded = tf.placeholder(tf.string, [])
         decoded = formats.decode(grey, encoded)
@@ -174,14 +175,14 @@ def test_nothing_in_the_saved_model_is_compiled_for_this_machine(exported: Path)
 @pytest.mark.parametrize("file", ["saved_model/7", "model.pb"])
 def test_an_export_cannot_be_told_another_size_or_number_of_classes(file: str, exported: Path) -> None:
     with pytest.raises(UsageError, match="takes images of 64x64 pixels"):
-        load_predictor(exported / file, input_width=299)
+        load_predictor(exported / file, ModelOverrides(input_width=299))
     with pytest.raises(UsageError, match="gives 5 scores, and --labels names 2 classes"):
-        load_predictor(exported / file, labels=["yes", "no"])
+        load_predictor(exported / file, ModelOverrides(labels=("yes", "no")))
 
 
 def test_an_input_described_by_hand_must_be_of_floats(exported: Path) -> None:
     with pytest.raises(UsageError, match="has no input of floats"):
-        load_predictor(exported / "saved_model", input_mean=127.5)
+        load_predictor(exported / "saved_model", ModelOverrides(input_mean=127.5))
 
 
 def test_the_frozen_graph_also_takes_what_preprocessing_makes(exported: Path) -> None:

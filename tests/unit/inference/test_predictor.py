@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from slim_train.errors import UsageError
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import ImageError, Predictor, load_predictor
 from slim_train.preprocessing.factory import get_preprocessing
 from slim_train.tf_compat import tf
@@ -141,14 +142,17 @@ def test_a_graph_of_retrain_is_read_with_the_labels_beside_it(tmp_path: Path) ->
 
 
 def test_a_saved_model_on_float_images_is_read(tmp_path: Path) -> None:
-    predictor = load_predictor(write_saved_model(tmp_path / "saved"), labels=["red", "green", "blue"])
+    predictor = load_predictor(write_saved_model(tmp_path / "saved"), ModelOverrides(labels=("red", "green", "blue")))
     np.testing.assert_allclose(predictor.predict([plain((0, 51, 255))]), [[0.0, 0.2, 1.0]], atol=1e-6)
 
 
 def test_layers_size_and_scaling_can_be_given(tmp_path: Path) -> None:
     graph = write_graph(tmp_path / "any.pb", shape=(None, None, None, 3), names=("in", "out"))
     predictor = load_predictor(
-        graph, input_layer="in:0", output_layer="out", input_height=4, input_width=5, input_mean=100, input_std=50
+        graph,
+        ModelOverrides(
+            input_layer="in:0", output_layer="out", input_height=4, input_width=5, input_mean=100, input_std=50
+        ),
     )
     assert predictor.image_size == (4, 5)
     np.testing.assert_allclose(predictor.predict([plain((0, 100, 200))]), [[-2.0, 0.0, 2.0]], atol=1e-5)
@@ -197,12 +201,11 @@ def test_a_tflite_model_is_refused_by_its_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"labels": ["red", "green"]}, "gives 3 scores, and --labels names 2 classes"),
+        ({"labels": ("red", "green")}, "gives 3 scores, and --labels names 2 classes"),
         ({"input_layer": "plaeholder"}, "--input_layer: .* has no 'plaeholder'. There are: Placeholder"),
         ({"output_layer": "Placeholder", "input_layer": "final_result"}, "final_result is float32 .*--input_layer"),
         ({"input_std": 0.0}, "--input_std"),
         ({"input_height": 299}, "--input_height=299: .* takes images of 8x6 pixels"),
-        ({"labels": "gone.txt"}, "gone.txt"),
     ],
 )
 def test_wrong_arguments_are_usage_errors_that_say_what_to_do(
@@ -210,7 +213,7 @@ def test_wrong_arguments_are_usage_errors_that_say_what_to_do(
 ) -> None:
     graph = write_graph(tmp_path / "output_graph.pb", names=("Placeholder", "final_result"))
     with pytest.raises(UsageError, match=message):
-        load_predictor(graph, **given)  # type: ignore[arg-type]
+        load_predictor(graph, ModelOverrides(**given))  # type: ignore[arg-type]
 
 
 def test_a_size_that_nobody_knows_must_be_given(tmp_path: Path) -> None:
@@ -273,13 +276,13 @@ def test_a_folder_with_several_graphs_asks_for_one(tmp_path: Path) -> None:
 
 def test_checkpoints_take_their_own_preprocessing(training_folder: Path) -> None:
     with pytest.raises(UsageError, match="preprocessing is as in training"):
-        load_predictor(training_folder, input_mean=0.0)
+        load_predictor(training_folder, ModelOverrides(input_mean=0.0))
     with pytest.raises(UsageError, match="square"):
-        load_predictor(training_folder, input_height=32)
+        load_predictor(training_folder, ModelOverrides(input_height=32))
 
 
 def test_a_checkpoint_folder_of_old_needs_only_its_net_named(training_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(training_folder, tmp_path / "old"))
     (folder / "config.yaml").unlink()
-    predictor = load_predictor(folder, model_name="mobilenet_v1_025", input_height=32, input_width=32)
+    predictor = load_predictor(folder, ModelOverrides(model_name="mobilenet_v1_025", input_height=32, input_width=32))
     assert (predictor.labels[0], predictor.image_size) == ("daisy", (32, 32))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from slim_train.errors import RunError, UsageError
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.trained_model import TrainedModel, find_trained_model
 from slim_train.tf_compat import tf
 
@@ -33,19 +34,22 @@ def test_a_training_folder_says_all_there_is_to_know(training_folder: Path) -> N
 
 
 def test_flags_override_the_folder(training_folder: Path) -> None:
-    trained = find_trained_model(training_folder, image_size=32, preprocessing_name="vgg", labels=list("abcde"))
+    trained = find_trained_model(
+        training_folder,
+        ModelOverrides(input_height=32, input_width=32, preprocessing_name="vgg", labels=tuple("abcde")),
+    )
     assert (trained.spec.image_size, trained.spec.preprocessing) == (32, "vgg")
     assert trained.labels == tuple("abcde")
 
 
 def test_a_background_class_comes_first(training_folder: Path) -> None:
-    trained = find_trained_model(training_folder, labels_offset=-1)
+    trained = find_trained_model(training_folder, ModelOverrides(labels_offset=-1))
     assert trained.labels == ("background", "daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert trained.spec.num_classes == 6
 
 
 def test_classes_beyond_those_of_the_data_set_are_numbered(training_folder: Path) -> None:
-    trained = find_trained_model(training_folder, num_classes=6)
+    trained = find_trained_model(training_folder, ModelOverrides(num_classes=6))
     assert trained.labels == ("daisy", "dandelion", "roses", "sunflowers", "tulips", "5")
 
 
@@ -66,8 +70,8 @@ def test_a_checkpoint_without_config_needs_the_net_and_the_classes(training_fold
     with pytest.raises(UsageError, match="give --model_name"):
         find_trained_model(folder)
     with pytest.raises(UsageError, match="give --labels or --num_classes"):
-        find_trained_model(folder, model_name="mobilenet_v1_025")
-    trained = find_trained_model(folder, model_name="mobilenet_v1_025", num_classes=5)
+        find_trained_model(folder, ModelOverrides(model_name="mobilenet_v1_025"))
+    trained = find_trained_model(folder, ModelOverrides(model_name="mobilenet_v1_025", num_classes=5))
     assert trained.labels == ("0", "1", "2", "3", "4")
 
 
@@ -75,7 +79,7 @@ def test_moving_averages_are_taken_where_there_are_some_unless_told_otherwise(
     write_training_folder: Callable[..., Path], training_folder: Path, tmp_path: Path
 ) -> None:
     folder = write_training_folder(tmp_path / "averaged", seed=1, averages_seed=0)
-    averaged, plain = find_trained_model(folder), find_trained_model(folder, use_averages=False)
+    averaged, plain = find_trained_model(folder), find_trained_model(folder, ModelOverrides(use_averages=False))
     assert averaged.takes_averages()
     assert not plain.takes_averages()
     expected = scores(find_trained_model(training_folder))
@@ -85,11 +89,11 @@ def test_moving_averages_are_taken_where_there_are_some_unless_told_otherwise(
 
 def test_moving_averages_that_are_not_there_are_an_error(training_folder: Path) -> None:
     with pytest.raises(RunError, match="ExponentialMovingAverage is not in it"):
-        scores(find_trained_model(training_folder, use_averages=True))
+        scores(find_trained_model(training_folder, ModelOverrides(use_averages=True)))
 
 
 def test_another_number_of_classes_is_an_error_that_names_the_variable(training_folder: Path) -> None:
-    trained = find_trained_model(training_folder, labels=list("abcdefg"))
+    trained = find_trained_model(training_folder, ModelOverrides(labels=tuple("abcdefg")))
     with pytest.raises(RunError, match=r"with 7 classes: MobilenetV1/Logits/\S+ has shape \[(1, 1, 256, )?5\] there"):
         scores(trained)
 

@@ -1,0 +1,69 @@
+"""The report of an evaluation: a classification report, and what was evaluated. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from slim_train.evaluation.metrics import ClassificationReport
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationReport(ClassificationReport):
+    """What a checkpoint got right over a split.
+
+    Attributes:
+      split: name of the split.
+      labels: a name for each class.
+      checkpoint: prefix of the checkpoint.
+      step: its global step.
+      seconds: duration of the evaluation.
+      files: the files that were written, by what they hold: metrics, predictions, and if drawn confusion_matrix and
+        mistakes.
+    """
+
+    split: str
+    labels: tuple[str, ...]
+    checkpoint: str
+    step: int
+    seconds: float
+    files: dict[str, Path] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, report: ClassificationReport, **evaluated: Any) -> EvaluationReport:
+        """Add what was evaluated to a classification report."""
+        figures = {field.name: getattr(report, field.name) for field in dataclasses.fields(ClassificationReport)}
+        return cls(**figures, **evaluated)
+
+    @property
+    def images_per_second(self) -> float:
+        """Speed of the evaluation, everything included."""
+        return self.images / max(self.seconds, 1e-9)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as eval_<split>.json holds it."""
+        return {
+            "split": self.split,
+            "checkpoint": self.checkpoint,
+            "global_step": self.step,
+            "images": self.images,
+            "seconds": round(self.seconds, 3),
+            "images_per_second": round(self.images_per_second, 2),
+            "loss": self.loss,
+            "accuracy": self.accuracy,
+            "top_5_accuracy": self.top_5_accuracy,
+            "balanced_accuracy": self.balanced_accuracy,
+            "macro_average": self.macro._asdict(),
+            "weighted_average": self.weighted._asdict(),
+            "labels": list(self.labels),
+            "per_class": self._per_class(),
+            "confusion_matrix": self.confusion_matrix.tolist(),
+        }
+
+    def _per_class(self) -> list[dict[str, Any]]:
+        columns = (self.precision.tolist(), self.recall.tolist(), self.f1.tolist(), self.support.tolist())
+        return [
+            {"class": index, "label": label, "precision": precision, "recall": recall, "f1": f1, "support": support}
+            for index, (label, precision, recall, f1, support) in enumerate(zip(self.labels, *columns, strict=True))
+        ]
