@@ -24,11 +24,6 @@ def write_frozen(path: Path, graph_def: Any, info: ExportInfo) -> None:
     export_info.write_export_info(path.with_suffix(".json"), info)
 
 
-def write_labels(path: Path, info: ExportInfo) -> None:
-    """The class names, one a line, as other programs that label images take them."""
-    path.write_text("".join(f"{label}\n" for label in info.labels), encoding="utf-8")
-
-
 def write_saved_model(folder: Path, trained: TrainedModel, graph_def: Any, info: ExportInfo) -> None:
     """A SavedModel that needs nothing but TensorFlow. ``folder`` must not exist.
 

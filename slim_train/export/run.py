@@ -22,7 +22,7 @@ from slim_train.export.check import Difference, Reference
 from slim_train.export.options import CheckOptions, ExportOptions, SourceOptions
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.image_files import find_pictures
-from slim_train.inference.label_files import read_class_names
+from slim_train.inference.label_files import read_class_names, write_class_names
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import newest_saved_model
 from slim_train.inference.trained_model import TrainedModel, find_trained_model
@@ -76,7 +76,7 @@ def run(options: ExportOptions) -> None:
     with _staging(folder) as staging:
         files = [_write(job, staging, reference) for job in _jobs(options, trained, info)]
         if options.result.output_file is None:
-            formats.write_labels(staging / "labels.txt", info)
+            write_class_names(staging / "labels.txt", info.labels)
             training_folder.write_json(staging / RESULT, _as_json(info, files))
         _publish(staging, folder)
     _log_result(files, folder)

@@ -1,10 +1,12 @@
-"""Files of class names, in both forms there are. No TensorFlow."""
+"""Files of class names, numbered or plain. No TensorFlow."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from datasets.files import replacing
 from datasets.spec import read_labels
 from slim_train.errors import UsageError
 
@@ -25,3 +27,9 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
     if lines == [""]:
         raise UsageError(f"The labels file {path} is empty: it must hold a class name a line.")
     return read_labels(path) if all(map(_NUMBERED.match, lines)) else tuple(lines)
+
+
+def write_class_names(path: Path, names: Sequence[str]) -> None:
+    """Write one name per line, as other programs that label images expect, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")

@@ -68,6 +68,8 @@ def draw_contact_sheet(
       note: a line below the title.
       columns: pictures in a row; None chooses.
     """
+    from datasets.files import replacing  # not at the top: commands check first that this package is ours
+
     columns = min(columns or _columns_for(len(tiles)), max(len(tiles), 1))
     caption_lines = max((len(tile.caption) for tile in tiles), default=0)
     step_x = _PICTURE + _GAP
@@ -84,8 +86,6 @@ def draw_contact_sheet(
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
         _draw_tile(sheet, draw, tile, _MARGIN + column * step_x, top + row * step_y)
-    from datasets.files import replacing  # not at the top: commands check first that this package is ours
-
     with replacing(path) as temporary:
         sheet.save(temporary, quality=90)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from datasets.files import replacing
 from slim_train.errors import UsageError
+from slim_train.inference.label_files import write_class_names
 from slim_train.retrain.head import HeadWeights
 from slim_train.retrain.modules import FeatureModule
 from slim_train.retrain.options import OutputOptions
@@ -73,7 +74,7 @@ def check(options: OutputOptions) -> None:
 def write(options: OutputOptions, module: FeatureModule, head: HeadWeights, labels: Sequence[str]) -> None:
     """Write the graph, the labels and, where it is asked for, the SavedModel."""
     write_frozen_graph(Path(options.output_graph), module, head, options.final_tensor_name)
-    write_labels(Path(options.output_labels), labels)
+    write_class_names(Path(options.output_labels), labels)
     if options.saved_model_dir:
         write_saved_model(Path(options.saved_model_dir), module, head, labels, options.final_tensor_name)
 
@@ -105,12 +106,6 @@ def write_frozen_graph(path: Path, module: FeatureModule, head: HeadWeights, fin
         temporary.write_bytes(graph.as_graph_def().SerializeToString())
 
 
-def write_labels(path: Path, labels: Sequence[str]) -> None:
-    """Write one label a line, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-
-
 def write_saved_model(
     folder: Path, module: FeatureModule, head: HeadWeights, labels: Sequence[str], final_tensor_name: str
 ) -> None:
@@ -132,5 +127,5 @@ def write_saved_model(
                 strip_default_attrs=True,
             )
             builder.save()
-        write_labels(whole / LABELS_FILE, labels)
+        write_class_names(whole / LABELS_FILE, labels)
         whole.replace(folder)

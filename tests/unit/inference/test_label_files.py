@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slim_train.errors import UsageError
-from slim_train.inference.label_files import read_class_names
+from slim_train.inference.label_files import read_class_names, write_class_names
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,9 @@ def test_a_file_without_names_is_an_error_that_names_it(content: bytes, tmp_path
     (tmp_path / "labels.txt").write_bytes(content)
     with pytest.raises(UsageError, match=r"labels\.txt"):
         read_class_names(tmp_path / "labels.txt")
+
+
+def test_names_that_are_written_are_read_back(tmp_path):
+    write_class_names(tmp_path / "labels.txt", ["cat", "Bär: groß"])
+    assert (tmp_path / "labels.txt").read_bytes() == "cat\nBär: groß\n".encode()
+    assert read_class_names(tmp_path / "labels.txt") == ("cat", "Bär: groß")
