@@ -1,3 +1,71 @@
-"""Train, fine-tune, evaluate, export and serve TF-Slim image classifiers on today's TensorFlow."""
+"""Train, fine-tune, evaluate, export and serve TF-Slim image classifiers on today's TensorFlow.
+
+>>> import slim_train as st
+>>> st.convert("photos", "data/pets")
+>>> run = st.train("data/pets", "models/pets", model_name="mobilenet_v2", num_epochs=5)
+>>> st.evaluate("models/pets").accuracy
+>>> with st.load("models/pets") as classifier:
+...     classifier.predict(["cat.jpg"])
+
+What ``__all__`` lists is public; everything else may change. TensorFlow is imported by the first call that needs it.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from slim_train import own_packages
+
+if TYPE_CHECKING:
+    from slim_train.api.conversion import ConversionReport
+    from slim_train.api.convert import convert
+    from slim_train.api.evaluate import evaluate
+    from slim_train.api.list_models import ModelInfo, list_models
+    from slim_train.api.train import train
+    from slim_train.errors import RunError, UsageError
+    from slim_train.training.hooks.validation import Evaluated
+    from slim_train.training.result import TrainingResult
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "ConversionReport",
+    "Evaluated",
+    "ModelInfo",
+    "RunError",
+    "TrainingResult",
+    "UsageError",
+    "__version__",
+    "convert",
+    "evaluate",
+    "list_models",
+    "train",
+]
+
+# Where each public name is defined. It is imported when it is first used.
+_HOMES = {
+    "ConversionReport": "slim_train.api.conversion",
+    "Evaluated": "slim_train.training.hooks.validation",
+    "ModelInfo": "slim_train.api.list_models",
+    "RunError": "slim_train.errors",
+    "TrainingResult": "slim_train.training.result",
+    "UsageError": "slim_train.errors",
+    "convert": "slim_train.api.convert",
+    "evaluate": "slim_train.api.evaluate",
+    "list_models": "slim_train.api.list_models",
+    "train": "slim_train.api.train",
+}
+
+if not own_packages.is_command() and (_conflict := own_packages.conflict()):
+    raise ImportError(_conflict)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'slim_train' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

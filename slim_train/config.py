@@ -129,17 +129,31 @@ def read_yaml(path: str | os.PathLike[str], options: Any) -> dict[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise UsageError(f"{path} must hold 'flag: value' lines, not {type(content).__name__}.")
+    return checked_values(content, options, f"{path}:", "key")
+
+
+def checked_values(given: Mapping[Any, Any], options: Any, where: str, kind: str) -> dict[str, Any]:
+    """Return values for flags of ``options`` under their canonical names, each checked against its flag.
+
+    Args:
+      given: values by name of a flag, or by one of its aliases.
+      where: the start of error messages.
+      kind: what the names are, in error messages, such as ``key``.
+
+    Raises:
+      UsageError: a name is unknown, two names mean the same flag, or a value has the wrong type or is out of bounds.
+    """
     specs = {name: spec for spec in flag_specs(options) for name in (spec.name, *spec.info.aliases)}
-    values = {}
-    for key, value in content.items():
-        if key not in specs:
-            near = nearest(str(key), specs, count=1)
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in specs:
+            near = nearest(str(name), specs, count=1)
             guess = f" Did you mean {near[0]}?" if near else ""
-            raise UsageError(f"{path}: unknown key {key!r}.{guess}")
-        spec = specs[key]
+            raise UsageError(f"{where} unknown {kind} {name!r}.{guess}")
+        spec = specs[name]
         if spec.name in values:
-            raise UsageError(f"{path}: {key!r} gives {spec.name} a second value; keep one of them.")
-        values[spec.name] = _typed(value, spec, f"{path}: {key}")
+            raise UsageError(f"{where} {name!r} gives {spec.name} a second value; keep one of them.")
+        values[spec.name] = _typed(value, spec, f"{where} {name}")
     return values
 
 

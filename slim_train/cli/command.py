@@ -20,8 +20,7 @@ from typing import Generic, TypeVar
 from absl import flags
 
 import slim_train
-from slim_train import config
-from slim_train.cli.own_packages import check_own_packages
+from slim_train import config, own_packages
 from slim_train.errors import RunError, UsageError
 
 OptionsT = TypeVar("OptionsT")
@@ -62,7 +61,8 @@ class Command(Generic[OptionsT]):
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Run with ``argv`` (default: the process's arguments) and return the exit code."""
         try:
-            check_own_packages()
+            if conflict := own_packages.conflict():
+                raise UsageError(conflict)
             return self._main(argv)
         except UsageError as error:
             return self._fail(error, 2)

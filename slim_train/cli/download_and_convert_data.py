@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
+from slim_train.api.convert import ConvertOptions, run
 from slim_train.cli.command import Command
-from slim_train.config import Options, option
-from slim_train.progress import ProgressBars
 
 if TYPE_CHECKING:
     from datasets.convert import ConversionReport
@@ -20,79 +18,8 @@ if TYPE_CHECKING:
 _MOST_CLASSES_SHOWN = 60
 
 
-@dataclass(frozen=True)
-class SourceOptions(Options):
-    """Images."""
-
-    dataset_name: str | None = option(
-        None,
-        "fer, flowers, cifar10, mnist, digits, or image_folder for your own images. The name starts the file names.",
-    )
-    pic_path: str | None = option(
-        None,
-        "Folder with one folder of images per class, or with train/, validation/ and test/ folders of such; for a "
-        "known data set also its published files. Default: download, where there is a public address.",
-    )
-    on_error: str = option(
-        "skip",
-        "Images that cannot be used are listed in rejected.csv (skip), or the first one stops the command (fail).",
-        choices=("skip", "fail"),
-    )
-
-
-@dataclass(frozen=True)
-class OutputOptions(Options):
-    """TFRecords."""
-
-    dataset_dir: str | None = option(None, "Folder for the TFRecord files, labels.txt, info.json and rejected.csv.")
-    num_shards: int = option(1, "Files per split.", at_least=1)
-    overwrite: bool = option(False, "Convert anew although --dataset_dir holds a finished data set.")
-    num_workers: int | None = option(None, "Processes that decode images. Default: one per CPU.", at_least=1)
-
-
-@dataclass(frozen=True)
-class SplitOptions(Options):
-    """Train and test, for images that come without splits."""
-
-    test_fraction: float = option(0.3, "Share of each class that is for testing; 0: none.", at_least=0, at_most=0.99)
-    split_by: str = option(
-        "random",
-        "filename_hash: where an image goes hangs on its file name alone: it stays there when others are added.",
-        choices=("random", "filename_hash"),
-    )
-    seed: int = option(0, "Number that the random split and the order of the records follow from.")
-
-
-@dataclass(frozen=True)
-class ConvertOptions(Options):
-    """Everything that download_and_convert_data can be told."""
-
-    source: SourceOptions = field(default_factory=SourceOptions)
-    output: OutputOptions = field(default_factory=OutputOptions)
-    split: SplitOptions = field(default_factory=SplitOptions)
-
-
 def _run(options: ConvertOptions) -> None:
-    from datasets.convert import convert_dataset
-    from deployment.threads import available_cpus
-
-    source, output, split = options.source, options.output, options.split
-    assert source.dataset_name and output.dataset_dir  # required flags
-    with ProgressBars() as progress:
-        report = convert_dataset(
-            source.dataset_name,
-            output.dataset_dir,
-            source.pic_path,
-            test_fraction=split.test_fraction,
-            seed=split.seed,
-            num_shards=output.num_shards,
-            num_workers=output.num_workers or available_cpus(),
-            on_error=source.on_error,
-            split_by=split.split_by,
-            overwrite=output.overwrite,
-            on_progress=progress.update,
-        )
-    print(summary(report))
+    print(summary(run(options)))
 
 
 def summary(report: ConversionReport) -> str:

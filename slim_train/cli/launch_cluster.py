@@ -101,7 +101,7 @@ def resolve(command: Sequence[str]) -> list[str]:
         raise UsageError("Nothing to run: the command comes after --, as in: launch_cluster -- train_image_classifier.")
     name, *arguments = command
     cli = Path(__file__).resolve().parent
-    own = {path.stem for path in cli.glob("*.py")} - {"__init__", "command", "own_packages"}
+    own = {path.stem for path in cli.glob("*.py")} - {"__init__", "command"}
     if name in own:
         script = cli.parents[1] / "scripts" / f"{name}.py"
         program = [str(script)] if script.is_file() else ["-m", f"slim_train.cli.{name}"]

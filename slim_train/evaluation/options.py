@@ -22,7 +22,7 @@ class EvalOptions(Options):
         None, "Folder with the TFRecord files. Default: the one trained on.", aliases=("data_dir",)
     )
     dataset_name: str | None = option(None, "Name of the data set. Default: what info.json says.")
-    dataset_split_name: str = option("test", "Which split to evaluate.")
+    dataset_split_name: str = option("test", "Which split to evaluate.", aliases=("split",))
     labels_offset: int | None = option(None, "As in training. Default: the training folder's.")
     num_classes: int | None = option(None, "As in training. Default: the training folder's.", at_least=1)
     model_name: str | None = option(None, "Name of the net. Default: the training folder's, else inception_v3.")

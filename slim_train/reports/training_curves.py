@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,13 @@ def _panels(curves: Mapping[str, Curve]) -> list[tuple[str, list[tuple[str, str]
 
 def read_curves(metrics_file: Path) -> dict[str, Curve]:
     """Steps and values of each metric, by name. Where training was resumed, the later value of a step counts."""
+    return curves_of(_lines(metrics_file))
+
+
+def curves_of(lines: Iterable[Mapping[str, Any]]) -> dict[str, Curve]:
+    """Return steps and values of each metric, by name, from lines that hold ``step`` and metrics."""
     values: dict[str, dict[int, float]] = {}
-    for line in _lines(metrics_file):
+    for line in lines:
         for name, value in line.items():
             if name != "step":
                 values.setdefault(name, {})[int(line["step"])] = float(value)

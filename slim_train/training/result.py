@@ -13,6 +13,7 @@ from slim_train import reports
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import latest_checkpoint, step_of
+from slim_train.reports import html
 from slim_train.training.hooks.of_task import TaskHooks
 from slim_train.training.hooks.stopping import StopOnSignal
 from slim_train.training.job import Job
@@ -84,6 +85,19 @@ class TrainingResult:
         for name in ("folder", "history", "best_step"):
             del values[name]
         return values
+
+    def _repr_html_(self) -> str:
+        best = f"accuracy {self.best_accuracy:.4f} at step {self.best_step}" if self.best_checkpoint else None
+        facts = {
+            "folder": self.folder,
+            "steps": f"{self.global_step:,}{f' of {self.last_step:,}' if self.last_step else ''}",
+            "loss": None if self.loss is None else f"{self.loss:.4f}",
+            "best": best,
+            "speed": f"{self.images_per_second:,.0f} images/s" if self.images_per_second else None,
+            "stopped by": self.stopped_by,
+        }
+        note = f"{self.seconds:,.0f} s" if self.seconds else ""
+        return html.report("Training", note, html.facts(facts), html.training_curves(self.history))
 
 
 def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> TrainingResult:

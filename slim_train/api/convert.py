@@ -1,0 +1,144 @@
+"""The verb ``convert`` and the options of download_and_convert_data. No TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
+from slim_train.config import Options, option
+from slim_train.progress import ProgressBars
+
+if TYPE_CHECKING:
+    from slim_train.api.conversion import ConversionReport
+
+_OWN_IMAGES = "image_folder"
+
+
+@dataclass(frozen=True)
+class SourceOptions(Options):
+    """Images."""
+
+    dataset_name: str | None = option(
+        None,
+        "fer, flowers, cifar10, mnist, digits, or image_folder for your own images. The name starts the file names.",
+    )
+    pic_path: str | None = option(
+        None,
+        "Folder with one folder of images per class, or with train/, validation/ and test/ folders of such; for a "
+        "known data set also its published files. Default: download, where there is a public address.",
+    )
+    on_error: str = option(
+        "skip",
+        "Images that cannot be used are listed in rejected.csv (skip), or the first one stops the command (fail).",
+        choices=("skip", "fail"),
+    )
+
+
+@dataclass(frozen=True)
+class OutputOptions(Options):
+    """TFRecords."""
+
+    dataset_dir: str | None = option(None, "Folder for the TFRecord files, labels.txt, info.json and rejected.csv.")
+    num_shards: int = option(1, "Files per split.", at_least=1)
+    overwrite: bool = option(False, "Convert anew although --dataset_dir holds a finished data set.")
+    num_workers: int | None = option(None, "Processes that decode images. Default: one per CPU.", at_least=1)
+
+
+@dataclass(frozen=True)
+class SplitOptions(Options):
+    """Train and test, for images that come without splits."""
+
+    test_fraction: float = option(0.3, "Share of each class that is for testing; 0: none.", at_least=0, at_most=0.99)
+    split_by: str = option(
+        "random",
+        "filename_hash: where an image goes hangs on its file name alone: it stays there when others are added.",
+        choices=("random", "filename_hash"),
+    )
+    seed: int = option(0, "Number that the random split and the order of the records follow from.")
+
+
+@dataclass(frozen=True)
+class ConvertOptions(Options):
+    """Everything that download_and_convert_data can be told."""
+
+    source: SourceOptions = field(default_factory=SourceOptions)
+    output: OutputOptions = field(default_factory=OutputOptions)
+    split: SplitOptions = field(default_factory=SplitOptions)
+
+
+@takes_flags(ConvertOptions(), "download_and_convert_data", without=("pic_path", "dataset_dir"))
+def convert(
+    source: PathLike | None = None,
+    output: PathLike | None = None,
+    *,
+    config: PathLike | None = None,
+    **flags: Any,
+) -> ConversionReport:
+    """Convert images to the TFRecords that training reads, and return a report.
+
+    Every image is decoded once. Images that cannot be decoded are listed in the report, and not stored. An output
+    folder that holds the finished data set is left as it is unless ``overwrite=True``.
+
+    Args:
+      source: folder with one folder of images per class, or with train/, validation/ and test/ folders of such; or the
+        name of a known data set, which is downloaded if it is public: fer, flowers, cifar10, mnist or digits. An
+        existing folder wins over a name.
+      output: folder for the TFRecord files, labels.txt, info.json and rejected.csv.
+      config: YAML file of flags; arguments override it.
+      **flags: the flags of the command download_and_convert_data. ``source`` stands for pic_path and ``output`` for
+        dataset_dir. Default of dataset_name: what ``source`` is.
+
+    Raises:
+      UsageError: an argument, the images or the folder are wrong.
+    """
+    with one_usage_error():
+        pic_path, dataset_name = _resolve_source(source)
+        if flags.get("dataset_name") is None:
+            flags["dataset_name"] = dataset_name
+        positional = {"pic_path": pic_path, "dataset_dir": output, "dataset_name": flags.pop("dataset_name")}
+        required = ("dataset_name", "dataset_dir")
+        return run(options_from(ConvertOptions(), "convert", flags, positional, config, required))
+
+
+def run(options: ConvertOptions) -> ConversionReport:
+    """Convert as the options say, and show the progress.
+
+    Raises:
+      DataError: the images or the folder are wrong.
+    """
+    from datasets.convert import convert_dataset
+    from deployment.threads import available_cpus
+    from slim_train.api.conversion import ConversionReport
+
+    source, output, split = options.source, options.output, options.split
+    assert source.dataset_name and output.dataset_dir  # required flags
+    with ProgressBars() as progress:
+        report = convert_dataset(
+            source.dataset_name,
+            output.dataset_dir,
+            source.pic_path,
+            test_fraction=split.test_fraction,
+            seed=split.seed,
+            num_shards=output.num_shards,
+            num_workers=output.num_workers or available_cpus(),
+            on_error=source.on_error,
+            split_by=split.split_by,
+            overwrite=output.overwrite,
+            on_progress=progress.update,
+        )
+    return ConversionReport(**vars(report))
+
+
+def _resolve_source(source: PathLike | None) -> tuple[PathLike | None, str | None]:
+    """Return the folder of images and the name of the data set that ``source`` stands for."""
+    from datasets.registry import KNOWN
+
+    if source is None:
+        return None, None
+    name = os.fspath(source)
+    if name in KNOWN and not Path(name).is_dir():
+        return None, name
+    return source, _OWN_IMAGES

@@ -1,0 +1,94 @@
+"""Results as HTML for a notebook: facts, tables and figures, in its own colors, light or dark. No TensorFlow.
+
+Every function takes plain values and escapes them. Without matplotlib there are no figures.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+_MOST_ROWS = 60
+_FAINT = "opacity:.65"
+_LEFT, _RIGHT = "text-align:left", "text-align:right"
+
+
+def report(title: str, note: str, *parts: str) -> str:
+    """Return a heading, a faint note and ``parts``, which are HTML, as one block."""
+    heading = f'<div style="font-weight:600;margin:.2em 0">{escape(title)}'
+    heading += f' <span style="font-weight:400;{_FAINT}">{escape(note)}</span></div>'
+    return f'<div style="max-width:60em">{heading}{"".join(parts)}</div>'
+
+
+def facts(values: Mapping[str, Any]) -> str:
+    """Return a table of two columns: names and values. A value that is None is left out."""
+    rows = "".join(
+        f'<tr><td style="{_LEFT};{_FAINT}">{escape(name)}</td><td style="{_LEFT}">{escape(str(value))}</td></tr>'
+        for name, value in values.items()
+        if value is not None
+    )
+    return f"<table>{rows}</table>"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], total: Sequence[Any] | None = None) -> str:
+    """Return a table whose first column is text, and whose others are numbers.
+
+    Args:
+      headings: one for each column.
+      rows: cells, one for each column. Beyond 60 rows the rest is counted.
+      total: a last row, set apart.
+    """
+    listed = list(rows)
+    lines = [_row(row) for row in listed[:_MOST_ROWS]]
+    if len(listed) > _MOST_ROWS:
+        more = f"and {len(listed) - _MOST_ROWS:,} more"
+        lines.append(f'<tr><td colspan="{len(headings)}" style="{_LEFT};{_FAINT}">{more}</td></tr>')
+    if total is not None:
+        lines.append(_row(total, "font-weight:600;border-top:1px solid"))
+    return f"<table><thead>{_row(headings, 'font-weight:600')}</thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def figure(drawn: Any, alt: str, dots_per_inch: int = 100) -> str:
+    """Return a matplotlib Figure as an inline PNG on its own white paper."""
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="png", dpi=dots_per_inch, bbox_inches="tight", pad_inches=0.2)
+    return _image(buffer.getvalue(), "image/png", alt)
+
+
+def image_file(path: Path, alt: str) -> str:
+    """Return a PNG or JPEG file inline; nothing if there is no such file."""
+    if not path.is_file():
+        return ""
+    kind = "image/png" if path.suffix.lower() == ".png" else "image/jpeg"
+    return _image(path.read_bytes(), kind, alt)
+
+
+def training_curves(history: Sequence[Mapping[str, float]]) -> str:
+    """Return the curves of the lines of a metrics.jsonl; nothing if there are none or matplotlib is missing."""
+    from slim_train.reports.plotting import has_matplotlib
+    from slim_train.reports.training_curves import curves_figure, curves_of
+
+    curves = curves_of(history)
+    if not curves or not has_matplotlib():
+        return ""
+    return figure(curves_figure(curves), "training curves")
+
+
+def _row(cells: Sequence[Any], style: str = "") -> str:
+    aligned = [f"{_LEFT if index == 0 else _RIGHT};{style}".rstrip(";") for index in range(len(cells))]
+    entries = (f'<td style="{align}">{_text(cell)}</td>' for align, cell in zip(aligned, cells, strict=True))
+    return f"<tr>{''.join(entries)}</tr>"
+
+
+def _text(cell: Any) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else escape(str(cell))
+
+
+def _image(data: bytes, kind: str, alt: str) -> str:
+    encoded = base64.b64encode(data).decode("ascii")
+    style = "max-width:100%;background:white;border-radius:4px"
+    return f'<img alt="{escape(alt, quote=True)}" style="{style}" src="data:{kind};base64,{encoded}">'
