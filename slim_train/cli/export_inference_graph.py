@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from slim_train.cli.command import Command
-from slim_train.export.options import ExportOptions
+from slim_train.exporting.options import ExportOptions
 
 
 def _run(options: ExportOptions) -> None:
-    from slim_train.export import run
+    from slim_train.exporting import run
 
     run.run(options)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slim_train.evaluation.metrics import ClassificationReport
+from slim_train.reports import html
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +61,19 @@ class EvaluationReport(ClassificationReport):
             "per_class": self._per_class(),
             "confusion_matrix": self.confusion_matrix.tolist(),
         }
+
+    def _repr_html_(self) -> str:
+        columns = ("label", "precision", "recall", "f1", "support")
+        rows = [
+            [f"{row[column]:.3f}" if isinstance(row[column], float) else row[column] for column in columns]
+            for row in self._per_class()
+        ]
+        note = f"accuracy {self.accuracy:.2%} of {self.images:,} images, step {self.step:,}"
+        images = [
+            html.image_file(self.files[name], name) for name in ("confusion_matrix", "mistakes") if name in self.files
+        ]
+        headings = ["class", "precision", "recall", "f1", "images"]
+        return html.report(f"Evaluation of {self.split}", note, html.table(headings, rows), *images)
 
     def _per_class(self) -> list[dict[str, Any]]:
         columns = (self.precision.tolist(), self.recall.tolist(), self.f1.tolist(), self.support.tolist())

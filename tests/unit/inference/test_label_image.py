@@ -103,8 +103,8 @@ def test_wrong_flags_are_usage_errors(flags: dict[str, str], message: str, folde
 
 def test_released_weights_know_the_four_pictures(shared_data: Any, tmp_path: Path) -> None:
     """A checkpoint without any file beside it, told what it is."""
-    from slim_train.export import run
-    from slim_train.export.options import ExportOptions
+    from slim_train.exporting import run
+    from slim_train.exporting.options import ExportOptions
 
     images = shared_data / "images"
     flags = {

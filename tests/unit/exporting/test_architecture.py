@@ -7,8 +7,8 @@ import pytest
 from google.protobuf import text_format
 
 from slim_train.errors import UsageError
-from slim_train.export.architecture import write_architecture
-from slim_train.export.options import GraphOptions, SourceOptions
+from slim_train.exporting.architecture import write_architecture
+from slim_train.exporting.options import GraphOptions, SourceOptions
 from slim_train.tf_compat import tf
 
 

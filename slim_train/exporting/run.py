@@ -7,7 +7,7 @@ import functools
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ from datasets.images import ImageRejected, normalise
 from datasets.spec import INFO_FILE, read_info
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
-from slim_train.export import check, formats
-from slim_train.export.architecture import write_architecture
-from slim_train.export.check import Difference, Reference
-from slim_train.export.options import CheckOptions, ExportOptions, SourceOptions
+from slim_train.exporting import check, formats
+from slim_train.exporting.architecture import write_architecture
+from slim_train.exporting.check import Difference, Reference
+from slim_train.exporting.options import CheckOptions, ExportOptions, SourceOptions
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.image_files import find_pictures
 from slim_train.inference.label_files import read_class_names, write_class_names
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import newest_saved_model
 from slim_train.inference.trained_model import TrainedModel, find_trained_model
+from slim_train.reports import html
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
@@ -56,7 +57,45 @@ class ExportedFile:
     difference: Difference | None
 
 
-def run(options: ExportOptions) -> None:
+@dataclasses.dataclass(frozen=True)
+class ExportReport:
+    """What was exported.
+
+    Attributes:
+      folder: the export folder.
+      checkpoint: name of the checkpoint; None for the graph of a net alone.
+      step: its global step.
+      files: what was written.
+    """
+
+    folder: Path
+    checkpoint: str | None
+    step: int
+    files: tuple[ExportedFile, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as export.json holds it."""
+        return {
+            "checkpoint": self.checkpoint,
+            "step": self.step,
+            "files": [dataclasses.asdict(file) for file in self.files],
+        }
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                file.format,
+                file.path,
+                file.bytes,
+                f"{file.difference.largest:.1e}" if file.difference else "not compared",
+            )
+            for file in self.files
+        ]
+        headings = ["format", "file", "bytes", "largest difference"]
+        return html.report(f"Export of step {self.step:,}", str(self.folder), html.table(headings, rows))
+
+
+def run(options: ExportOptions) -> ExportReport:
     """Write and check what is asked for; nothing appears in the export folder before its check.
 
     Raises:
@@ -64,8 +103,7 @@ def run(options: ExportOptions) -> None:
       RunError: a file does not answer as the checkpoint does.
     """
     if options.source.checkpoint_path is None:
-        _write_graph_alone(options)
-        return
+        return _write_graph_alone(options)
     _refuse_graph_flags(options)
     trained = _trained_model(options.source)
     folder, info = _destination(options, trained), trained.info()
@@ -74,16 +112,18 @@ def run(options: ExportOptions) -> None:
     pictures = _pictures(options, trained)
     reference = Reference(trained, pictures) if pictures else None
     with _staging(folder) as staging:
-        files = [_write(job, staging, reference) for job in _jobs(options, trained, info)]
+        files = tuple(_write(job, staging, reference) for job in _jobs(options, trained, info))
+        report = ExportReport(folder, info.checkpoint, info.step, files)
         if options.result.output_file is None:
             write_class_names(staging / "labels.txt", info.labels)
-            training_folder.write_json(staging / RESULT, _as_json(info, files))
+            training_folder.write_json(staging / RESULT, report.to_dict())
         _publish(staging, folder)
     _log_result(files, folder)
     _warn_of_later_version(folder, _version(info))
+    return report
 
 
-def _write_graph_alone(options: ExportOptions) -> None:
+def _write_graph_alone(options: ExportOptions) -> ExportReport:
     if options.result.output_file is None:
         raise UsageError(
             "--train_dir is missing: the training folder, or the checkpoint, to export. --output_file without one "
@@ -95,6 +135,8 @@ def _write_graph_alone(options: ExportOptions) -> None:
     except OSError as error:
         raise UsageError(f"--output_file: cannot write {path}: {error.strerror}.") from error
     log.info("Wrote the graph of %s without weights to %s.", options.source.model_name or _DEFAULT_NET, path)
+    written = ExportedFile("graph without weights", path.name, path.stat().st_size, None)
+    return ExportReport(path.absolute().parent, None, 0, (written,))
 
 
 def _refuse_graph_flags(options: ExportOptions) -> None:
@@ -204,8 +246,8 @@ def _write(job: _Job, staging: Path, reference: Reference | None) -> ExportedFil
     difference = job.check(reference, path) if reference else None
     if difference and job.tolerance is not None and not difference.largest <= job.tolerance:
         raise RunError(
-            f"The {job.format} answers otherwise than the checkpoint: a probability differs by "
-            f"{difference.largest:.3g}, more than the {job.tolerance:g} that rounding explains. Nothing was exported."
+            f"The {job.format} does not match the checkpoint: probabilities differ by up to {difference.largest:.3g} "
+            f"(tolerance {job.tolerance:g}). Nothing was exported."
         )
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return ExportedFile(job.format, job.path, sum(file.stat().st_size for file in files), difference)
@@ -268,11 +310,7 @@ def _warn_of_later_version(folder: Path, version: int) -> None:
         )  # fmt: skip
 
 
-def _as_json(info: ExportInfo, files: list[ExportedFile]) -> dict[str, Any]:
-    return {"checkpoint": info.checkpoint, "step": info.step, "files": [dataclasses.asdict(file) for file in files]}
-
-
-def _log_result(files: list[ExportedFile], folder: Path) -> None:
+def _log_result(files: Sequence[ExportedFile], folder: Path) -> None:
     log.info("Exported to %s:", folder)
     for file in files:
         compared = "not compared"

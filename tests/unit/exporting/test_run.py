@@ -12,8 +12,8 @@ import pytest
 
 from slim_train import config
 from slim_train.errors import RunError, UsageError
-from slim_train.export import check, formats, run
-from slim_train.export.options import ExportOptions
+from slim_train.exporting import check, formats, run
+from slim_train.exporting.options import ExportOptions
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import load_predictor
 from slim_train.inference.trained_model import find_trained_model
@@ -258,7 +258,7 @@ def test_a_folder_of_something_else_is_left_alone(place: str, training_folder: P
     assert left == [f"{place}/thesis.tex"]
 
 
-def test_a_file_that_answers_otherwise_is_not_exported(
+def test_a_file_that_does_not_match_the_checkpoint_is_not_exported(
     training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write_another(path: Path, graph_def: Any, info: Any) -> None:
@@ -270,7 +270,7 @@ def test_a_file_that_answers_otherwise_is_not_exported(
         path.write_bytes(wrong.SerializeToString())
 
     monkeypatch.setattr(formats, "write_frozen", write_another)
-    with pytest.raises(RunError, match="frozen graph answers otherwise"):
+    with pytest.raises(RunError, match="frozen graph does not match the checkpoint"):
         run.run(options(checkpoint_path=str(training_folder), export_dir=str(tmp_path / "out"), formats="frozen"))
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -6,7 +6,7 @@ import pytest
 
 from slim_train import config
 from slim_train.errors import UsageError
-from slim_train.export.options import ExportOptions, ResultOptions
+from slim_train.exporting.options import ExportOptions, ResultOptions
 
 
 def test_formats_are_split_at_commas_each_taken_once() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from datasets.files import replacing
 from datasets.spec import INFO_FILE, read_info
 from slim_train.errors import UsageError
-from slim_train.export.options import GraphOptions, SourceOptions
+from slim_train.exporting.options import GraphOptions, SourceOptions
 from slim_train.inference.label_files import read_class_names
 from slim_train.nets import factory as nets
 from slim_train.tf_compat import tf

@@ -1,0 +1,81 @@
+"""A classifier for Python programs."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from slim_train.errors import UsageError
+from slim_train.inference.classifier import load_classifier
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+
+
+@pytest.fixture
+def classifier(training_folder):
+    with load_classifier(training_folder) as loaded:
+        yield loaded
+
+
+def _png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_images_of_all_kinds_get_the_same_answer(classifier, tmp_path: Path):
+    path = tmp_path / "a.png"
+    path.write_bytes(_png(PIXELS))
+    images = [path, str(path), path.read_bytes(), Image.fromarray(PIXELS), PIXELS]
+    first, *others = classifier.predict(images)
+    for other in others:
+        np.testing.assert_allclose(other.probabilities, first.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("pixels", [PIXELS[..., 0], PIXELS[..., :1]], ids=["[H, W]", "[H, W, 1]"])
+def test_grey_arrays_are_grey_images(classifier, pixels):
+    [expected] = classifier.predict(_png(PIXELS[..., 0]))
+    [found] = classifier.predict(pixels)
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+
+
+def test_a_prediction_names_the_best_classes_first(classifier):
+    [prediction] = classifier.predict(PIXELS, top=2)
+    assert len(prediction.top) == 2
+    assert (prediction.label, prediction.probability) == prediction.top[0]
+    assert prediction.probability == prediction.probabilities.max()
+    assert prediction.label == classifier.labels[prediction.probabilities.argmax()]
+    assert prediction.to_dict()["top"][0]["label"] == prediction.label
+
+
+def test_more_images_than_a_batch_are_answered_in_their_order(classifier):
+    images = [np.full((8, 8, 3), value, np.uint8) for value in range(70)]
+    predictions = classifier.predict(images)
+    assert len(predictions) == 70
+    [last] = classifier.predict(images[-1])
+    np.testing.assert_allclose(predictions[-1].probabilities, last.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("gone.jpg", "gone.jpg cannot be read: No such file"),
+        (b"no image", "Image 0 cannot be read: "),
+        (
+            np.zeros((4, 4, 3), np.float32),
+            r"Image 0 .* an array must be uint8 .*, not float32 \[4, 4, 3\]",
+        ),
+        (np.zeros((4, 4, 7), np.uint8), r"not uint8 \[4, 4, 7\]"),
+    ],
+)
+def test_an_image_that_cannot_be_read_is_a_usage_error(classifier, image, message):
+    with pytest.raises(UsageError, match=message):
+        classifier.predict([image])
+
+
+def test_no_image_no_prediction(classifier):
+    assert classifier.predict([]) == []
