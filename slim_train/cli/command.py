@@ -7,14 +7,18 @@ keeps its traceback, since that is a fault of ours.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import dataclasses
 import gc
 import importlib
 import logging
 import os
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 from typing import Generic, TypeVar
 
 from absl import flags
@@ -217,6 +221,36 @@ def _start_tensorflow(verbosity: str, needs_keras: bool) -> None:
     tf_compat.silence_deprecation_noise()
 
 
+@contextlib.contextmanager
+def _interrupt_kept() -> Iterator[None]:
+    """Make sure that Ctrl-C in the block ends the command.
+
+    Python forgets a KeyboardInterrupt that is raised in a callback, such as those of weak references, and an import may
+    catch it, or fail for another reason once it was half done.
+    """
+    received = False
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received = True
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, receive)
+    try:
+        yield
+    except Exception as error:
+        if received:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if received:
+        raise KeyboardInterrupt
+
+
 def _import_tensorflow(needs_keras: bool) -> None:
     """Import what commands would import anyway, with no search for garbage among its half a million objects.
 
@@ -228,7 +262,8 @@ def _import_tensorflow(needs_keras: bool) -> None:
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     gc.disable()
     try:
-        importlib.import_module("slim_train.tf_compat")
+        with _interrupt_kept():
+            importlib.import_module("slim_train.tf_compat")
     finally:
         gc.enable()
     gc.freeze()

@@ -160,6 +160,35 @@ def test_ctrl_c_while_tensorflow_is_imported_is_one_line(tmp_path):
     assert (done.returncode, done.stderr) == (130, "label_image: error: stopped by Ctrl-C\n")
 
 
+@pytest.mark.parametrize(
+    "swallow",
+    [
+        # As a weak reference's callback does: Python says "Exception ignored in" and goes on.
+        "import weakref\nclass A: pass\na = A()\nr = weakref.ref(a, lambda _: interrupt())\ndel a",
+        "try:\n    interrupt()\nexcept BaseException:\n    pass",
+        "try:\n    interrupt()\nexcept BaseException:\n    raise ImportError('half done')",
+    ],
+    ids=["callback", "caught", "another error"],
+)
+def test_ctrl_c_that_an_import_swallows_ends_the_command_all_the_same(swallow, tmp_path):
+    (tmp_path / "swallowing.py").write_text(
+        f"import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\n{swallow}\n"
+    )
+    code = f"""
+        import importlib, sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        from slim_train.cli import command
+        real = importlib.import_module
+        command.importlib = type(sys)("importlib")
+        command.importlib.import_module = lambda name: real("swallowing")
+        from slim_train.cli.label_image import COMMAND
+        sys.exit(COMMAND.main(["--image=x", "--train_dir={tmp_path}"]))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr.endswith("label_image: error: stopped by Ctrl-C\n")
+
+
 def test_words_that_are_no_flags_reach_a_command_that_takes_them(capsys):
     seen = []
     command = _paint(lambda options, words: seen.append((options.layers, words)), words="[ROOM ...]")
