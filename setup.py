@@ -53,8 +53,11 @@ EXTRAS = {
     # Linters are held to one release: a newer one may find fault with code that has not changed.
     "dev": (
         "httpx>=0.27",
+        "ipykernel>=6.29",
         "kubeflow-training>=1.9",
         "mypy~=2.4.0",
+        "nbclient>=0.10",
+        "nbformat>=5.10",
         "pytest>=8.0",
         "pytest-xdist>=3.5",
         "ruff~=0.17.0",

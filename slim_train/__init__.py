@@ -19,39 +19,56 @@ if TYPE_CHECKING:
     from slim_train.api.conversion import ConversionReport
     from slim_train.api.convert import convert
     from slim_train.api.evaluate import evaluate
+    from slim_train.api.export import export
     from slim_train.api.list_models import ModelInfo, list_models
+    from slim_train.api.load import load
     from slim_train.api.train import train
     from slim_train.errors import RunError, UsageError
+    from slim_train.evaluation.report import EvaluationReport
+    from slim_train.exporting.run import ExportReport
+    from slim_train.inference.classifier import Classifier, Prediction
     from slim_train.training.hooks.validation import Evaluated
     from slim_train.training.result import TrainingResult
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Classifier",
     "ConversionReport",
     "Evaluated",
+    "EvaluationReport",
+    "ExportReport",
     "ModelInfo",
+    "Prediction",
     "RunError",
     "TrainingResult",
     "UsageError",
     "__version__",
     "convert",
     "evaluate",
+    "export",
     "list_models",
+    "load",
     "train",
 ]
 
 # Where each public name is defined. It is imported when it is first used.
 _HOMES = {
+    "Classifier": "slim_train.inference.classifier",
     "ConversionReport": "slim_train.api.conversion",
     "Evaluated": "slim_train.training.hooks.validation",
+    "EvaluationReport": "slim_train.evaluation.report",
+    "ExportReport": "slim_train.exporting.run",
     "ModelInfo": "slim_train.api.list_models",
+    "Prediction": "slim_train.inference.classifier",
     "RunError": "slim_train.errors",
     "TrainingResult": "slim_train.training.result",
     "UsageError": "slim_train.errors",
     "convert": "slim_train.api.convert",
     "evaluate": "slim_train.api.evaluate",
+    "export": "slim_train.api.export",
     "list_models": "slim_train.api.list_models",
+    "load": "slim_train.api.load",
     "train": "slim_train.api.train",
 }
 

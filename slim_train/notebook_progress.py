@@ -6,11 +6,11 @@ import sys
 import threading
 import time
 from html import escape
-from typing import Any
 
 _SECS_BETWEEN_UPDATES = 0.25
+_SECS_UNTIL_SHOWN = 0.3  # shorter work shows nothing
 
-# The bars of this thread, outermost first. They share one place in the output: that of the innermost is shown.
+# The bars of this thread, outermost first, and IPython's handle of their one place in the output.
 _bars = threading.local()
 
 
@@ -29,9 +29,6 @@ class NotebookBar:
       unit: what is counted.
       total: how much there is, or None.
       start: how much is done already.
-
-    Attributes:
-      place: the display handle of IPython for the place in the output.
     """
 
     def __init__(self, what: str, unit: str, total: int | None, start: int = 0) -> None:
@@ -39,19 +36,12 @@ class NotebookBar:
         self._note = ""
         self._began = time.monotonic()
         self._shown = 0.0
-        self.place: Any = None
 
     def start(self) -> None:
-        """Show the bar."""
-        stack = self._stack()
-        if stack:
-            self.place = stack[-1].place
-        else:
-            from IPython.display import display
-
-            self.place = display(self._bundle(self._as_bar()), raw=True, display_id=True)
-        stack.append(self)
-        self.draw()
+        """Begin; the bar appears when the work has taken a moment."""
+        self._stack().append(self)
+        if not _SECS_UNTIL_SHOWN:
+            self.draw()
 
     def update(self, done: int, total: int | None, note: str) -> None:
         """Show that ``done`` of ``total`` is done, a few times a second at most."""
@@ -70,13 +60,14 @@ class NotebookBar:
             stack.remove(self)
         if stack:
             stack[-1].draw()
-        else:
+        elif _bars.place is not None:
             took = f"{self._count()} in {time.monotonic() - self._began:.1f} s"
             self._show(f'<span style="opacity:.65">{escape(f"{self._what}: {took}")}</span>')
+            _bars.place = None
 
     def _stack(self) -> list[NotebookBar]:
         if not hasattr(_bars, "stack"):
-            _bars.stack = []
+            _bars.stack, _bars.place = [], None
         return _bars.stack
 
     def _count(self) -> str:
@@ -88,10 +79,12 @@ class NotebookBar:
         text = escape(f"{self._what}: {self._count()} {self._note}")
         return f'<progress style="width:14em;vertical-align:middle"{extent}></progress> <span>{text}</span>'
 
-    def _bundle(self, html: str) -> dict[str, str]:
-        return {"text/html": html, "text/plain": f"{self._what}: {self._count()}"}
-
     def _show(self, html: str) -> None:
         self._shown = time.monotonic()
-        if self.place is not None:
-            self.place.update(self._bundle(html), raw=True)
+        bundle = {"text/html": html, "text/plain": f"{self._what}: {self._count()}"}
+        if _bars.place is not None:
+            _bars.place.update(bundle, raw=True)
+        elif self._shown - self._began >= _SECS_UNTIL_SHOWN:
+            from IPython.display import display
+
+            _bars.place = display(bundle, raw=True, display_id=True)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
 from slim_train.config import Options, option
 from slim_train.progress import ProgressBars
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from slim_train.api.conversion import ConversionReport
+    from slim_train.api.keywords import ConvertFlags
 
 _OWN_IMAGES = "image_folder"
 
@@ -75,7 +78,7 @@ def convert(
     output: PathLike | None = None,
     *,
     config: PathLike | None = None,
-    **flags: Any,
+    **flags: Unpack[ConvertFlags],
 ) -> ConversionReport:
     """Convert images to the TFRecords that training reads, and return a report.
 

@@ -11,6 +11,8 @@ import threading
 import warnings
 from collections.abc import Iterator
 
+from slim_train.notebook_progress import in_notebook
+
 _LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _LOCK = threading.Lock()
 _quiet = contextlib.ExitStack()
@@ -54,12 +56,15 @@ def _deprecations_hidden() -> Iterator[None]:
     logger = logging.getLogger("tensorflow")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* is deprecated and will be removed in a future version")
-        logger.addFilter(_is_not_deprecation)
+        logger.addFilter(_is_for_users)
         try:
             yield
         finally:
-            logger.removeFilter(_is_not_deprecation)
+            logger.removeFilter(_is_for_users)
 
 
-def _is_not_deprecation(record: logging.LogRecord) -> bool:
+def _is_for_users(record: logging.LogRecord) -> bool:
+    """Return whether a record is no deprecation, and in a notebook, where TensorFlow logs its steps too, a warning."""
+    if record.levelno < logging.WARNING and in_notebook():
+        return False
     return " is deprecated and will be removed" not in record.getMessage()

@@ -10,6 +10,9 @@ from slim_train.api.tensorflow import tensorflow_ready
 from slim_train.options import TrainOptions
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from slim_train.api.keywords import TrainFlags
     from slim_train.training.hooks.validation import Evaluated
     from slim_train.training.result import TrainingResult
 
@@ -22,7 +25,7 @@ def train(
     config: PathLike | None = None,
     hooks: Iterable[Any] = (),
     on_evaluation: Callable[[Evaluated], None] | Iterable[Callable[[Evaluated], None]] = (),
-    **flags: Any,
+    **flags: Unpack[TrainFlags],
 ) -> TrainingResult | Any:
     """Train or fine-tune an image classifier, and return its result.
 

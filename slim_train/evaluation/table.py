@@ -41,7 +41,8 @@ def metrics_table(report: ClassificationReport, labels: Sequence[str]) -> Group:
 
 def format_metrics(report: ClassificationReport, labels: Sequence[str]) -> str:
     """The same as plain text."""
-    console = Console(file=io.StringIO(), width=100, color_system=None, legacy_windows=False)
+    # A notebook would show it otherwise.
+    console = Console(file=io.StringIO(), width=100, color_system=None, legacy_windows=False, force_jupyter=False)
     with console.capture() as captured:
         console.print(metrics_table(report, labels))
     return "\n".join(line.rstrip() for line in captured.get().strip("\n").split("\n"))

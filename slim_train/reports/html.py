@@ -35,7 +35,7 @@ def facts(values: Mapping[str, Any]) -> str:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], total: Sequence[Any] | None = None) -> str:
-    """Return a table whose first column is text, and whose others are numbers.
+    """Return a table. Columns whose first cell is a number are aligned to the right, but for the first column.
 
     Args:
       headings: one for each column.
@@ -43,13 +43,15 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], total: Sequenc
       total: a last row, set apart.
     """
     listed = list(rows)
-    lines = [_row(row) for row in listed[:_MOST_ROWS]]
+    aligned = [_LEFT, *(_RIGHT if _is_number(cell) else _LEFT for cell in (listed or [headings])[0][1:])]
+    lines = [_row(row, aligned) for row in listed[:_MOST_ROWS]]
     if len(listed) > _MOST_ROWS:
         more = f"and {len(listed) - _MOST_ROWS:,} more"
         lines.append(f'<tr><td colspan="{len(headings)}" style="{_LEFT};{_FAINT}">{more}</td></tr>')
     if total is not None:
-        lines.append(_row(total, "font-weight:600;border-top:1px solid"))
-    return f"<table><thead>{_row(headings, 'font-weight:600')}</thead><tbody>{''.join(lines)}</tbody></table>"
+        lines.append(_row(total, aligned, "font-weight:600;border-top:1px solid"))
+    head = _row(headings, aligned, "font-weight:600")
+    return f"<table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"
 
 
 def figure(drawn: Any, alt: str, dots_per_inch: int = 100) -> str:
@@ -78,10 +80,14 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> str:
     return figure(curves_figure(curves), "training curves")
 
 
-def _row(cells: Sequence[Any], style: str = "") -> str:
-    aligned = [f"{_LEFT if index == 0 else _RIGHT};{style}".rstrip(";") for index in range(len(cells))]
-    entries = (f'<td style="{align}">{_text(cell)}</td>' for align, cell in zip(aligned, cells, strict=True))
+def _row(cells: Sequence[Any], aligned: Sequence[str], style: str = "") -> str:
+    styles = [f"{align};{style}".rstrip(";") for align in aligned]
+    entries = (f'<td style="{style}">{_text(cell)}</td>' for style, cell in zip(styles, cells, strict=True))
     return f"<tr>{''.join(entries)}</tr>"
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) or not str(cell).strip("0123456789.,%-+e ")
 
 
 def _text(cell: Any) -> str:

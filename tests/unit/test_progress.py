@@ -108,6 +108,7 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> Outputs:
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
     monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=outputs.display))
     monkeypatch.setattr(notebook_progress, "_SECS_BETWEEN_UPDATES", 0.0)
+    monkeypatch.setattr(notebook_progress, "_SECS_UNTIL_SHOWN", 0.0)
     return outputs
 
 
@@ -138,3 +139,10 @@ def test_in_a_notebook_each_piece_of_work_has_a_bar(notebook: Outputs) -> None:
         bars.update("downloading", 3, 3, "bytes")
         bars.update("converting", 7, 7, "images")
     assert [place.count("downloading") for place in notebook.places] == [1, 0]
+
+
+def test_in_a_notebook_short_work_shows_nothing(notebook: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notebook_progress, "_SECS_UNTIL_SHOWN", 1000.0)
+    with ProgressBar("training", 10, "steps") as bar:
+        bar.update(10)
+    assert notebook.places == []

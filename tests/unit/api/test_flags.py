@@ -13,7 +13,14 @@ import pytest
 import slim_train as st
 from slim_train import config
 from slim_train.api.flags import options_from
-from slim_train.cli import download_and_convert_data, eval_image_classifier, train_image_classifier
+from slim_train.api.load import SOURCES
+from slim_train.cli import (
+    download_and_convert_data,
+    eval_image_classifier,
+    export_inference_graph,
+    train_image_classifier,
+)
+from slim_train.inference.options import ClassifierOptions
 from slim_train.options import TrainOptions
 
 # The verb, its command, and the flags that it has under other names.
@@ -21,6 +28,7 @@ VERBS: dict[str, tuple[Callable[..., Any], Any, dict[str, str]]] = {
     "convert": (st.convert, download_and_convert_data.COMMAND, {"source": "pic_path", "output": "dataset_dir"}),
     "train": (st.train, train_image_classifier.COMMAND, {}),
     "evaluate": (st.evaluate, eval_image_classifier.COMMAND, {}),
+    "export": (st.export, export_inference_graph.COMMAND, {}),
 }
 OF_PYTHON_ONLY = {"config", "hooks", "on_evaluation"}
 
@@ -80,6 +88,19 @@ def test_a_wrong_value_is_refused_before_any_work(flags: dict[str, Any], complai
 def test_a_required_flag_must_be_given(verb: str, complaint: str) -> None:
     with pytest.raises(st.UsageError, match=rf"{verb}\(\): {complaint}"):
         VERBS[verb][0]()
+
+
+def test_the_keywords_of_load_are_the_flags_that_describe_a_classifier() -> None:
+    flags = {spec.name: spec.default for spec in config.flag_specs(ClassifierOptions())}
+    keywords = {name: entry.default for name, entry in inspect.signature(st.load).parameters.items()}
+    of_checkpoints = {"model_name", "preprocessing_name"}
+    assert keywords.keys() - of_checkpoints - {"path"} == flags.keys() - set(SOURCES)
+    assert all(keywords[name] == flags[name] for name in keywords.keys() & flags.keys())
+
+
+def test_load_takes_one_path(tmp_path: Path) -> None:
+    with pytest.raises(st.UsageError, match=r"load\(\): give the path alone, without graph"):
+        st.load(tmp_path, graph="model.pb")  # type: ignore[call-arg]
 
 
 def options(given: dict[str, Any], **more: Any) -> TrainOptions:

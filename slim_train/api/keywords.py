@@ -1,0 +1,197 @@
+"""The keywords of the Python functions and their types, for type checkers and editors. No TensorFlow.
+
+Written by scripts/update_keywords.py from the options of the commands: do not edit.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypedDict
+
+# Where a command takes text, a function also takes a path, or a sequence instead of text with commas.
+Text = str | os.PathLike[str] | Sequence[str]
+
+
+class ConvertFlags(TypedDict, total=False):
+    """Flags of download_and_convert_data."""
+
+    dataset_name: Text | None
+    on_error: Text
+    num_shards: int
+    overwrite: bool
+    num_workers: int | None
+    test_fraction: float
+    split_by: Text
+    seed: int
+
+
+class TrainFlags(TypedDict, total=False):
+    """Flags of train_image_classifier."""
+
+    data_dir: Text | None
+    dataset_name: Text | None
+    dataset_split_name: Text
+    labels_offset: int
+    num_classes: int | None
+    batch_size: int
+    num_readers: int
+    num_preprocessing_threads: int | None
+    shard_data: bool
+    use_synthetic_data: bool
+    model_name: Text
+    preprocessing_name: Text | None
+    train_image_size: int | None
+    train_image_channels: int | None
+    use_grayscale: bool
+    quantize_delay: int
+    weight_decay: float
+    batch_norm_decay: float | None
+    freeze_batch_norm: Text
+    augmentation: Text
+    random_erasing: float
+    mixup_alpha: float
+    cutmix_alpha: float
+    optimizer: Text
+    learning_rate: float
+    learning_rate_decay_type: Text
+    end_learning_rate: float
+    learning_rate_decay_factor: float
+    num_epochs_per_decay: float
+    learning_rate_multipliers: Text | None
+    warmup_steps: int
+    adadelta_rho: float
+    adagrad_initial_accumulator_value: float
+    adam_beta1: float
+    adam_beta2: float
+    opt_epsilon: float
+    ftrl_learning_rate_power: float
+    ftrl_initial_accumulator_value: float
+    ftrl_l1: float
+    ftrl_l2: float
+    momentum: float
+    rmsprop_momentum: float
+    correct_async_momentum: bool
+    rmsprop_decay: float
+    gradient_accumulation_steps: int
+    gradient_clip_norm: float
+    label_smoothing: float
+    class_weights: Text
+    moving_average_decay: float | None
+    checkpoint_path: Text | None
+    checkpoint_exclude_scopes: Text | None
+    trainable_scopes: Text | None
+    ignore_missing_vars: bool
+    cache_features: bool
+    cached_augmentations: int
+    feature_cache_dir: Text | None
+    output_dir: Text
+    max_number_of_steps: int | None
+    num_epochs: float | None
+    restart: bool
+    seed: int | None
+    log_every_n_steps: int
+    save_interval_secs: int
+    save_summaries_secs: int
+    histogram_summaries: bool
+    max_checkpoints_to_keep: int
+    profile_steps: Text | None
+    dry_run: bool
+    log_dir: Text | None
+    work_dir: Text | None
+    eval_split_name: Text | None
+    eval_every_n_steps: int | None
+    eval_batch_size: int
+    eval_flip: bool
+    early_stopping_patience: int
+    precision: Text
+    xla: bool
+    num_clones: int
+    num_gpus: int
+    clone_on_cpu: bool
+    sync_replicas: bool
+    replicas_to_aggregate: int | None
+    startup_delay_steps: int
+    cluster_wait_secs: int
+    collective_timeout_secs: int
+    partition_min_bytes: int
+    ps_idle_timeout_secs: int
+    master: Text
+    task: int
+    worker_replicas: int
+    num_ps_tasks: int
+
+
+class EvalFlags(TypedDict, total=False):
+    """Flags of eval_image_classifier."""
+
+    train_dir: Text
+    output_dir: Text
+    eval_dir: Text | None
+    dataset_dir: Text | None
+    data_dir: Text | None
+    dataset_name: Text | None
+    dataset_split_name: Text
+    split: Text
+    labels_offset: int | None
+    num_classes: int | None
+    model_name: Text | None
+    preprocessing_name: Text | None
+    eval_image_size: int | None
+    eval_image_channels: int | None
+    use_grayscale: bool
+    quantize: bool
+    batch_size: int
+    eval_flip: bool | None
+    max_num_batches: int | None
+    num_preprocessing_threads: int | None
+    moving_average_decay: float | None
+    eval_interval_secs: int
+    keep_best: bool
+    mistakes: int
+    master: Text
+    precision: Text
+    xla: bool
+
+
+class ExportFlags(TypedDict, total=False):
+    """Flags of export_inference_graph."""
+
+    train_dir: Text | None
+    output_dir: Text | None
+    model_name: Text | None
+    dataset_name: Text | None
+    dataset_dir: Text | None
+    data_dir: Text | None
+    labels: Text | None
+    num_classes: int | None
+    labels_offset: int | None
+    preprocessing_name: Text | None
+    image_size: int | None
+    eval_image_size: int | None
+    use_grayscale: bool
+    moving_average_decay: float | None
+    export_dir: Text | None
+    formats: Text
+    precision: Text
+    output_file: Text | None
+    check_images: Text | None
+    num_check_images: int
+    batch_size: int | None
+    is_training: bool
+    write_text_graphdef: bool
+    default_image_size: int
+    quantize: bool
+    is_video_model: bool
+    num_frames: int | None
+
+
+class LoadFlags(TypedDict, total=False):
+    """Flags of label_image."""
+
+    input_layer: Text | None
+    output_layer: Text | None
+    input_height: int | None
+    input_width: int | None
+    input_mean: float | None
+    input_std: float | None

@@ -1,0 +1,69 @@
+"""The verb ``load``. No TensorFlow before it is called."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
+from slim_train.api.tensorflow import tensorflow_ready
+from slim_train.errors import UsageError
+from slim_train.inference.options import ClassifierOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from slim_train.api.keywords import LoadFlags
+    from slim_train.inference.classifier import Classifier
+
+# The flags for kinds of files, which ``load`` tells apart by itself, and those that are arguments of their own.
+SOURCES = ("graph", "saved_model_dir", "train_dir", "output_dir", "checkpoint_path")
+_DESCRIBED = ("input_layer", "output_layer", "input_height", "input_width", "input_mean", "input_std")
+
+
+@takes_flags(ClassifierOptions(), "label_image", without=SOURCES)
+def load(
+    path: PathLike,
+    *,
+    labels: PathLike | Sequence[str] | None = None,
+    model_name: str | None = None,
+    preprocessing_name: str | None = None,
+    **flags: Unpack[LoadFlags],
+) -> Classifier:
+    """Load a classifier, ready to predict.
+
+    Use it as a context manager, or call ``close()`` in the end::
+
+        with st.load("models/pets") as classifier:
+            predictions = classifier.predict(["cat.jpg"])
+
+    Args:
+      path: training folder, checkpoint, export folder, SavedModel or frozen graph (.pb).
+      labels: file of class names, one a line, or the names. Default: what is in the model or beside it.
+      model_name: net of a checkpoint whose folder has no config.yaml.
+      preprocessing_name: preprocessing recipe of a checkpoint. Default: the one of the training.
+      **flags: the flags of the command label_image that describe the classifier.
+
+    Raises:
+      UsageError: there is no classifier at ``path``, or an argument is missing or wrong.
+      RunError: a checkpoint does not fit its net.
+    """
+    if given_twice := [name for name in SOURCES if name in flags]:
+        raise UsageError(f"load(): give the path alone, without {given_twice[0]}: any kind of model is found there.")
+    options = options_from(ClassifierOptions(), "load", flags, {})
+    with one_usage_error(), tensorflow_ready():
+        from slim_train.inference.classifier import load_classifier
+        from slim_train.inference.label_files import read_class_names
+        from slim_train.inference.overrides import ModelOverrides
+
+        names = read_class_names(Path(labels)) if isinstance(labels, str | os.PathLike) else labels
+        given: dict[str, Any] = {name: getattr(options, name) for name in _DESCRIBED}
+        overrides = ModelOverrides(
+            labels=None if names is None else tuple(names),
+            model_name=model_name,
+            preprocessing_name=preprocessing_name,
+            **given,
+        )
+        return load_classifier(os.fspath(path), overrides)
