@@ -6,13 +6,13 @@ import logging
 import sys
 
 from slim_train.cli.command import Command
-from slim_train.retrain.options import RetrainOptions
+from slim_train.retraining.options import RetrainOptions
 
 
 def _run(options: RetrainOptions) -> None:
     if options.output.logging_verbosity != "INFO":
         logging.getLogger().setLevel(options.output.logging_verbosity)
-    from slim_train.retrain import run
+    from slim_train.retraining import run
 
     run.run(options)
 

@@ -20,7 +20,7 @@ PACKAGES = ("slim_train", "datasets", "deployment")
 ROOMS = (
     ("slim_train.cli",),
     ("slim_train.api",),
-    ("slim_train.training", "slim_train.exporting", "slim_train.serving", "slim_train.retrain"),
+    ("slim_train.training", "slim_train.exporting", "slim_train.serving", "slim_train.retraining"),
     ("slim_train.evaluation",),
     ("slim_train.inference",),
     ("slim_train.model", "slim_train.optim", "slim_train.zoo"),

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from slim_train.errors import UsageError
-from slim_train.retrain.split import TESTING, TRAINING, VALIDATION, split_images
+from slim_train.retraining.split import TESTING, TRAINING, VALIDATION, split_images
 
 
 def names(count: int, class_name: str = "cats") -> list[str]:

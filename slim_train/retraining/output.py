@@ -11,9 +11,9 @@ from typing import Any
 from datasets.files import replacing
 from slim_train.errors import UsageError
 from slim_train.inference.label_files import write_class_names
-from slim_train.retrain.head import HeadWeights
-from slim_train.retrain.modules import FeatureModule
-from slim_train.retrain.options import OutputOptions
+from slim_train.retraining.head import HeadWeights
+from slim_train.retraining.modules import FeatureModule
+from slim_train.retraining.options import OutputOptions
 from slim_train.tf_compat import tf
 
 # The names that label_image and the inference service look for.

@@ -22,7 +22,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from slim_train.errors import RunError, UsageError
-from slim_train.retrain.options import ModuleOptions
+from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)

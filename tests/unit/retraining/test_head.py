@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slim_train.errors import RunError
-from slim_train.retrain.head import Head
+from slim_train.retraining.head import Head
 
 RATE = 0.1
 

@@ -8,10 +8,10 @@ from PIL import Image
 
 from slim_train.errors import RunError
 from slim_train.preprocessing import distort
-from slim_train.retrain.bottlenecks import BottleneckStore
-from slim_train.retrain.modules import FeatureModule
-from slim_train.retrain.options import DistortionOptions
-from slim_train.retrain.pictures import Pictures, compute_features, distorted_features
+from slim_train.retraining.bottlenecks import BottleneckStore
+from slim_train.retraining.modules import FeatureModule
+from slim_train.retraining.options import DistortionOptions
+from slim_train.retraining.pictures import Pictures, compute_features, distorted_features
 from slim_train.tf_compat import tf
 
 

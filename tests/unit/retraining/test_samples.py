@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slim_train.retrain.samples import Samples
+from slim_train.retraining.samples import Samples
 
 
 def test_classes_are_drawn_equally_often_whatever_their_sizes():

@@ -13,9 +13,9 @@ import tensorflow as tf2
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from slim_train.errors import RunError, UsageError
-from slim_train.retrain.modules import load_module
-from slim_train.retrain.options import ModuleOptions
-from slim_train.retrain.saved_models import find_folder, open_signature
+from slim_train.retraining.modules import load_module
+from slim_train.retraining.options import ModuleOptions
+from slim_train.retraining.saved_models import find_folder, open_signature
 from slim_train.tf_compat import tf
 
 PICTURES = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)

@@ -11,8 +11,8 @@ from PIL import Image
 
 from slim_train import config
 from slim_train.errors import UsageError
-from slim_train.retrain import run
-from slim_train.retrain.options import RetrainOptions
+from slim_train.retraining import run
+from slim_train.retraining.options import RetrainOptions
 from slim_train.tf_compat import tf
 
 

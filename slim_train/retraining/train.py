@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from slim_train.errors import UsageError
 from slim_train.progress import ProgressBar
-from slim_train.retrain.head import Head, Score
-from slim_train.retrain.options import HeadOptions
-from slim_train.retrain.samples import Samples
+from slim_train.retraining.head import Head, Score
+from slim_train.retraining.options import HeadOptions
+from slim_train.retraining.samples import Samples
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)

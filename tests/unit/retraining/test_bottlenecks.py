@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slim_train.errors import UsageError
-from slim_train.retrain.bottlenecks import BottleneckStore, digest
+from slim_train.retraining.bottlenecks import BottleneckStore, digest
 
 
 def rows(*numbers: int) -> dict[bytes, np.ndarray]:

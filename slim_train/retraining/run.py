@@ -18,15 +18,15 @@ from datasets.class_folders import scan
 from datasets.errors import DataError
 from datasets.sources import TRAIN, ImageSource
 from slim_train.errors import UsageError
-from slim_train.retrain import output, report
-from slim_train.retrain.bottlenecks import BottleneckStore
-from slim_train.retrain.head import Head
-from slim_train.retrain.modules import FeatureModule, load_module
-from slim_train.retrain.options import RetrainOptions
-from slim_train.retrain.pictures import Pictures, compute_features, distorted_features
-from slim_train.retrain.samples import Samples
-from slim_train.retrain.split import TESTING, TRAINING, VALIDATION, Split, split_images
-from slim_train.retrain.train import Batch, Summaries, train
+from slim_train.retraining import output, report
+from slim_train.retraining.bottlenecks import BottleneckStore
+from slim_train.retraining.head import Head
+from slim_train.retraining.modules import FeatureModule, load_module
+from slim_train.retraining.options import RetrainOptions
+from slim_train.retraining.pictures import Pictures, compute_features, distorted_features
+from slim_train.retraining.samples import Samples
+from slim_train.retraining.split import TESTING, TRAINING, VALIDATION, Split, split_images
+from slim_train.retraining.train import Batch, Summaries, train
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from datasets.files import replacing
 from slim_train.evaluation.metrics import ClassificationMetrics, predict
 from slim_train.evaluation.mistakes import Mistake, draw_mistakes_sheet
-from slim_train.retrain.head import Head
-from slim_train.retrain.modules import FeatureModule
-from slim_train.retrain.options import RetrainOptions
-from slim_train.retrain.pictures import Pictures
-from slim_train.retrain.split import TESTING, Split
-from slim_train.retrain.train import Evaluation
+from slim_train.retraining.head import Head
+from slim_train.retraining.modules import FeatureModule
+from slim_train.retraining.options import RetrainOptions
+from slim_train.retraining.pictures import Pictures
+from slim_train.retraining.split import TESTING, Split
+from slim_train.retraining.train import Evaluation
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.nets import factory as nets
 from slim_train.options import ComputeOptions
 from slim_train.preprocessing.factory import get_recipe
-from slim_train.retrain import saved_models
-from slim_train.retrain.options import ModuleOptions
+from slim_train.retraining import saved_models
+from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import slim, tf
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from slim_train.errors import UsageError
 from slim_train.model import precision
 from slim_train.nets.factory import get_network_fn
 from slim_train.preprocessing.factory import get_recipe
-from slim_train.retrain.modules import FeatureModule, load_module
-from slim_train.retrain.options import ModuleOptions
+from slim_train.retraining.modules import FeatureModule, load_module
+from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import slim, tf
 
 SIZE = 8

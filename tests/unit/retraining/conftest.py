@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slim_train.retrain.modules import FeatureModule, load_module
-from slim_train.retrain.options import ModuleOptions
+from slim_train.retraining.modules import FeatureModule, load_module
+from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import tf
 
 SIZE = 8

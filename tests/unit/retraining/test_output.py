@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf2
 
 from slim_train.errors import UsageError
-from slim_train.retrain import output
-from slim_train.retrain.head import HeadWeights
-from slim_train.retrain.modules import FeatureModule
-from slim_train.retrain.options import OutputOptions
+from slim_train.retraining import output
+from slim_train.retraining.head import HeadWeights
+from slim_train.retraining.modules import FeatureModule
+from slim_train.retraining.options import OutputOptions
 from slim_train.tf_compat import tf
 
 HEAD = HeadWeights(np.eye(3, 4, dtype=np.float32), np.arange(4, dtype=np.float32))

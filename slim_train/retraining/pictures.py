@@ -24,9 +24,9 @@ from slim_train.errors import RunError
 from slim_train.inputs.pipeline import plain
 from slim_train.preprocessing import distort
 from slim_train.progress import ProgressBar
-from slim_train.retrain.bottlenecks import BottleneckStore, digest
-from slim_train.retrain.modules import FeatureModule
-from slim_train.retrain.options import DistortionOptions
+from slim_train.retraining.bottlenecks import BottleneckStore, digest
+from slim_train.retraining.modules import FeatureModule
+from slim_train.retraining.options import DistortionOptions
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)

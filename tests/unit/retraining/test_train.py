@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from slim_train.retrain.head import Head
-from slim_train.retrain.options import HeadOptions
-from slim_train.retrain.samples import Samples
-from slim_train.retrain.train import Batch, Summaries, train
+from slim_train.retraining.head import Head
+from slim_train.retraining.options import HeadOptions
+from slim_train.retraining.samples import Samples
+from slim_train.retraining.train import Batch, Summaries, train
 from slim_train.tf_compat import tf
 
 
