@@ -17,6 +17,7 @@ from slim_train.evaluation.options import EvalOptions
 from slim_train.exporting.options import ExportOptions
 from slim_train.inference.options import ClassifierOptions
 from slim_train.options import TrainOptions
+from slim_train.retraining.options import RetrainOptions
 
 FILE = Path(__file__).resolve().parents[1] / "slim_train" / "api" / "keywords.py"
 
@@ -26,6 +27,7 @@ CLASSES: tuple[tuple[str, str, Any, tuple[str, ...]], ...] = (
     ("TrainFlags", "train_image_classifier", TrainOptions(), ("dataset_dir", "train_dir")),
     ("EvalFlags", "eval_image_classifier", EvalOptions(), ("checkpoint_path",)),
     ("ExportFlags", "export_inference_graph", ExportOptions(), ("checkpoint_path",)),
+    ("RetrainFlags", "retrain", RetrainOptions(), ("image_dir",)),
     ("LoadFlags", "label_image", ClassifierOptions(), ("labels", *SOURCES)),
 )
 

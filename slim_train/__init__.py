@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from slim_train.api.export import export
     from slim_train.api.list_models import ModelInfo, list_models
     from slim_train.api.load import load
+    from slim_train.api.retrain import retrain
     from slim_train.api.train import train
     from slim_train.errors import RunError, UsageError
     from slim_train.evaluation.report import EvaluationReport
     from slim_train.exporting.run import ExportReport
     from slim_train.inference.classifier import Classifier, Prediction
+    from slim_train.retraining.report import RetrainReport
     from slim_train.training.hooks.validation import Evaluated
     from slim_train.training.result import TrainingResult
 
@@ -40,6 +42,7 @@ __all__ = [
     "ExportReport",
     "ModelInfo",
     "Prediction",
+    "RetrainReport",
     "RunError",
     "TrainingResult",
     "UsageError",
@@ -49,6 +52,7 @@ __all__ = [
     "export",
     "list_models",
     "load",
+    "retrain",
     "train",
 ]
 
@@ -61,6 +65,7 @@ _HOMES = {
     "ExportReport": "slim_train.exporting.run",
     "ModelInfo": "slim_train.api.list_models",
     "Prediction": "slim_train.inference.classifier",
+    "RetrainReport": "slim_train.retraining.report",
     "RunError": "slim_train.errors",
     "TrainingResult": "slim_train.training.result",
     "UsageError": "slim_train.errors",
@@ -69,6 +74,7 @@ _HOMES = {
     "export": "slim_train.api.export",
     "list_models": "slim_train.api.list_models",
     "load": "slim_train.api.load",
+    "retrain": "slim_train.api.retrain",
     "train": "slim_train.api.train",
 }
 

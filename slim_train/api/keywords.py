@@ -186,6 +186,39 @@ class ExportFlags(TypedDict, total=False):
     num_frames: int | None
 
 
+class RetrainFlags(TypedDict, total=False):
+    """Flags of retrain."""
+
+    testing_percentage: int
+    validation_percentage: int
+    tfhub_module: Text
+    model_name: Text | None
+    checkpoint_path: Text | None
+    image_size: int | None
+    precision: Text
+    bottleneck_dir: Text
+    how_many_training_steps: int
+    learning_rate: float
+    train_batch_size: int
+    validation_batch_size: int
+    test_batch_size: int
+    eval_step_interval: int
+    seed: int | None
+    flip_left_right: bool
+    random_crop: int
+    random_scale: int
+    random_brightness: int
+    output_graph: Text
+    output_labels: Text
+    final_tensor_name: Text
+    saved_model_dir: Text | None
+    summaries_dir: Text
+    intermediate_output_graphs_dir: Text
+    intermediate_store_frequency: int
+    print_misclassified_test_images: bool
+    logging_verbosity: Text
+
+
 class LoadFlags(TypedDict, total=False):
     """Flags of label_image."""
 

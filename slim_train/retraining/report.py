@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.files import replacing
-from slim_train.evaluation.metrics import ClassificationMetrics, predict
+from slim_train.evaluation.metrics import ClassificationMetrics, ClassificationReport, predict
 from slim_train.evaluation.mistakes import Mistake, draw_mistakes_sheet
-from slim_train.retraining.head import Head
+from slim_train.reports import html
+from slim_train.retraining.head import Head, Score
 from slim_train.retraining.modules import FeatureModule
 from slim_train.retraining.options import RetrainOptions
 from slim_train.retraining.pictures import Pictures
@@ -59,6 +60,74 @@ def test(head: Head, numbers: NDArray[np.int64], labels: NDArray[np.int64], num_
     return TestResult(metrics, tuple(sorted(mistakes, key=lambda mistake: -mistake.probability)))
 
 
+@dataclass(frozen=True)
+class RetrainReport:
+    """The result of a retraining.
+
+    Attributes:
+      image_dir: the folder of images.
+      module: name of the trained net.
+      labels: the class names.
+      images: number of images by part: training, validation, testing.
+      rejected: image -> what is wrong with it.
+      moved: image -> the part that it was moved to, since its class had none there.
+      steps: training steps.
+      training: accuracy and cross entropy of the last batch.
+      validation: the same of the validation images, or None.
+      test: metrics of the final test; None if there are no images for it.
+      misclassified: for each mistake of the test: file, label, prediction, probability; the most confident first.
+      seconds: durations by what took them.
+      files: the files that were written, by what they hold: graph, labels, report, and if written mistakes and
+        saved_model.
+    """
+
+    image_dir: str
+    module: str
+    labels: tuple[str, ...]
+    images: Mapping[str, int]
+    rejected: Mapping[str, str]
+    moved: Mapping[str, str]
+    steps: int
+    training: Score
+    validation: Score | None
+    test: ClassificationReport | None
+    misclassified: tuple[Mapping[str, Any], ...]
+    seconds: Mapping[str, float]
+    files: Mapping[str, Path]
+
+    @property
+    def accuracy(self) -> float | None:
+        """The accuracy of the final test."""
+        return self.test.accuracy if self.test else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as the JSON beside the graph holds it."""
+        return {
+            "image_dir": self.image_dir,
+            "module": self.module,
+            "labels": list(self.labels),
+            "pictures": dict(self.images),
+            "rejected": dict(self.rejected),
+            "moved": dict(self.moved),
+            "steps": self.steps,
+            "training": self.training._asdict(),
+            "validation": self.validation and self.validation._asdict(),
+            "test": self.test and _figures(self.test, self.labels),
+            "misclassified": list(self.misclassified),
+            "seconds": dict(self.seconds),
+        }
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "graph": self.files["graph"],
+            "images": ", ".join(f"{count:,} {part}" for part, count in self.images.items()),
+            "validation": self.validation and f"accuracy {self.validation.accuracy:.1%}",
+            "test": self.test and f"accuracy {self.test.accuracy:.1%} of {self.test.images:,} images",
+        }
+        sheet = html.image_file(self.files["mistakes"], "mistakes") if "mistakes" in self.files else ""
+        return html.report(f"Retraining of {self.module}", f"{self.seconds['all']:.0f} s", html.facts(facts), sheet)
+
+
 def write(
     options: RetrainOptions,
     labels: Sequence[str],
@@ -68,52 +137,55 @@ def write(
     evaluation: Evaluation,
     result: TestResult,
     seconds: Mapping[str, float],
-) -> None:
+) -> RetrainReport:
     """Write the JSON and the sheet of mistakes beside the graph, and say in the log how the test went."""
     graph = Path(options.output.output_graph)
-    values = {
-        "image_dir": options.images.image_dir,
-        "module": module.name,
-        "labels": list(labels),
-        "pictures": {part: sum(map(len, by_class)) for part, by_class in split.parts.items()},
-        "rejected": {pictures.names[index]: str(reason) for index, reason in pictures.rejected.items()},
-        "moved": {name: moved.part for moved in split.moved for name in moved.names},
-        "steps": options.head.how_many_training_steps,
-        "training": evaluation.training._asdict(),
-        "validation": evaluation.validation and evaluation.validation._asdict(),
-        "test": _figures(result.metrics, labels),
-        "misclassified": [
-            {
-                "file": pictures.names[mistake.picture],
-                "label": labels[mistake.label],
-                "prediction": labels[mistake.predicted],
-                "probability": round(mistake.probability, 6),
-            }
-            for mistake in result.mistakes
-        ],
-        "seconds": {what: round(taken, 3) for what, taken in seconds.items()},
-    }
-    path = graph.with_suffix(".json")
+    path, sheet = graph.with_suffix(".json"), graph.with_name(f"{graph.stem}_mistakes.png")
+    files = {"graph": graph, "labels": Path(options.output.output_labels), "report": path}
+    if result.metrics.images:
+        files["mistakes"] = sheet
+    if options.output.saved_model_dir:
+        files["saved_model"] = Path(options.output.saved_model_dir)
+    report = RetrainReport(
+        image_dir=options.images.image_dir or "",
+        module=module.name,
+        labels=tuple(labels),
+        images={part: sum(map(len, by_class)) for part, by_class in split.parts.items()},
+        rejected={pictures.names[index]: str(reason) for index, reason in pictures.rejected.items()},
+        moved={name: moved.part for moved in split.moved for name in moved.names},
+        steps=options.head.how_many_training_steps,
+        training=evaluation.training,
+        validation=evaluation.validation,
+        test=result.metrics.report() if result.metrics.images else None,
+        misclassified=tuple(_misclassified(mistake, pictures, labels) for mistake in result.mistakes),
+        seconds={what: round(taken, 3) for what, taken in seconds.items()},
+        files=files,
+    )
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    if not result.metrics.images:
+        temporary.write_text(json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if report.test is None:
         log.info("No test: there are no pictures for it. The graph is %s, the results %s.", graph, path)
-        return
-    sheet = graph.with_name(f"{graph.stem}_mistakes.png")
+        return report
     _draw_mistakes(sheet, result, pictures, labels)
     if options.output.print_misclassified_test_images:
         log.info("Misclassified test images:")
-        for mistake in result.mistakes:
-            log.info("%70s  %s", pictures.names[mistake.picture], labels[mistake.predicted])
-    accuracy = result.metrics.headline()["accuracy"]
-    log.info("Final test accuracy = %.1f%% (N=%d)", 100 * accuracy, result.metrics.images)
+        for mistake in report.misclassified:
+            log.info("%70s  %s", mistake["file"], mistake["prediction"])
+    log.info("Final test accuracy = %.1f%% (N=%d)", 100 * report.test.accuracy, report.test.images)
     log.info("The graph is %s, the results %s and %s.", graph, path, sheet)
+    return report
 
 
-def _figures(metrics: ClassificationMetrics, labels: Sequence[str]) -> dict[str, Any] | None:
-    if not metrics.images:
-        return None
-    figures = metrics.report()
+def _misclassified(mistake: Misclassified, pictures: Pictures, labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "file": pictures.names[mistake.picture],
+        "label": labels[mistake.label],
+        "prediction": labels[mistake.predicted],
+        "probability": round(mistake.probability, 6),
+    }
+
+
+def _figures(figures: ClassificationReport, labels: Sequence[str]) -> dict[str, Any]:
     return {
         "images": figures.images,
         "accuracy": figures.accuracy,

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _FEW_PICTURES = 20  # in a class; retrain.py warns below that, too
 
 
-def run(options: RetrainOptions) -> None:
+def run(options: RetrainOptions) -> report.RetrainReport:
     """Train a new last layer for the classes of an image folder and write the classifier.
 
     Raises:
@@ -80,7 +80,7 @@ def run(options: RetrainOptions) -> None:
     result = report.test(head, tested, label_of[tested], len(labels))
     output.write(options.output, module, head.read(), labels)
     seconds = {"features": computed - began, "training": trained - computed, "all": time.monotonic() - began}
-    report.write(options, labels, module, pictures, split, evaluation, result, seconds)
+    return report.write(options, labels, module, pictures, split, evaluation, result, seconds)
 
 
 def list_pictures(image_dir: str) -> ImageSource:

@@ -18,6 +18,7 @@ from slim_train.cli import (
     download_and_convert_data,
     eval_image_classifier,
     export_inference_graph,
+    retrain,
     train_image_classifier,
 )
 from slim_train.inference.options import ClassifierOptions
@@ -29,6 +30,7 @@ VERBS: dict[str, tuple[Callable[..., Any], Any, dict[str, str]]] = {
     "train": (st.train, train_image_classifier.COMMAND, {}),
     "evaluate": (st.evaluate, eval_image_classifier.COMMAND, {}),
     "export": (st.export, export_inference_graph.COMMAND, {}),
+    "retrain": (st.retrain, retrain.COMMAND, {}),
 }
 OF_PYTHON_ONLY = {"config", "hooks", "on_evaluation"}
 
@@ -83,7 +85,8 @@ def test_a_wrong_value_is_refused_before_any_work(flags: dict[str, Any], complai
 
 
 @pytest.mark.parametrize(
-    ("verb", "complaint"), [("train", "dataset_dir is missing"), ("convert", "dataset_name is missing")]
+    ("verb", "complaint"),
+    [("train", "dataset_dir is missing"), ("convert", "dataset_name is missing"), ("retrain", "image_dir is missing")],
 )
 def test_a_required_flag_must_be_given(verb: str, complaint: str) -> None:
     with pytest.raises(st.UsageError, match=rf"{verb}\(\): {complaint}"):

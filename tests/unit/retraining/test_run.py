@@ -63,6 +63,14 @@ def test_pictures_become_a_tested_classifier(options: RetrainOptions, tmp_path: 
         assert session.run("final_result:0", {"Placeholder:0": picture}).argmax() == 1
 
 
+def test_the_report_is_what_is_written(options: RetrainOptions) -> None:
+    report = run.run(options)
+    assert report.to_dict() == json.loads(report.files["report"].read_text())
+    assert all(path.exists() for path in report.files.values())
+    assert (report.accuracy, report.labels) == (1.0, ("blue sky", "grass", "roses"))
+    assert "accuracy 100.0%" in report._repr_html_()
+
+
 def test_a_seed_repeats_a_run_and_features_are_not_computed_again(
     options: RetrainOptions, caplog: pytest.LogCaptureFixture
 ):
