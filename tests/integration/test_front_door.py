@@ -99,6 +99,21 @@ def test_ctrl_c_saves_a_checkpoint_and_returns_the_result_so_far(shapes_dir, tmp
     assert _train(shapes_dir, tmp_path).global_step == 8
 
 
+def test_results_are_html_in_a_notebook(shapes_dir, tmp_path):
+    trained = _train(shapes_dir, tmp_path, eval_split_name="test", log_every_n_steps=2)
+    assert "8 of 8" in trained._repr_html_()
+    assert "training curves" in trained._repr_html_()
+    evaluated = st.evaluate(tmp_path)
+    assert f"accuracy {evaluated.accuracy:.2%} of 27 images" in evaluated._repr_html_()
+    exported = st.export(tmp_path, formats=["frozen"])
+    assert ">model.pb</td>" in exported._repr_html_()
+
+
+def test_a_dry_run_gives_no_result(shapes_dir, tmp_path, capsys):
+    assert _train(shapes_dir, tmp_path, dry_run=True) is None
+    assert "lenet" in capsys.readouterr().out.lower()
+
+
 def test_a_data_error_is_a_usage_error(tmp_path):
     with pytest.raises(st.UsageError, match="gone") as raised:
         _train(tmp_path / "gone", tmp_path / "models")

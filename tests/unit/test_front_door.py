@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,23 @@ def test_a_public_name_is_no_room_or_module() -> None:
 def test_a_usage_error_is_a_value_error_and_a_run_error_a_runtime_error() -> None:
     assert issubclass(st.UsageError, ValueError)
     assert issubclass(st.RunError, RuntimeError)
+
+
+@pytest.mark.slow
+def test_type_checkers_know_the_keywords_and_the_results(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        "import slim_train as st\n"
+        "run = st.train('data', 'models', num_epochs=3, on_evaluation=lambda evaluated: print(evaluated.step))\n"
+        "accuracy: float = st.evaluate('models', split='test').accuracy\n"
+        "label: str = st.load('models').predict('cat.jpg')[0].label\n"
+        "st.export('models', formats=('saved_model', 'tflite'))\n"
+        "st.train('data', 'models', batch_sise=3)\n"
+        "st.train('data', 'models', batch_size='many')\n"
+    )
+    root = Path(st.__file__).parents[1]
+    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", "program.py"]
+    environment = {**os.environ, "MYPYPATH": str(root)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    errors = [line for line in result.stdout.splitlines() if ": error:" in line]
+    assert [line.split(":")[1] for line in errors] == ["6", "7"], result.stdout + result.stderr
+    assert 'did you mean "batch_size"?' in errors[0]
