@@ -36,6 +36,8 @@ def _conflict(name: str, own: Path) -> str | None:
     if spec is None or spec.origin is None:
         return f"slim-train's package {name!r} is missing from {_HOME}: install slim-train again."
     found = Path(spec.origin).resolve()
+    if found.name != "__init__.py":
+        return f"The file {found} hides slim-train's package {name!r}: rename it, or move it away."
     path = found.parent.parent
     is_installed = any(path.glob(f"{name}-*.dist-info"))  # a distribution of that name; slim-train has another
     if found == own and not is_installed:

@@ -54,6 +54,14 @@ def test_a_package_of_the_same_name_earlier_on_the_path_is_refused_without_impor
     assert f"take {tmp_path} off the Python path" in message
 
 
+def test_a_file_of_the_same_name_beside_the_program_is_to_be_renamed(tmp_path: Path) -> None:
+    (tmp_path / "datasets.py").write_text("raise RuntimeError('imported')\n")
+    message = check(tmp_path, ROOT).stderr.splitlines()[-1]
+    assert message.startswith(
+        f"ImportError: The file {tmp_path / 'datasets.py'} hides slim-train's package 'datasets': "
+    )
+
+
 def test_a_foreign_distribution_earlier_on_the_path_is_to_be_uninstalled(tmp_path: Path) -> None:
     make_package(tmp_path, "datasets")
     make_distribution(tmp_path, "datasets")
