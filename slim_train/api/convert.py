@@ -26,16 +26,17 @@ class SourceOptions(Options):
 
     dataset_name: str | None = option(
         None,
-        "fer, flowers, cifar10, mnist, digits, or image_folder for your own images. The name starts the file names.",
+        "fer, flowers, cifar10, mnist, digits, or image_folder for your own images. It is the prefix of the "
+        "file names.",
     )
     pic_path: str | None = option(
         None,
-        "Folder with one folder of images per class, or with train/, validation/ and test/ folders of such; for a "
-        "known data set also its published files. Default: download, where there is a public address.",
+        "Folder with one folder of images per class, or with train/, validation/ and test/ folders of these; "
+        "for a known data set also its published files. Default: download, if there is a public address.",
     )
     on_error: str = option(
         "skip",
-        "Images that cannot be used are listed in rejected.csv (skip), or the first one stops the command (fail).",
+        "skip: list images that cannot be used in rejected.csv. fail: stop at the first one.",
         choices=("skip", "fail"),
     )
 
@@ -45,8 +46,8 @@ class OutputOptions(Options):
     """TFRecords."""
 
     dataset_dir: str | None = option(None, "Folder for the TFRecord files, labels.txt, info.json and rejected.csv.")
-    num_shards: int = option(1, "Files per split.", at_least=1)
-    overwrite: bool = option(False, "Convert anew although --dataset_dir holds a finished data set.")
+    num_shards: int = option(1, "Number of files per split.", at_least=1)
+    overwrite: bool = option(False, "Convert again although --dataset_dir holds a finished data set.")
     num_workers: int | None = option(None, "Processes that decode images. Default: one per CPU.", at_least=1)
 
 
@@ -54,13 +55,16 @@ class OutputOptions(Options):
 class SplitOptions(Options):
     """Train and test, for images that come without splits."""
 
-    test_fraction: float = option(0.3, "Share of each class that is for testing; 0: none.", at_least=0, at_most=0.99)
+    test_fraction: float = option(
+        0.3, "Share of each class for the test split. 0: no test split.", at_least=0, at_most=0.99
+    )
     split_by: str = option(
         "random",
-        "filename_hash: where an image goes hangs on its file name alone: it stays there when others are added.",
+        "random: split at random. filename_hash: the split of an image depends only on its file name, so it "
+        "stays the same when images are added.",
         choices=("random", "filename_hash"),
     )
-    seed: int = option(0, "Number that the random split and the order of the records follow from.")
+    seed: int = option(0, "Random seed of the split and of the order of records.")
 
 
 @dataclass(frozen=True)

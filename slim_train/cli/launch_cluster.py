@@ -17,10 +17,10 @@ from slim_train.errors import RunError, UsageError, nearest
 class RoleOptions(Options):
     """Roles."""
 
-    num_ps: int = option(1, "Parameter servers; 0: workers average their gradients by all-reduce.", at_least=0)
-    num_workers: int = option(2, "Workers, beside the chief.", at_least=0)
-    chief: bool = option(False, "A chief beside the workers. Without one worker 0 leads.")
-    evaluator: bool = option(False, "An evaluator, which measures each new checkpoint.")
+    num_ps: int = option(1, "Number of parameter servers. 0: workers average gradients by all-reduce.", at_least=0)
+    num_workers: int = option(2, "Number of workers, not counting the chief.", at_least=0)
+    chief: bool = option(False, "Start a chief besides the workers. Default: worker 0 is the chief.")
+    evaluator: bool = option(False, "Start an evaluator, which evaluates each new checkpoint.")
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class ShareOptions(Options):
     """What each role gets of the machine."""
 
     threads_per_worker: int | None = option(
-        None, "CPU threads of a worker, chief or evaluator. Default: the CPUs shared out evenly.", at_least=1
+        None, "CPU threads of each worker, chief and evaluator. Default: an equal share of the CPUs.", at_least=1
     )
     threads_per_ps: int | None = option(
-        None, "CPU threads of a parameter server. Default: as a worker's, at most 4.", at_least=1
+        None, "CPU threads of each parameter server. Default: those of a worker, at most 4.", at_least=1
     )
     gpus_per_worker: int = option(
-        0, "GPUs of each worker and of the chief, none for other roles; 0: every role sees all.", at_least=0
+        0, "GPUs of each worker and the chief; other roles get none. 0: every role sees all GPUs.", at_least=0
     )
 
 
@@ -43,10 +43,10 @@ class EndOptions(Options):
     """Failure and end."""
 
     max_restarts: int = option(
-        0, "How often each role that fails is started again; not after exit code 2, bad usage.", at_least=0
+        0, "Maximum restarts of each failed role. Exit code 2 (bad usage) is never restarted.", at_least=0
     )
     finish_secs: float = option(
-        120.0, "Seconds that the others have to end by themselves after the chief; then they get SIGTERM.", at_least=0
+        120.0, "Seconds that the other roles have to end after the chief, before SIGTERM.", at_least=0
     )
     grace_secs: float = option(30.0, "Seconds between SIGTERM or Ctrl-C and SIGKILL.", at_least=0)
 

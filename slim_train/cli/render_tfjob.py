@@ -23,28 +23,28 @@ _MEMORY = re.compile(r"[1-9]\d*(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?")
 class JobOptions(Options):
     """Job."""
 
-    name: str = option("slim-train", "Name of the job: lower-case letters, digits and -, a letter first.")
-    namespace: str | None = option(None, "Kubernetes namespace. Default: that of whoever submits it.")
-    image: str | None = option(None, "Container image with slim-train, as the Dockerfile builds it.")
-    data_claim: str | None = option(None, "Persistent volume claim for /data, where --dataset_dir is; read-only.")
-    train_claim: str | None = option(None, "Persistent volume claim for /models, where --train_dir is.")
-    output: str | None = option(None, "File for the manifests. Default: the screen.")
+    name: str = option("slim-train", "Name of the job: lower-case letters, digits and -, beginning with a letter.")
+    namespace: str | None = option(None, "Kubernetes namespace. Default: that of the submitter.")
+    image: str | None = option(None, "Container image with slim-train, built from the Dockerfile.")
+    data_claim: str | None = option(None, "Persistent volume claim for /data, which holds --dataset_dir. Read-only.")
+    train_claim: str | None = option(None, "Persistent volume claim for /models, which holds --train_dir.")
+    output: str | None = option(None, "File for the manifests. Default: standard output.")
 
 
 @dataclass(frozen=True)
 class TaskOptions(Options):
     """Tasks and what each gets."""
 
-    num_ps: int = option(1, "Parameter servers; 0: workers average their gradients by all-reduce.", at_least=0)
-    num_workers: int = option(2, "Workers, beside the chief.", at_least=0)
-    chief: bool = option(True, "A chief beside the workers. Without one worker 0 leads.")
-    evaluator: bool = option(False, "An evaluator, which measures each new checkpoint.")
-    gpus_per_worker: int = option(0, "NVIDIA GPUs of each worker and of the chief, a clone on each.", at_least=0)
-    cpus_per_worker: int = option(4, "CPUs of each worker, of the chief and of the evaluator.", at_least=1)
-    memory_per_worker: str = option("8Gi", "Memory of the same.")
+    num_ps: int = option(1, "Number of parameter servers. 0: workers average gradients by all-reduce.", at_least=0)
+    num_workers: int = option(2, "Number of workers, not counting the chief.", at_least=0)
+    chief: bool = option(True, "Use a chief besides the workers. If false, worker 0 is the chief.")
+    evaluator: bool = option(False, "Use an evaluator, which evaluates each new checkpoint.")
+    gpus_per_worker: int = option(0, "NVIDIA GPUs of each worker and the chief, with one clone per GPU.", at_least=0)
+    cpus_per_worker: int = option(4, "CPUs of each worker, the chief and the evaluator.", at_least=1)
+    memory_per_worker: str = option("8Gi", "Memory of each worker, the chief and the evaluator.")
     cpus_per_ps: int = option(2, "CPUs of each parameter server.", at_least=1)
     memory_per_ps: str = option("4Gi", "Memory of each parameter server.")
-    max_restarts: int = option(10, "Failures of all tasks together after which the job has failed.", at_least=0)
+    max_restarts: int = option(10, "Failures of all tasks together after which the job fails.", at_least=0)
 
 
 @dataclass(frozen=True)

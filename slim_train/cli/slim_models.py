@@ -22,9 +22,11 @@ class ListOptions(Options):
     """Nets to list: all, those with a word in their name, or those that match a pattern such as 'resnet_v?_50'."""
 
     image_size: int | None = option(
-        None, "Height and width in pixels to count GFLOPs at. Default: each net's own. Takes seconds a net.", at_least=1
+        None,
+        "Image height and width in pixels at which to count GFLOPs; takes seconds per net. Default: that of each net.",
+        at_least=1,
     )
-    json: bool = option(False, "Print JSON: a list of nets with all that is known of them.")
+    json: bool = option(False, "Print JSON: a list of nets with all that is known about them.")
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,10 @@ class DownloadOptions(Options):
 
     download: bool = option(
         False,
-        "Fetch and unpack the ImageNet weights of the nets named, and print what --checkpoint_path takes. A download "
-        "that broke off is gone on with.",
+        "Download and unpack the ImageNet weights of the named nets, and print the value for "
+        "--checkpoint_path. An interrupted download is continued.",
     )
-    checkpoint_dir: str = option("checkpoints", "Folder for them; each net gets a folder of its own in it.")
+    checkpoint_dir: str = option("checkpoints", "Folder for the weights, with one folder per net.")
 
 
 @dataclass(frozen=True)

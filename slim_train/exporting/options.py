@@ -16,30 +16,30 @@ class SourceOptions(Options):
 
     checkpoint_path: str | None = option(
         None,
-        "Training folder, whose latest checkpoint is exported, or one checkpoint. Without it --output_file gets the "
-        "graph of the net alone, no weights in it, as research/slim writes it.",
+        "Training folder, whose latest checkpoint is exported, or a checkpoint. Without it, the graph of the "
+        "net without weights is written to --output_file, as research/slim does.",
         aliases=("train_dir", "output_dir"),
     )
-    model_name: str | None = option(None, "Name of the net. Default: the training folder's, else inception_v3.")
-    dataset_name: str | None = option(None, "Name of the data set. Default: what its info.json says.")
+    model_name: str | None = option(None, "Name of the net. Default: that of the training folder, else inception_v3.")
+    dataset_name: str | None = option(None, "Name of the data set. Default: the name in info.json.")
     dataset_dir: str | None = option(
         None,
-        "Folder of the data set: class names of a checkpoint that has no labels.txt beside it, and images for the "
-        "check. Default: the one trained on.",
+        "Folder of the data set: class names for a checkpoint without labels.txt, and images for the check. "
+        "Default: that of the training.",
         aliases=("data_dir",),
     )
-    labels: str | None = option(None, "File of class names, one a line. Default: the training folder's labels.txt.")
-    num_classes: int | None = option(None, "As in training. Default: the training folder's.", at_least=1)
-    labels_offset: int | None = option(None, "As in training. Default: the training folder's.")
-    preprocessing_name: str | None = option(None, "Preprocessing recipe. Default: the training folder's.")
+    labels: str | None = option(None, "File of class names, one per line. Default: labels.txt of the training folder.")
+    num_classes: int | None = option(None, "As in training. Default: that of the training folder.", at_least=1)
+    labels_offset: int | None = option(None, "As in training. Default: that of the training folder.")
+    preprocessing_name: str | None = option(None, "Preprocessing recipe. Default: that of the training folder.")
     image_size: int | None = option(
-        None, "Height and width in pixels. Default: as trained.", aliases=("eval_image_size",), at_least=1
+        None, "Image height and width in pixels. Default: as in training.", aliases=("eval_image_size",), at_least=1
     )
-    use_grayscale: bool = option(False, "The net takes one channel. Default: as trained.")
+    use_grayscale: bool = option(False, "The net takes one channel. Default: as in training.")
     moving_average_decay: float | None = option(
         None,
-        "Above 0: the checkpoint must hold moving averages of all variables, and they are exported. 0: the variables "
-        "themselves. Default: the moving averages that the checkpoint holds.",
+        "Above 0: export the moving averages; the checkpoint must hold averages of all variables. 0: export "
+        "the variables. Default: the averages in the checkpoint, if any.",
         at_least=0,
         at_most=1,
     )
@@ -53,13 +53,13 @@ class ResultOptions(Options):
     formats: str = option(",".join(FORMATS), f"What to write: comma-separated, of {', '.join(FORMATS)}.")
     precision: str = option(
         "fp32",
-        "fp16 or bf16: the weights of SavedModel and frozen graph are stored in 16 bits, which halves the files; "
-        "computing stays in 32, and auto is fp32. Of TFLite models there is one of each kind anyway.",
+        "fp16 or bf16: store the weights of the SavedModel and the frozen graph in 16 bits, which halves the "
+        "files. Computation stays float32. auto is fp32. TFLite models are written in each precision anyway.",
         choices=("fp32", "bf16", "fp16", "auto"),
     )
     output_file: str | None = option(
         None,
-        "Write the frozen graph alone, to this file.",
+        "Write only the frozen graph, to this file.",
     )
 
     def __post_init__(self) -> None:
@@ -86,22 +86,24 @@ class CheckOptions(Options):
     """The check of the files against the checkpoint."""
 
     check_images: str | None = option(
-        None, "Pictures: a file, a folder, a pattern or several with commas. Default: of the data set, else made ones."
+        None,
+        "Images to compare answers on: a file, a folder, a pattern or a comma-separated list. Default: images "
+        "of the data set, else generated images.",
     )
-    num_check_images: int = option(16, "How many pictures to compare; 0 checks nothing.", at_least=0)
+    num_check_images: int = option(16, "Number of images to compare. 0: no check.", at_least=0)
 
 
 @dataclass(frozen=True)
 class GraphOptions(Options):
     """The graph alone, without a checkpoint, as research/slim writes it."""
 
-    batch_size: int | None = option(None, "Images in a batch. Default: any number.", at_least=1)
-    is_training: bool = option(False, "The training form of the net: dropout, statistics of the batch.")
+    batch_size: int | None = option(None, "Images per batch. Default: any number.", at_least=1)
+    is_training: bool = option(False, "Write the training graph: dropout, and statistics of the batch.")
     write_text_graphdef: bool = option(False, "Write text instead of binary.")
-    default_image_size: int = option(224, "For old command lines: every net here knows its image size.", at_least=1)
-    quantize: bool = option(False, "For old command lines; only false. TFLite's int8 is --formats=tflite.")
-    is_video_model: bool = option(False, "For old command lines; only false: there are no nets for video.")
-    num_frames: int | None = option(None, "For old command lines: of nets for video, which there are none of.")
+    default_image_size: int = option(224, "For old command lines. Ignored: each net has its image size.", at_least=1)
+    quantize: bool = option(False, "For old command lines. Must be false. --formats=tflite writes an int8 model.")
+    is_video_model: bool = option(False, "For old command lines. Must be false: there are no video nets.")
+    num_frames: int | None = option(None, "For old command lines, video nets only. Must not be set.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

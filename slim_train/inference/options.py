@@ -11,25 +11,31 @@ from slim_train.config import Options, option
 class ClassifierOptions(Options):
     """The classifier: one of the first three."""
 
-    graph: str | None = option(None, "Frozen graph (.pb), of export_inference_graph, of retrain or another.")
-    saved_model_dir: str | None = option(None, "SavedModel, or a folder with numbered ones: the newest is taken.")
+    graph: str | None = option(None, "Frozen graph (.pb) from export_inference_graph, retrain or elsewhere.")
+    saved_model_dir: str | None = option(
+        None, "SavedModel, or a folder of numbered SavedModels, of which the newest is used."
+    )
     train_dir: str | None = option(
         None,
-        "Training folder, whose latest checkpoint is taken, or one checkpoint.",
+        "Training folder, whose latest checkpoint is used, or a checkpoint.",
         aliases=("output_dir", "checkpoint_path"),
     )
-    labels: str | None = option(None, "File of class names, one a line. Default: what is in the model or beside it.")
+    labels: str | None = option(
+        None, "File of class names, one per line. Default: the names in the model or beside it."
+    )
     input_layer: str | None = option(
         None,
-        "Node of a graph, or key of a SavedModel's signature, that takes the images. Default: found by usual names.",
+        "Image input: node of a graph, or key in a SavedModel's signature. Default: found by common names.",
     )
-    output_layer: str | None = option(None, "The same for the probabilities.")
-    input_height: int | None = option(None, "In pixels. Default: what the model says.", at_least=1)
-    input_width: int | None = option(None, "In pixels. Default: what the model says.", at_least=1)
+    output_layer: str | None = option(
+        None, "Probabilities: node of a graph, or key in a SavedModel's signature. Default: found by common names."
+    )
+    input_height: int | None = option(None, "Image height in pixels. Default: that of the model.", at_least=1)
+    input_width: int | None = option(None, "Image width in pixels. Default: that of the model.", at_least=1)
     input_mean: float | None = option(
-        None, "Subtracted from pixels, 0..255, where the model does not preprocess by itself. Default: 0."
+        None, "Number to subtract from pixels, 0..255, if the model does not preprocess images itself. Default: 0."
     )
-    input_std: float | None = option(None, "What they are divided by then. Default: 255.")
+    input_std: float | None = option(None, "Number to divide pixels by, after --input_mean. Default: 255.")
 
 
 @dataclass(frozen=True)
@@ -37,10 +43,10 @@ class LabelImageOptions(Options):
     """Pictures and answers."""
 
     image: str | None = option(
-        None, "Pictures: a file, a folder, a pattern such as '*.jpg', or several of them with commas."
+        None, "Images: a file, a folder, a pattern such as '*.jpg', or a comma-separated list of these."
     )
-    top: int = option(5, "How many classes to show of each picture.", at_least=1)
-    json: bool = option(False, "Answer in JSON.")
+    top: int = option(5, "Number of classes to show per image.", at_least=1)
+    json: bool = option(False, "Print JSON.")
     output_file: str | None = option(None, "Also write the JSON to this file.")
-    contact_sheet: str | None = option(None, "Draw the pictures with their labels to this file, such as sheet.png.")
+    contact_sheet: str | None = option(None, "Draw the images with their labels to this file, for example sheet.png.")
     classifier: ClassifierOptions = field(default_factory=ClassifierOptions)

@@ -13,9 +13,9 @@ from slim_train.options import PRECISIONS
 class ImageOptions(Options):
     """Images and how they are divided."""
 
-    image_dir: str | None = option(None, "Folder with one folder of pictures per class.")
-    testing_percentage: int = option(10, "Percent of the pictures kept for the test.", at_least=0, at_most=99)
-    validation_percentage: int = option(10, "Percent of the pictures kept for validation.", at_least=0, at_most=99)
+    image_dir: str | None = option(None, "Folder with one folder of images per class.")
+    testing_percentage: int = option(10, "Percentage of images for the final test.", at_least=0, at_most=99)
+    validation_percentage: int = option(10, "Percentage of images for validation.", at_least=0, at_most=99)
 
 
 @dataclass(frozen=True)
@@ -24,27 +24,24 @@ class ModuleOptions(Options):
 
     tfhub_module: str = option(
         "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/3",
-        "Folder of a module, in TF1 Hub format or as SavedModel, or the handle of one on the web (extra [hub]; kept "
-        "under TFHUB_CACHE_DIR).",
+        "Folder of a module in TF1 Hub or SavedModel format, or a handle to download (extra [hub]; cached in "
+        "TFHUB_CACHE_DIR).",
     )
-    model_name: str | None = option(
-        None, "Use a net of slim_train.nets.factory instead, with the weights of --checkpoint_path."
-    )
+    model_name: str | None = option(None, "Use a net of the zoo instead of a module. Requires --checkpoint_path.")
     checkpoint_path: str | None = option(
         None,
-        "Checkpoint or training folder of --model_name. Without that it has no use: retrain.py kept its own variables "
-        "there.",
+        "Checkpoint or training folder of --model_name. Ignored without --model_name.",
     )
     image_size: int | None = option(
-        None, "Height and width in pixels that the net sees. Default: its own; 224 where it has none.", at_least=1
+        None, "Image height and width in pixels. Default: that of the module, else 224.", at_least=1
     )
     precision: str = option(
         "auto",
-        "Of the features; the written graph is float32. bf16 is for CPUs, fp16 for GPUs, auto takes them where this "
-        "machine computes in them, else fp32.",
+        "Precision of the features; the written graph is float32. bf16 is for CPUs, fp16 for GPUs. auto: 16 "
+        "bits if this machine computes in them, else fp32.",
         choices=PRECISIONS,
     )
-    bottleneck_dir: str = option("/tmp/bottleneck", "Folder where the features of pictures are kept for later runs.")
+    bottleneck_dir: str = option("/tmp/bottleneck", "Folder in which features are cached for later runs.")
 
 
 @dataclass(frozen=True)
@@ -53,23 +50,25 @@ class HeadOptions(Options):
 
     how_many_training_steps: int = option(4000, "Training steps.", at_least=1)
     learning_rate: float = option(0.01, "Learning rate of plain gradient descent.", at_least=0)
-    train_batch_size: int = option(100, "Pictures per step, each of a class and then a picture by chance.", at_least=1)
+    train_batch_size: int = option(100, "Images per step: a random class, then a random image of it.", at_least=1)
     validation_batch_size: int = option(
-        100, "Pictures per evaluation while training, drawn likewise; -1 takes all there are.", at_least=-1
+        100, "Images per evaluation during training, drawn in the same way. -1: all.", at_least=-1
     )
-    test_batch_size: int = option(-1, "Pictures of the final test, drawn by chance; -1 takes all.", at_least=-1)
+    test_batch_size: int = option(-1, "Images of the final test, drawn at random. -1: all.", at_least=-1)
     eval_step_interval: int = option(10, "Steps between evaluations.", at_least=1)
-    seed: int | None = option(None, "Seed of initial values, draws and distortions. Default: different each run.")
+    seed: int | None = option(
+        None, "Random seed of initial values, draws and augmentation. Default: different in each run."
+    )
 
 
 @dataclass(frozen=True)
 class DistortionOptions(Options):
     """Distortions of training pictures. Each makes features anew in every step, which is slow."""
 
-    flip_left_right: bool = option(False, "Mirror half of the pictures.")
-    random_crop: int = option(0, "Percent by which a picture is larger than the part that is seen.", at_least=0)
-    random_scale: int = option(0, "Largest percent by which a picture is scaled up.", at_least=0)
-    random_brightness: int = option(0, "Largest percent by which pixels are made lighter or darker.", at_least=0)
+    flip_left_right: bool = option(False, "Mirror half of the images.")
+    random_crop: int = option(0, "Percentage by which an image is larger than the crop.", at_least=0)
+    random_scale: int = option(0, "Maximum percentage by which an image is scaled up.", at_least=0)
+    random_brightness: int = option(0, "Maximum percentage by which brightness changes.", at_least=0)
 
     @property
     def any(self) -> bool:
@@ -82,15 +81,16 @@ class OutputOptions(Options):
     """Results."""
 
     output_graph: str = option(
-        "/tmp/output_graph.pb", "File for the frozen graph; results as JSON and the mistakes as a picture go beside it."
+        "/tmp/output_graph.pb",
+        "File for the frozen graph. Results as JSON and a sheet of mistakes are written beside it.",
     )
-    output_labels: str = option("/tmp/output_labels.txt", "File for the class names, one a line.")
+    output_labels: str = option("/tmp/output_labels.txt", "File for the class names, one per line.")
     final_tensor_name: str = option("final_result", "Name of the probabilities in the graph.")
-    saved_model_dir: str | None = option(None, "Folder for a SavedModel, which must not exist. Default: none.")
-    summaries_dir: str = option("/tmp/retrain_logs", "Folder for TensorBoard; event files of an earlier run go.")
-    intermediate_output_graphs_dir: str = option("/tmp/intermediate_graph/", "Folder for graphs written on the way.")
-    intermediate_store_frequency: int = option(0, "Steps between graphs written on the way; 0 writes none.", at_least=0)
-    print_misclassified_test_images: bool = option(False, "List the test pictures that were taken for another class.")
+    saved_model_dir: str | None = option(None, "Folder for a SavedModel. Must not exist. Default: no SavedModel.")
+    summaries_dir: str = option("/tmp/retrain_logs", "Folder for TensorBoard. Event files of earlier runs are deleted.")
+    intermediate_output_graphs_dir: str = option("/tmp/intermediate_graph/", "Folder for intermediate graphs.")
+    intermediate_store_frequency: int = option(0, "Steps between intermediate graphs. 0: none.", at_least=0)
+    print_misclassified_test_images: bool = option(False, "List the misclassified test images.")
     logging_verbosity: str = option(
         "INFO", "For old command lines.", choices=("DEBUG", "INFO", "WARN", "ERROR", "FATAL"), saved=False
     )

@@ -16,16 +16,16 @@ class ServedOptions(Options):
 
     model_dir: str | None = option(
         None,
-        "An export, a training folder or what retrain leaves; of numbered versions, the highest is served. "
-        "NAME=FOLDER gives it a name in the URLs, else the folder does. The first model answers /service.",
+        "Export, training folder or retrain output to serve; of numbered versions, the highest. NAME=FOLDER "
+        "sets the model's name in URLs. Default name: the folder's. The first model answers /service.",
     )
     conf: str | None = option(
         None,
-        "A conf.json of the UAI inference service. The Python file that it names as main_file is run as a part of the "
-        "server: serve only files that you trust.",
+        "conf.json of the UAI inference service. The Python file it names as main_file runs as part of the "
+        "server: serve only files you trust.",
     )
-    top_k: int = option(5, "Classes in an answer of /service, best first.", at_least=1)
-    poll_secs: float = option(2.0, "Seconds between looks for a new version of a model; 0: never.", at_least=0)
+    top_k: int = option(5, "Number of classes in an answer of /service, best first.", at_least=1)
+    poll_secs: float = option(2.0, "Seconds between checks for a new version of a model. 0: never check.", at_least=0)
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class BatchOptions(Options):
     """Batching."""
 
     max_batch_size: int = option(
-        8, "Images in one run of the net. CPUs gain little beyond 8, GPUs want 32 and more.", at_least=1
+        8, "Images per run of the net. CPUs gain little beyond 8; GPUs want 32 or more.", at_least=1
     )
     batch_timeout_ms: float = option(
         5.0,
-        "How long a batch with room left waits for images that are being decoded. A request that is alone does not "
-        "wait.",
+        "Milliseconds that a batch with free slots waits for images that are being decoded. A single request "
+        "does not wait.",
         at_least=0,
     )
     max_queue: int = option(
-        128, "Images of a model that may be waiting; beyond them requests get 503 and Retry-After.", at_least=1
+        128, "Images of a model that may wait. Requests beyond that get 503 with Retry-After.", at_least=1
     )
     decode_threads: int | None = option(
-        None, "Threads that decode pictures. Default: one for each processor that this process may run on.", at_least=1
+        None, "Threads that decode images. Default: one per CPU available to this process.", at_least=1
     )
 
 
@@ -53,23 +53,19 @@ class BatchOptions(Options):
 class ServerOptions(Options):
     """Server."""
 
-    host: str = option("127.0.0.1", "Address to listen on; 0.0.0.0 for all of this machine's.")
-    port: int = option(
-        8080, "Port to listen on; 0 takes a free one, and the log says which.", at_least=0, at_most=65535
-    )
+    host: str = option("127.0.0.1", "Address to listen on. 0.0.0.0: all addresses of this machine.")
+    port: int = option(8080, "Port to listen on. 0: a free port, named in the log.", at_least=0, at_most=65535)
     api_key_file: str | None = option(
-        None, "File with one key a line; requests must bring one. Default: whoever reaches the port may ask."
+        None, "File of API keys, one per line. Requests must send one. Default: no key required."
     )
-    max_body_mb: float = option(16.0, "Largest request, in MB of 10^6 bytes; larger ones get 413.", above=0)
+    max_body_mb: float = option(16.0, "Largest request in MB (10^6 bytes). Larger requests get 413.", above=0)
     max_megapixels: float = option(
         50.0,
-        "Largest picture, whatever the size of its file; larger ones are refused undecoded.",
+        "Largest image in megapixels, whatever its file size. Larger images are refused without decoding.",
         above=0,
         at_most=178,  # No decoder here takes more.
     )
-    stop_secs: int = option(
-        30, "Seconds that requests in flight have to finish when the server is stopped.", at_least=0
-    )
+    stop_secs: int = option(30, "Seconds that requests in flight have to finish when the server stops.", at_least=0)
 
 
 @dataclass(frozen=True)

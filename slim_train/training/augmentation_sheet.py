@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 class SheetOptions(Options):
     """Sheet."""
 
-    output_file: str = option("augmentations.png", "Picture to write, .png or .jpg.")
-    num_images: int = option(40, "How many images to show.", at_least=1)
+    output_file: str = option("augmentations.png", "Image file to write, .png or .jpg.")
+    num_images: int = option(40, "Number of images to show.", at_least=1)
 
 
 @dataclass(frozen=True)
