@@ -59,4 +59,4 @@ def _labels(path: Path, reader: PackedReader, num_images: int) -> bytes:
     return labels
 
 
-DATASET = KnownDataset("cifar10", "CIFAR-10: 60,000 colour pictures, 32x32, 10 classes", _open)
+DATASET = KnownDataset("cifar10", "CIFAR-10: 60,000 color images, 32x32, 10 classes", _open)

@@ -176,7 +176,7 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
-    """Whether opening the entry might wait for ever. A broken link is not special: reading it gives a clear reason."""
+    """Whether opening the entry might wait forever. A broken link is not special: reading it gives a clear reason."""
     with contextlib.suppress(OSError):
         return not entry.is_file() and not stat.S_ISREG(entry.stat().st_mode)
     return False

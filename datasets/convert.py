@@ -149,7 +149,7 @@ def _finished_before(folder: Path, options: _Options) -> ConversionReport:
     asked = options.settings(is_split=False)
     differences = [f"{key}={info.settings[key]}" for key in asked if info.settings.get(key, asked[key]) != asked[key]]
     if differences:
-        log.warning("%s was converted with %s; --overwrite converts it anew.", folder, ", ".join(differences))
+        log.warning("%s was converted with %s; --overwrite converts it again.", folder, ", ".join(differences))
     return ConversionReport(os.fspath(folder), info, {}, 0, 0.0, already_finished=True)
 
 
@@ -180,7 +180,7 @@ def _convert(
         if source.is_split or all(map(all, tally.class_counts.values())):
             _warn_of_missing_classes(source.classes, tally)
             return tally, rejections
-        log.info("Splitting anew without the bad images, which left a class with none in a split.")
+        log.info("Splitting again without the bad images, which left a class with none in a split.")
         bad = {rejection.name for rejection in tally.rejections}
         images = {TRAIN: [[name for name in names if name not in bad] for names in images[TRAIN]]}
 
@@ -189,7 +189,7 @@ def _split(classes: Sequence[str], images: ImagesByClass, options: _Options) -> 
     for class_name, names in zip(classes, images, strict=True):
         if len(names) == 1 and options.test_fraction > 0:
             raise DataError(
-                f"Class {class_name!r} has a single good image, {names[0]}, and train and test need one each. Add "
+                f"Class {class_name!r} has a single usable image, {names[0]}, and train and test need one each. Add "
                 "images, remove the class, or keep all images for training with test_fraction=0."
             )
     return train_test_split(images, options.test_fraction, options.seed, options.split_by)
@@ -200,8 +200,8 @@ def _check_every_class_has_an_image(classes: Sequence[str], tally: Tally, reject
         if not any(counts):
             bad = [rejection for rejection in rejections if rejection.label == label]
             raise DataError(
-                f"Class {class_name!r} has no good image: all {len(bad)} were left out, first {bad[0].name}: "
-                f"{bad[0].reason}. Mend them or remove the class."
+                f"Class {class_name!r} has no usable image: all {len(bad)} were rejected, first {bad[0].name}: "
+                f"{bad[0].reason}. Fix them or remove the class."
             )
 
 

@@ -1,6 +1,6 @@
 """scikit-learn's handwritten digits, written out as class folders.
 
-They are the test part of the UCI "Optical Recognition of Handwritten Digits" data: 1,797 pictures, 8x8 grey.
+They are the test part of the UCI "Optical Recognition of Handwritten Digits" data: 1,797 images, 8x8 grey.
 """
 
 from __future__ import annotations

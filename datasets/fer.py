@@ -44,7 +44,7 @@ class CsvReader:
         return _ROW_BYTES
 
     def load(self, name: str) -> EncodedImage:
-        """Read one row and encode its picture as PNG."""
+        """Read one row and encode its image as PNG."""
         with Path(self.path).open("rb") as file:
             file.seek(self.offsets[int(name.rpartition(":")[2]) - 1])
             row = _cells(file.readline())

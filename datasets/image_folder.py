@@ -1,4 +1,4 @@
-"""The user's own pictures in class folders."""
+"""The user's own images in class folders."""
 
 from __future__ import annotations
 
@@ -13,4 +13,4 @@ def _open(request: Request) -> ImageSource:
     return scan(request.pic_path, exclude=request.dataset_dir)
 
 
-DATASET = KnownDataset("image_folder", "your own pictures, one folder per class", _open)
+DATASET = KnownDataset("image_folder", "your own images, one folder per class", _open)

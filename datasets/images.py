@@ -1,6 +1,6 @@
-"""One picture: decoded in full, and given back as JPEG or PNG bytes that TensorFlow decodes the right way up.
+"""One image: decoded in full, and given back as JPEG or PNG bytes that TensorFlow decodes the right way up.
 
-No TensorFlow here: Pillow decodes. What the two libraries disagree on is checked by hand, so that a picture accepted
+No TensorFlow here: Pillow decodes. What the two libraries disagree on is checked by hand, so that a image accepted
 here does not stop a training run later.
 """
 
@@ -39,7 +39,7 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A picture as it is stored in a record.
+    """A image as it is stored in a record.
 
     Attributes:
       data: JPEG or PNG bytes.
@@ -55,7 +55,7 @@ class EncodedImage:
 
 
 class ImageRejected(Exception):
-    """A picture that cannot be used.
+    """A image that cannot be used.
 
     Attributes:
       reason: one of a few fixed phrases, to count by.
@@ -74,12 +74,12 @@ class ImageRejected(Exception):
 def normalise(data: bytes) -> EncodedImage:
     """Decode one file's bytes in full; keep them where TensorFlow reads them rightly, else encode them anew.
 
-    Kept are 8-bit JPEG in grey or colour and PNG in up to 8 bits per channel. Encoded anew, upright and in 8-bit grey
-    or RGB with transparency dropped: CMYK, 16-bit and palette-with-alpha pictures, pictures with an EXIF orientation
+    Kept are 8-bit JPEG in grey or color and PNG in up to 8 bits per channel. Encoded anew, upright and in 8-bit grey
+    or RGB with transparency dropped: CMYK, 16-bit and palette-with-alpha images, images with an EXIF orientation
     (JPEG as JPEG of quality 95, the rest as PNG), and WebP, BMP, TIFF, PPM and the first frame of GIF (as PNG).
 
     Raises:
-      ImageRejected: the bytes are no whole picture.
+      ImageRejected: the bytes are no whole image.
     """
     with _decoded(data) as image:
         if _kept(image, data):
@@ -90,11 +90,11 @@ def normalise(data: bytes) -> EncodedImage:
 def decode(data: bytes) -> NDArray[np.uint8]:
     """The pixels of one file's bytes, [height, width, 3]: what TensorFlow decodes from what :func:`normalise` gives.
 
-    JPEG as with TensorFlow's ``dct_method="INTEGER_ACCURATE"``; its default is off by a level or so. A picture that
+    JPEG as with TensorFlow's ``dct_method="INTEGER_ACCURATE"``; its default is off by a level or so. A image that
     would be encoded anew as JPEG is spared the loss.
 
     Raises:
-      ImageRejected: the bytes are no whole picture.
+      ImageRejected: the bytes are no whole image.
     """
     import numpy as np
 
@@ -113,7 +113,7 @@ def size_of(data: bytes) -> tuple[int, int]:
     """Height and width in pixels of what :func:`normalise` and :func:`decode` would decode, told from the header.
 
     Raises:
-      ImageRejected: no header of a picture, or one of a picture that is :data:`TOO_LARGE`.
+      ImageRejected: no header of a image, or one of a image that is :data:`TOO_LARGE`.
     """
     with _opened(data) as image:
         return image.height, image.width
@@ -121,7 +121,7 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _decoded(data: bytes) -> Iterator[Image.Image]:
-    """The picture with all its pixels; what goes wrong with it in the block is ImageRejected."""
+    """The image with all its pixels; what goes wrong with it in the block is ImageRejected."""
     with _opened(data) as image:
         image.load()
         yield image
@@ -129,7 +129,7 @@ def _decoded(data: bytes) -> Iterator[Image.Image]:
 
 @contextlib.contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """The picture with its header read; what goes wrong with it in the block is ImageRejected."""
+    """The image with its header read; what goes wrong with it in the block is ImageRejected."""
     if not data:
         raise ImageRejected("empty file")
     try:
@@ -159,11 +159,11 @@ def _kept(image: Image.Image, data: bytes) -> bool:
 
 
 def _is_jpeg(image: Image.Image) -> bool:
-    return image.format in ("JPEG", "MPO")  # MPO: a JPEG from a phone, with further pictures after the first
+    return image.format in ("JPEG", "MPO")  # MPO: a JPEG from a phone, with further images after the first
 
 
 def _check_jpeg_markers(data: bytes) -> int:
-    """The start-of-frame marker, which tells how the picture is coded.
+    """The start-of-frame marker, which tells how the image is coded.
 
     Pillow stops reading once it has all the pixels. TensorFlow goes on to the end-of-image marker and fails for want of
     it, so it must be there, and no segment may run past it.
@@ -208,7 +208,7 @@ def _as_8_bit(image: Image.Image, image_format: str | None) -> Image.Image:
 
         return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8), "L")
     if image.mode in ("I", "F"):
-        raise ImageRejected("32-bit pixels", "they have no fixed range; save the picture with 8 or 16 bits")
+        raise ImageRejected("32-bit pixels", "they have no fixed range; save the image with 8 or 16 bits")
     return image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
 
 

@@ -86,7 +86,7 @@ def _num_images(path: Path) -> int:
         header = file.read(_IMAGES_HEADER.size)
     magic, num_images, height, width = _unpack(_IMAGES_HEADER, header, path)
     if magic != _IMAGES_MAGIC or (height, width) != (28, 28):
-        raise DataError(f"{path.name} is no idx file of 28x28 images.")
+        raise DataError(f"{path.name} is not an idx file of 28x28 images.")
     _reader(path.parent).check_size(path, num_images)
     return num_images
 
@@ -104,7 +104,7 @@ def _labels(path: Path, num_images: int) -> bytes:
 
 def _unpack(header: struct.Struct, content: bytes, path: Path) -> tuple:
     if len(content) < header.size:
-        raise DataError(f"{path.name} is cut short.")
+        raise DataError(f"{path.name} is truncated.")
     return header.unpack(content)
 
 

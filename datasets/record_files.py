@@ -54,5 +54,5 @@ def check_shards(paths: list[Path]) -> None:
         missing = next(shard for shard in range(max(counts)) if shard not in present)
         raise DataError(
             f"{paths[0].parent} holds {len(paths)} of {max(counts)} shards like {paths[0].name}; shard {missing:05d} "
-            "is missing. Copy it there, or convert the data anew."
+            "is missing. Copy it there, or convert the data again."
         )

@@ -1,4 +1,4 @@
-"""Where pictures come from, before they are records: the one form that all data sets are brought to."""
+"""Where images come from, before they are records: the one form that all data sets are brought to."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def read_info(folder: str | os.PathLike[str]) -> DatasetInfo:
     if len(labels) != num_classes:
         raise DataError(
             f"{path} says num_class={num_classes}, and {labels_path} lists {len(labels)} classes: "
-            "correct the wrong one, or convert the data anew with --overwrite."
+            "correct the wrong one, or convert the data again with --overwrite."
         )
     name, settings = content.get("name"), content.get("settings", {})
     if not isinstance(name, str | None) or not isinstance(settings, dict):

@@ -17,7 +17,7 @@ SPLIT_METHODS = ("random", "filename_hash")
 # Images per class, class by class in label order.
 ImagesByClass = Sequence[Sequence[str]]
 
-# As in TF-Hub's retrain script: images whose names differ only after _nohash_ (crops or copies of one picture) stay in
+# As in TF-Hub's retrain script: images whose names differ only after _nohash_ (crops or copies of one image) stay in
 # the same split.
 _NOHASH = re.compile(r"_nohash_.*$", re.DOTALL)
 _HASH_BUCKETS = 2**27

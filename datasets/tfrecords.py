@@ -32,7 +32,7 @@ _INT64_LIST = b"\x1a"
 def image_example(
     encoded: bytes, image_format: str, label: int, text: str, height: int, width: int, filename: str
 ) -> bytes:
-    """A serialized tf.train.Example of one picture, with the keys of research/slim.
+    """A serialized tf.train.Example of one image, with the keys of research/slim.
 
     Args:
       encoded: JPEG or PNG bytes.
@@ -41,7 +41,7 @@ def image_example(
       text: class name.
       height: in pixels.
       width: in pixels.
-      filename: where the picture came from; names it in reports.
+      filename: where the image came from; names it in reports.
     """
     own = _entry("image/encoded", encoded) + _entry("image/filename", os.fsencode(filename))
     return _field(_FEATURES, own + _shared_entries(image_format, label, text, height, width))
@@ -49,7 +49,7 @@ def image_example(
 
 @functools.lru_cache(maxsize=1024)
 def _shared_entries(image_format: str, label: int, text: str, height: int, width: int) -> bytes:
-    """The features that many pictures have in common: encoded once, they cost nothing."""
+    """The features that many images have in common: encoded once, they cost nothing."""
     features: dict[str, bytes | int] = {
         "image/class/label": label,
         "image/class/text": text.encode(),
@@ -113,7 +113,7 @@ def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:
     They tell one sound file from another in a small part of the time that reading takes; damage is not looked for.
 
     Raises:
-      DataError: the file cannot be read, or is cut short.
+      DataError: the file cannot be read, or is truncated.
     """
     try:
         with Path(path).open("rb") as file:
@@ -121,7 +121,7 @@ def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:
             while header := file.read(_HEADER.size):
                 end_of_record = file.tell() + int.from_bytes(header[:8], "little")
                 if end_of_record + _FOOTER.size > size:
-                    raise DataError(f"{os.fspath(path)}: the file is cut short; convert the data anew.")
+                    raise DataError(f"{os.fspath(path)}: the file is truncated; convert the data again.")
                 file.seek(end_of_record)
                 yield header[:8] + file.read(_FOOTER.size)
     except OSError as error:
@@ -129,7 +129,7 @@ def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:
 
 
 def _read_body(file: Any, header: bytes, remaining: int, where: str) -> bytes:
-    cut_short = DataError(f"{where}: the file is cut short; convert the data anew.")
+    cut_short = DataError(f"{where}: the file is truncated; convert the data again.")
     if len(header) < _HEADER.size:
         raise cut_short
     length, length_crc = _HEADER.unpack(header)
@@ -140,7 +140,7 @@ def _read_body(file: Any, header: bytes, remaining: int, where: str) -> bytes:
     record = file.read(length)
     (record_crc,) = _FOOTER.unpack(file.read(_FOOTER.size))
     if _masked_crc(record) != record_crc:
-        raise DataError(f"{where}: the checksum is wrong, so the record is damaged; convert the data anew.")
+        raise DataError(f"{where}: the checksum is wrong, so the record is damaged; convert the data again.")
     return record
 
 

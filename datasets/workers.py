@@ -75,7 +75,7 @@ class ChunkConverter:
         """Convert one chunk; bad images are rejections in the result."""
         records, heights, widths, rejections = [], [], [], []
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, about odd metadata: the picture itself is what counts
+            warnings.simplefilter("ignore")  # Pillow's, about odd metadata: the image itself is what counts
             for name, label in zip(chunk.names, chunk.labels, strict=True):
                 try:
                     image = self.reader.load(name)
@@ -136,7 +136,7 @@ def convert_chunks(
     except BrokenProcessPool as error:
         suspects = ", ".join(task.names[0] for task, _ in itertools.islice(pending, 2 * num_workers))
         raise DataError(
-            "A worker process died, killed perhaps for want of memory. It was at the images from one of these on: "
+            "A worker process died, probably out of memory. It was reading the images from one of these on: "
             f"{suspects}. Try --num_workers=1."
         ) from error
     finally:
@@ -161,7 +161,7 @@ def _start_worker(converter: ChunkConverter) -> None:
 
 
 def _exit_with_parent() -> None:
-    # A killed parent cannot tell its workers to stop; without this they would wait for work for ever.
+    # A killed parent cannot tell its workers to stop; without this they would wait for work forever.
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

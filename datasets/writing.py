@@ -116,4 +116,4 @@ def write_rejected(path: Path, rejections: list[Rejection], classes: tuple[str, 
 
 def _bad_image(bad: Rejection) -> DataError:
     words = f"{bad.reason} ({bad.detail})" if bad.detail else bad.reason
-    return DataError(f"Bad image {bad.name}: {words}. Mend or remove it, or leave bad images out with on_error=skip.")
+    return DataError(f"Bad image {bad.name}: {words}. Fix or remove it, or skip bad images with on_error=skip.")

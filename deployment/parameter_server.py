@@ -47,8 +47,8 @@ def serve_parameters(cluster: ClusterConfig, wait_secs: float = 0, idle_timeout_
     the same signal, is done or gone, after 20 s at the latest. For the main thread, which gets the signals.
 
     Args:
-      wait_secs: how long to wait for the chief to appear; 0 waits for ever.
-      idle_timeout_secs: how long the chief may be gone before it is done; 0 waits for ever.
+      wait_secs: how long to wait for the chief to appear; 0 waits forever.
+      idle_timeout_secs: how long the chief may be gone before it is done; 0 waits forever.
 
     Raises:
       ClusterError: the port is taken.

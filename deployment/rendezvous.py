@@ -70,7 +70,7 @@ def meet(
     Args:
       server_target: ``target`` of this task's ``tf.distribute.Server``.
       signature: of what the tasks must have in common.
-      limit_secs: patience; 0 waits for ever.
+      limit_secs: patience; 0 waits forever.
       is_interrupted: asked between two looks.
 
     Raises:

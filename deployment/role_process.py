@@ -16,7 +16,7 @@ from deployment.role_output import LineWriter
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 _CHUNK = 1 << 16
-# A pipe holds no more than this; what left the group keeps it open and could fill it for ever.
+# A pipe holds no more than this; what left the group keeps it open and could fill it forever.
 _MOST_CHUNKS_LEFT = 16
 
 

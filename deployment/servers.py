@@ -103,7 +103,7 @@ def wait_until_none_missing(
     """Ask ``missing`` for names again and again until there are none, saying once for whom we wait.
 
     Args:
-      limit_secs: patience; 0 waits for ever.
+      limit_secs: patience; 0 waits forever.
       is_interrupted: asked between two looks.
 
     Raises:

@@ -256,7 +256,7 @@ class LoopOptions(Options):
         if first.strip().isdigit() and last.strip().isdigit() and 0 < int(first) <= int(last):
             return int(first), int(last)
         raise UsageError(
-            f"--profile_steps={self.profile_steps} must be FIRST,LAST: two step numbers counted from 1, for example 10,20."
+            f"--profile_steps={self.profile_steps} must be FIRST,LAST: two step numbers from 1, for example 10,20."
         )
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def native_chatter_hidden() -> Iterator[None]:
-    """Drop what C++ writes to stderr in the block, where TF_CPP_MIN_LOG_LEVEL asks for quiet: some lines heed it not.
+    """Drop what C++ writes to stderr in the block, where TF_CPP_MIN_LOG_LEVEL asks for quiet: some lines ignore it.
 
     If the block fails, they are written after all; Ctrl-C is no failure.
     """
@@ -116,7 +116,7 @@ def _batch_norm_with_mode_by_layer(batch_norm: Any) -> Any:
 def _import_slim() -> Any:
     _alias_legacy_layers()
     slim_module = importlib.import_module("tf_slim")
-    # The layers call these through the module, so replacing the attributes mends slim.batch_norm and slim.utils alike.
+    # The layers call these through the module, so replacing the attributes fixs slim.batch_norm and slim.utils alike.
     slim_utils: Any = importlib.import_module("tf_slim.layers.utils")
     slim_utils.constant_value = _constant_value
     slim_utils.smart_cond = _smart_cond

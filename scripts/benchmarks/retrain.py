@@ -1,6 +1,6 @@
 """Retraining as a whole command: retrain against a loop that does as TF-Hub's retrain.py does.
 
-That loop decodes one picture per session run and computes its features in another, writes them to a text file each, and
+That loop decodes one image per session run and computes its features in another, writes them to a text file each, and
 reads the files of a batch back in every step. It computes all features, and takes so many steps that the time of the
 rest can be told; importing TensorFlow counts in both. They run in turn, each with empty folders. ``step_ms`` is what a
 step of ours takes with the evaluations and summaries that go with it.
@@ -157,7 +157,7 @@ class _NaiveRetrain:
         return accuracy
 
     def _features(self, session: Any, label: str, name: str) -> list[float]:
-        """Of one picture: from its text file, written first where there is none."""
+        """Of one image: from its text file, written first where there is none."""
         folder = os.path.join(self.output, label)  # noqa: PTH118 -- as there, where it counts
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         path = os.path.join(folder, f"{name}_module.txt")  # noqa: PTH118
@@ -175,7 +175,7 @@ class _NaiveRetrain:
         return {self.inputs: [self._features(session, *picture) for picture in pictures], self.labels: labels}
 
     def _test_and_write(self, tf: Any, module: Path) -> None:
-        """Test on all pictures for it, in a graph made anew; write the graph, made anew again."""
+        """Test on all images for it, in a graph made again; write the graph, made again again."""
         for what in ("test", "write"):
             with tf.Graph().as_default() as graph, tf.Session() as session:
                 self._load(tf, session, module)

@@ -38,7 +38,7 @@ def latest_checkpoint(folder: str | Path) -> str | None:
         prefix = str(Path(folder) / name)
         if is_complete(prefix):
             return prefix
-        log.warning("Passing over %s: its writing was cut short or its files are gone.", prefix)
+        log.warning("Ignoring %s: it is incomplete.", prefix)
     return None
 
 

@@ -79,7 +79,7 @@ def plan_restore(
             held = ", ".join(scopes.top_scopes(stored, depth=1)[:8])
             raise UsageError(f"{lacks}It seems to be another net's, since it holds {held}: check --model_name.")
         raise UsageError(
-            f"{lacks}{_advice(missing, head_scopes, exclude_scopes)} or --ignore_missing_vars would start them afresh."
+            f"{lacks}{_advice(missing, head_scopes, exclude_scopes)} or --ignore_missing_vars would initialize them."
         )
     restored = {name: parts for name, parts in wanted.items() if name in stored}
     _check_shapes(checkpoint, restored, stored, head_scopes, exclude_scopes)
@@ -133,7 +133,7 @@ def _check_shapes(
         others = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise UsageError(
             f"{first}{others} has shape {shapes[first]} in the net and {list(stored[first])} in "
-            f"{checkpoint}. {_advice(wrong, head_scopes, exclude_scopes)} would start it afresh."
+            f"{checkpoint}. {_advice(wrong, head_scopes, exclude_scopes)} would initialize it."
         )
 
 

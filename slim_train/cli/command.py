@@ -147,7 +147,7 @@ class Command(Generic[OptionsT]):
                 given[spec.name] = None if spec.optional and value == "" else value
         for name in self.required:
             if given.get(name) in (None, ""):
-                raise UsageError(f"--{name} is missing: it must be given (--help lists the flags).")
+                raise UsageError(f"--{name} is required (--help lists the flags).")
         return config.with_values(self.defaults, given)
 
     def _help(self) -> str:

@@ -27,7 +27,7 @@ def summary(report: ConversionReport) -> str:
     info = report.info
     head = f"{info.name}: {report.num_images:,} images of {info.num_classes} classes in {report.dataset_dir}"
     if report.already_finished:
-        head += ", converted before; --overwrite converts them anew."
+        head += ", converted before; --overwrite converts them again."
     else:
         per_second = report.num_images / report.seconds
         head += f"; {report.num_bytes / 1e6:,.1f} MB, {report.seconds:.1f} s, {per_second:,.0f} images/s."
@@ -60,11 +60,11 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _rejected_line(report: ConversionReport) -> str:
     if not report.num_rejected:
-        return "No image was left out."
+        return "No image was rejected."
     listed = Path(report.dataset_dir, "rejected.csv")
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report.rejected.items()))
     return (
-        f"Left out: {report.num_rejected:,}{f' ({reasons})' if reasons else ''}. {listed} lists them with the reasons."
+        f"Rejected: {report.num_rejected:,}{f' ({reasons})' if reasons else ''}. {listed} lists them with the reasons."
     )
 
 

@@ -1,4 +1,4 @@
-"""Label pictures: the command."""
+"""Label images: the command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _run(options: LabelImageOptions) -> None:
 
 COMMAND = Command(
     name="label_image",
-    summary="Say what pictures show: the likeliest classes of each, by a training folder, an export or what "
+    summary="Say what images show: the likeliest classes of each, by a training folder, an export or what "
     "retrain wrote.",
     defaults=LabelImageOptions(),
     run=_run,

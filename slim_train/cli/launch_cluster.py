@@ -62,7 +62,7 @@ class LaunchOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.roles.num_workers and not self.roles.chief:
-            raise UsageError("--num_workers=0 leaves nobody to train: give at least one worker, or --chief.")
+            raise UsageError("--num_workers=0 leaves no task that trains: set at least one worker, or --chief.")
 
 
 def _run(options: LaunchOptions, command: Sequence[str]) -> int:
@@ -98,7 +98,7 @@ def resolve(command: Sequence[str]) -> list[str]:
       UsageError: there is no command, or no such program.
     """
     if not command:
-        raise UsageError("Nothing to run: the command comes after --, as in: launch_cluster -- train_image_classifier.")
+        raise UsageError("No command given. Write it after --: launch_cluster -- train_image_classifier ...")
     name, *arguments = command
     cli = Path(__file__).resolve().parent
     own = {path.stem for path in cli.glob("*.py")} - {"__init__", "command"}

@@ -63,7 +63,7 @@ class RenderOptions(Options):
                 "and -, a letter first, no - at the end."
             )
         if not self.tasks.num_workers and not self.tasks.chief:
-            raise UsageError("--num_workers=0 --nochief leaves nobody to train.")
+            raise UsageError("--num_workers=0 --nochief leaves no task that trains.")
         for flag in ("memory_per_worker", "memory_per_ps"):
             if not _MEMORY.fullmatch(getattr(self.tasks, flag)):
                 raise UsageError(f"--{flag}={getattr(self.tasks, flag)} must be a Kubernetes quantity, such as 8Gi.")

@@ -23,7 +23,7 @@ def _run(options: ServeOptions) -> None:
 
 COMMAND = Command(
     name="serve_image_classifier",
-    summary="Answer HTTP requests with the classes of pictures. Serves exports, training folders and what retrain "
+    summary="Answer HTTP requests with the classes of images. Serves exports, training folders and what retrain "
     "leaves, or the models of a UAI conf.json; speaks the UAI service's /service, TensorFlow Serving's REST interface "
     "and the Open Inference Protocol, and has a page for people.",
     defaults=ServeOptions(),

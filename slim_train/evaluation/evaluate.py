@@ -108,7 +108,7 @@ class Evaluator:
         if self._max_batches is None and metrics.images != self.dataset.num_samples:
             raise RunError(
                 f"The {self.dataset.split_name} split holds {metrics.images:,} images, and {self.dataset.dataset_dir}/"
-                f"info.json says {self.dataset.num_samples:,}: records are missing. Convert the data anew."
+                f"info.json says {self.dataset.num_samples:,}: records are missing. Convert the data again."
             )
         return metrics
 
@@ -198,7 +198,7 @@ def run(options: EvalOptions) -> EvaluationReport:
         for checkpoint in _checkpoints_to_evaluate(options, first):
             report = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
             if options.keep_best:
-                # Made anew each time: training may keep the best as well.
+                # Made again each time: training may keep the best as well.
                 BestCheckpoint(folder).offer(checkpoint, report.headline(), report.step)
     if report is None:
         raise RunError(f"The training in {folder} has ended without a checkpoint.")
@@ -243,7 +243,7 @@ def _wait_for_training(folder: Path, options: EvalOptions) -> None:
     """Wait until a training that is to be followed has begun: its config.yaml says what to evaluate."""
     if folder.is_file() or (not folder.is_dir() and is_complete(str(folder))):
         raise UsageError(
-            f"--eval_interval_secs follows a training folder, and --checkpoint_path={folder} is one checkpoint."
+            f"--eval_interval_secs follows a training folder, and --checkpoint_path={folder} is a single checkpoint."
         )
     if not (folder / training_folder.CONFIG).is_file() and latest_checkpoint(folder) is None:
         log.info("Waiting for a training to begin in %s.", folder)

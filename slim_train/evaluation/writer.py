@@ -81,7 +81,7 @@ class EvaluationWriter:
             )
         log.info("Evaluation of %s on %s:\n\n%s\n", checkpoint, self._split, format_metrics(report, self._labels))
         log.info("Metrics, predictions and images are in %s.", self._folder)
-        # The predictions get their name when the writer is left; pictures need matplotlib, and mistakes.
+        # The predictions get their name when the writer is left; images need matplotlib, and mistakes.
         written = {what: path for what, path in paths.items() if what == "predictions" or path.is_file()}
         return dataclasses.replace(report, files=written)
 

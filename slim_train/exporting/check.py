@@ -1,4 +1,4 @@
-"""The check of an export: each file's answers against the checkpoint's, on the same pictures."""
+"""The check of an export: each file's answers against the checkpoint's, on the same images."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Difference:
 
     Attributes:
       largest: of a probability.
-      same_best: pictures whose likeliest class is the same.
-      pictures: how many there were.
+      same_best: images whose likeliest class is the same.
+      images: how many there were.
     """
 
     largest: float
@@ -50,8 +50,8 @@ class Reference:
     """The answers of the checkpoint itself, its variables restored as evaluation does.
 
     Attributes:
-      encoded: the pictures.
-      pixels: the pictures decoded, float32 [N, height, width, channels].
+      encoded: the images.
+      pixels: the images decoded, float32 [N, height, width, channels].
       scores: the probabilities, float32 [N, classes].
     """
 
@@ -94,7 +94,7 @@ class Reference:
 
 
 def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) -> list[bytes]:
-    """The first encoded pictures of a data set, of a split not trained on where it has one; none where it is gone."""
+    """The first encoded images of a data set, of a split not trained on where it has one; none where it is gone."""
     if dataset_dir is None:
         return []
     try:
@@ -102,7 +102,7 @@ def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) 
         split = next((split for split in ("validation", "test") if split in splits), next(iter(splits)))
         files = get_dataset(name, split, dataset_dir).files
     except (DataError, StopIteration) as error:
-        log.info("No pictures of the data set to compare with: %s", error)
+        log.info("No images of the data set to compare with: %s", error)
         return []
     records = (record for file in files for record in tf.python_io.tf_record_iterator(file))
     examples = map(tf.train.Example.FromString, islice(records, count))
@@ -110,7 +110,7 @@ def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) 
 
 
 def made_pictures(count: int) -> list[bytes]:
-    """PNGs with soft patches of colour, the same every time."""
+    """PNGs with soft patches of color, the same every time."""
     random = np.random.default_rng(_SEED)
     patches = random.integers(0, 256, (count, 3, 8, 8), np.uint8)
     return [

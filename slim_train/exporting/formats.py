@@ -65,9 +65,9 @@ def write_saved_model(folder: Path, trained: TrainedModel, graph_def: Any, info:
 
 
 def decode(trained: TrainedModel, encoded: Any) -> Any:
-    """``trained.decode`` for pictures that conversion has not been through, which are the ones a service gets."""
+    """``trained.decode`` for images that conversion has not been through, which are the ones a service gets."""
     if trained.spec.channels == 1:
-        # TensorFlow decodes these two to three channels and to nothing else; of a PNG it makes a grey picture, too.
+        # TensorFlow decodes these two to three channels and to nothing else; of a PNG it makes a grey image, too.
         is_bmp = tf.equal(tf.strings.substr(encoded, 0, 2), "BM")
         is_gif = tf.equal(tf.strings.substr(encoded, 0, 3), "GIF")
         encoded = tf.cond(is_bmp | is_gif, lambda: tf.io.encode_png(_first_frame(encoded)), lambda: encoded)

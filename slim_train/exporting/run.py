@@ -142,11 +142,17 @@ def _write_graph_alone(options: ExportOptions) -> ExportReport:
 def _refuse_graph_flags(options: ExportOptions) -> None:
     graph = options.graph
     if graph.is_training:
-        raise UsageError("--is_training is for the graph alone: a checkpoint is exported to answer, not to be trained.")
+        raise UsageError(
+            "--is_training applies only to a graph without weights: remove --checkpoint_path, or --is_training."
+        )
     if graph.write_text_graphdef:
-        raise UsageError("--write_text_graphdef is for the graph alone: as text, weights would take gigabytes.")
+        raise UsageError(
+            "--write_text_graphdef applies only to a graph without weights: as text, weights take gigabytes."
+        )
     if graph.batch_size:
-        raise UsageError("--batch_size is for the graph alone: what is exported of a checkpoint takes any number.")
+        raise UsageError(
+            "--batch_size applies only to a graph without weights: an exported checkpoint takes any batch size."
+        )
 
 
 def _trained_model(source: SourceOptions) -> TrainedModel:
@@ -173,7 +179,7 @@ def _trained_model(source: SourceOptions) -> TrainedModel:
 
 
 def _pictures(options: ExportOptions, trained: TrainedModel) -> list[bytes]:
-    """Pictures to compare answers on, as JPEG or PNG."""
+    """Images to compare answers on, as JPEG or PNG."""
     wanted: CheckOptions = options.check
     if wanted.num_check_images == 0:
         log.warning("--num_check_images=0: what is written is not compared with the checkpoint.")
@@ -186,7 +192,7 @@ def _pictures(options: ExportOptions, trained: TrainedModel) -> list[bytes]:
     dataset_dir = options.source.dataset_dir or (trained_on.data.dataset_dir if trained_on else None)
     found = check.pictures_of_data_set(options.source.dataset_name, dataset_dir, wanted.num_check_images)
     if not found:
-        log.info("Comparing answers on made pictures; --check_images takes real ones.")
+        log.info("Comparing answers on made images; --check_images takes real ones.")
     return found or check.made_pictures(wanted.num_check_images)
 
 
@@ -286,7 +292,7 @@ def _publish(staging: Path, folder: Path) -> None:
     targets = [folder / source.relative_to(staging) for source in sources]
     for source, target in zip(sources, targets, strict=True):
         if target.is_dir() and (source.is_file() or not (target / "saved_model.pb").is_file()):
-            raise UsageError(f"{target} is a folder of something else: move it away, or export to another place.")
+            raise UsageError(f"{target} is not a SavedModel: move it, or use another --export_dir.")
     for source, target in zip(sources, targets, strict=True):
         target.parent.mkdir(exist_ok=True)
         if target.is_dir():
@@ -317,6 +323,6 @@ def _log_result(files: Sequence[ExportedFile], folder: Path) -> None:
         if file.difference:
             compared = (
                 f"probabilities differ by {file.difference.largest:.1e} at most, same class for "
-                f"{file.difference.same_best} of {file.difference.pictures} pictures"
+                f"{file.difference.same_best} of {file.difference.pictures} images"
             )
         log.info("  %-14s  %-21s %7.1f MB  %s", file.format, file.path, file.bytes / 1e6, compared)

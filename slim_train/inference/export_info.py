@@ -22,7 +22,7 @@ class ExportInfo:
       model_name: the net.
       labels: a name for each score.
       image_size: height and width of its input in pixels.
-      channels: colour channels of its input.
+      channels: color channels of its input.
       preprocessing: name of the recipe.
       step: global step of the checkpoint.
       checkpoint: file name of the checkpoint.
@@ -60,4 +60,4 @@ def read_export_info(path: Path) -> ExportInfo | None:
         height, width = map(int, info.image_size)
         return dataclasses.replace(info, labels=tuple(map(str, info.labels)), image_size=(height, width))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} does not describe an export of slim-train ({error!r}): export anew.") from error
+        raise UsageError(f"{path} does not describe an export of slim-train ({error!r}): export again.") from error

@@ -1,4 +1,4 @@
-"""Picture files that a flag names. No TensorFlow."""
+"""Image files that a flag names. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", 
 def find_pictures(flag: str, value: str) -> list[Path]:
     """The files that ``value`` names: a file, a folder, a pattern such as ``*.jpg``, or several of them with commas.
 
-    Of folders, and of folders in them, the files with the suffix of a picture are taken, sorted. A file is there once.
+    Of folders, and of folders in them, the files with the suffix of a image are taken, sorted. A file is there once.
 
     Raises:
       UsageError: a part names nothing; the message names ``flag``.
@@ -24,15 +24,15 @@ def find_pictures(flag: str, value: str) -> list[Path]:
         for part in filter(None, map(str.strip, value.split(","))):
             of_part = _matching(part)
             if not of_part:
-                raise UsageError(f"--{flag}: there is no picture at {part}.")
+                raise UsageError(f"--{flag}: there is no image at {part}.")
             files += of_part
     if not files:
-        raise UsageError(f"--{flag} names no picture.")
+        raise UsageError(f"--{flag} names no image.")
     return list(dict.fromkeys(files))
 
 
 def _matching(name: str) -> list[Path]:
-    """The file, the pictures of the folder, or what the pattern matches; nothing where ``name`` is none of these."""
+    """The file, the images of the folder, or what the pattern matches; nothing where ``name`` is none of these."""
     path = Path(name).expanduser()
     try:
         if path.is_dir():

@@ -25,7 +25,7 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"Cannot read the labels file {path}: {error}.") from error
     if lines == [""]:
-        raise UsageError(f"The labels file {path} is empty: it must hold a class name a line.")
+        raise UsageError(f"The labels file {path} is empty: it must hold one class name per line.")
     return read_labels(path) if all(map(_NUMBERED.match, lines)) else tuple(lines)
 
 

@@ -1,4 +1,4 @@
-"""Label pictures: the likeliest classes of each, as text, JSON and a contact sheet."""
+"""Label images: the likeliest classes of each, as text, JSON and a contact sheet."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ log = logging.getLogger(__name__)
 
 _SOURCES = ("graph", "saved_model_dir", "train_dir")
 _BATCH_SIZE = 32
-_SURE, _UNSURE = "#2f7d4f", "#b7791f"  # colours of the contact sheet
+_SURE, _UNSURE = "#2f7d4f", "#b7791f"  # colors of the contact sheet
 _SHEET_LINES = 3
 _MOST_TILES = 500  # more of them nobody looks at, and the sheet would fill the memory
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledImage:
-    """One picture and its likeliest classes.
+    """One image and its likeliest classes.
 
     Attributes:
       image: the file.
-      labels: (class name, probability), best first; none where the picture cannot be read.
+      labels: (class name, probability), best first; none where the image cannot be read.
       error: why it cannot be read, or None.
     """
 
@@ -48,14 +48,14 @@ class LabelledImage:
 
 
 def run(options: LabelImageOptions) -> str:
-    """Label the pictures, and draw the contact sheet and write the file that are asked for.
+    """Label the images, and draw the contact sheet and write the file that are asked for.
 
     Returns:
       What the command prints: text, or JSON.
 
     Raises:
-      UsageError: there are no such pictures, or no such classifier.
-      RunError: none of the pictures can be read.
+      UsageError: there are no such images, or no such classifier.
+      RunError: none of the images can be read.
     """
     files = find_pictures("image", options.image or "")
     if options.contact_sheet:
@@ -69,7 +69,7 @@ def run(options: LabelImageOptions) -> str:
     if options.contact_sheet:
         _draw(Path(options.contact_sheet), results, predictor.name)
     if all(result.error for result in results):
-        raise RunError(f"None of the {len(results)} pictures can be read; {results[0].image}: {results[0].error}.")
+        raise RunError(f"None of the {len(results)} images can be read; {results[0].image}: {results[0].error}.")
     if options.json:
         return json.dumps(_as_json(predictor.name, results), indent=2, ensure_ascii=False)
     return "\n".join(_text(results))
@@ -143,7 +143,7 @@ def _as_json(name: str, results: Sequence[LabelledImage]) -> dict[str, Any]:
 
 
 def _text(results: Sequence[LabelledImage]) -> Iterator[str]:
-    """The classes of each picture; the file's name above them where there are several."""
+    """The classes of each image; the file's name above them where there are several."""
     for number, result in enumerate(results):
         if len(results) > 1:
             yield f"{'' if number == 0 else chr(10)}{result.image}"
@@ -161,6 +161,6 @@ def _draw(path: Path, results: Sequence[LabelledImage], name: str) -> None:
 
     drawn = results[:_MOST_TILES]
     of_all = "" if len(drawn) == len(results) else f"the first {len(drawn)} of "
-    note = f"{of_all}{len(results):,} pictures and their likeliest classes"
+    note = f"{of_all}{len(results):,} images and their likeliest classes"
     draw_contact_sheet(path, list(map(tile, drawn)), name, note)
     log.info("Drew %s.", path)

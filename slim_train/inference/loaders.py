@@ -45,7 +45,7 @@ class LoadedModel:
       name: of the net, or of the file.
       labels: a name for each score.
       image_size: height and width in pixels that ``score`` takes.
-      channels: colour channels that it takes.
+      channels: color channels that it takes.
     """
 
     session: Any
@@ -141,7 +141,7 @@ def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
 
 
 def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelOverrides) -> LoadedModel:
-    """A graph on float images that knows nothing of decoding: pictures are resized whole, as TF-Hub's retrain does."""
+    """A graph on float images that knows nothing of decoding: images are resized whole, as TF-Hub's retrain does."""
     shape = image.shape.as_list() if image.shape.rank == 4 else None
     if image.dtype != tf.float32 or shape is None or shape[3] not in (1, 3):
         raise UsageError(
@@ -192,11 +192,11 @@ def _labels(path: Path, given: tuple[str, ...] | None, num_classes: int) -> tupl
         candidates = (folder / name for folder in (path, path.parent) for name in names)
         found = next((file for file in candidates if file.is_file()), None)
         if found is None:
-            log.warning("There is no labels file beside %s: its classes are numbered.", path)
+            log.warning("No labels file beside %s: classes are numbered.", path)
             return tuple(map(str, range(num_classes)))
         file, labels = str(found), read_class_names(found)
     if len(labels) != num_classes:
-        raise UsageError(f"{path} gives {num_classes} scores, and {file} names {len(labels)} classes.")
+        raise UsageError(f"{path} has {num_classes} scores, but {file} names {len(labels)} classes.")
     return labels
 
 

@@ -40,7 +40,7 @@ class ClassifierOptions(Options):
 
 @dataclass(frozen=True)
 class LabelImageOptions(Options):
-    """Pictures and answers."""
+    """Images and answers."""
 
     image: str | None = option(
         None, "Images: a file, a folder, a pattern such as '*.jpg', or a comma-separated list of these."

@@ -1,4 +1,4 @@
-"""A classifier, exported or trained, that is ready to answer: encoded pictures in, probabilities out."""
+"""A classifier, exported or trained, that is ready to answer: encoded images in, probabilities out."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FloatArray = NDArray[np.float32]
 
 
 class ImageError(ValueError):
-    """Bytes that are no picture, or not one that can be read; the message says why."""
+    """Bytes that are no image, or not one that can be read; the message says why."""
 
 
 class Predictor:
@@ -34,7 +34,7 @@ class Predictor:
       name: of the net, or of the file it was read from.
       labels: a name for each score.
       image_size: height and width in pixels that the net takes.
-      channels: colour channels that it takes.
+      channels: color channels that it takes.
     """
 
     def __init__(self, model: LoadedModel) -> None:
@@ -46,14 +46,14 @@ class Predictor:
         self._model = model
 
     def prepare(self, data: bytes) -> FloatArray:
-        """One encoded picture of any kind that conversion reads, preprocessed as in evaluation.
+        """One encoded image of any kind that conversion reads, preprocessed as in evaluation.
 
         Returns:
           float32 [height, width, channels] as :meth:`scores` takes it: 0..255 for what was trained or exported with
           slim-train, which scales by itself, else less ``input_mean`` and divided by ``input_std``.
 
         Raises:
-          ImageError: the bytes are no whole picture, or one of more than 178 megapixels.
+          ImageError: the bytes are no whole image, or one of more than 178 megapixels.
         """
         try:
             return self._model.decode(normalise(data).data)
@@ -69,7 +69,7 @@ class Predictor:
         return self._model.score(batch).reshape(len(batch), len(self.labels))
 
     def predict(self, images: Sequence[bytes]) -> FloatArray:
-        """The probabilities of the classes, float32 [N, classes], for encoded pictures.
+        """The probabilities of the classes, float32 [N, classes], for encoded images.
 
         Raises:
           ImageError: one of them cannot be read.
@@ -136,9 +136,7 @@ def _load(path: Path, given: ModelOverrides) -> LoadedModel:
     if path.is_file() and path.suffix == ".pb":
         return loaders.load_frozen(path, given)
     if path.suffix == ".tflite":
-        raise UsageError(
-            f"{path} is for TFLite; what is read here are SavedModels, frozen graphs (.pb) and checkpoints."
-        )
+        raise UsageError(f"{path} is for TFLite; only SavedModels, frozen graphs (.pb) and checkpoints can be read.")
     if not path.exists() and not is_complete(str(path)):
         raise UsageError(
             f"{path} does not exist: there is no SavedModel, frozen graph (.pb) or checkpoint of that name."

@@ -63,12 +63,12 @@ class TrainedModel:
         return self.use_averages is not False and any(name.endswith(f"/{AVERAGE}") for name in names)
 
     def decode(self, encoded: Any) -> Any:
-        """A picture as evaluation sees it: bytes, string scalar, to float32 [height, width, channels] in 0..255."""
+        """A image as evaluation sees it: bytes, string scalar, to float32 [height, width, channels] in 0..255."""
         size = self.spec.image_size
         return get_recipe(self.spec.preprocessing).decode_eval(encoded, size, size, self.spec.channels)
 
     def build(self) -> tuple[Any, Any]:
-        """Add the net to the current graph, from decoded pictures to probabilities.
+        """Add the net to the current graph, from decoded images to probabilities.
 
         The node ``pixels`` takes float32 [N, height, width, channels] in 0..255; ``input``, what preprocessing makes of
         them, may be fed instead; ``scores`` are the probabilities, float32 [N, classes].

@@ -77,7 +77,7 @@ def _first_problem(file: str, check: Callable[[dict[str, Any]], Any]) -> str | N
     if reason is None:
         return None
     record = next(record for offset, record in tfrecords.scan_records(file) if offset == offsets[index])
-    return f"{file}, record at byte {offsets[index]}{_origin(record)}: {reason.rstrip('.')}. Convert the data anew."
+    return f"{file}, record at byte {offsets[index]}{_origin(record)}: {reason.rstrip('.')}. Convert the data again."
 
 
 def _first_failure(file: str, check: Callable[[dict[str, Any]], Any]) -> tuple[int, str | None]:

@@ -73,11 +73,11 @@ def training_batches(
       dataset: the split to read.
       batch_size: images in a batch; every batch is full.
       image_size: height and width of the images, in pixels.
-      channels: 1 or 3; a grey picture becomes 3 equal channels.
+      channels: 1 or 3; a grey image becomes 3 equal channels.
       preprocessing: name of a recipe in slim_train.preprocessing.
       num_classes: labels must be below it.
       labels_offset: subtracted from every label.
-      augmentation: how pictures are distorted.
+      augmentation: how images are distorted.
       seed: makes order and distortions repeat; None gives others each time.
       num_readers: files read at the same time.
       num_preprocessing_threads: threads of this input alone that decode and distort; None means one for each processor.

@@ -20,7 +20,7 @@ class ModelSpec:
       num_classes: width of the logits.
       labels_offset: subtracted from the data set's labels.
       image_size: height and width of its input in pixels.
-      channels: colour channels of its input.
+      channels: color channels of its input.
       preprocessing: name of the recipe.
     """
 

@@ -1,7 +1,7 @@
-"""FaceVGG: a small VGG with batch norm for grey pictures of faces, 48 pixels high and wide, as those of FER2013.
+"""FaceVGG: a small VGG with batch norm for grey images of faces, 48 pixels high and wide, as those of FER2013.
 
 After the net of Khaireddin and Chen 2021 (https://arxiv.org/abs/2105.03588), best of the single nets on FER2013: four
-blocks of 3x3 convolutions at the picture's full resolution first. Here each block is half as wide, global pooling
+blocks of 3x3 convolutions at the image's full resolution first. Here each block is half as wide, global pooling
 takes the place of three fully connected layers, and the later blocks, whose small maps are quick, are deeper.
 """
 
@@ -41,7 +41,7 @@ def face_vgg(images: Any, num_classes: int, dropout_keep_prob: float = 0.6) -> t
 
 
 def face_vgg_arg_scope(weight_decay: float, batch_norm_decay: float | None = None) -> dict[Any, Any]:
-    """Statistics of batch norm follow quickly: recipes for small pictures are short."""
+    """Statistics of batch norm follow quickly: recipes for small images are short."""
     with slim.arg_scope(
         [slim.conv2d],
         activation_fn=tf.nn.relu,

@@ -1,4 +1,4 @@
-"""Augmentations by name: what a recipe becomes when training distorts pictures in another way than its own."""
+"""Augmentations by name: what a recipe becomes when training distorts images in another way than its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def augmented(recipe: Recipe, name: str) -> Recipe:
     """``recipe`` with the distortions called ``name`` in training; evaluation stays as it is.
 
     Args:
-      name: ``recipe`` for its own distortions, ``none`` for pictures as evaluation sees them, ``faces`` for those with
+      name: ``recipe`` for its own distortions, ``none`` for images as evaluation sees them, ``faces`` for those with
         the distortions of :mod:`slim_train.preprocessing.faces`, ``randaugment`` for RandAugment on top of the recipe's
         own; its settings as timm writes them, such as ``rand-m7-n2-mstd0.5``.
 

@@ -1,4 +1,4 @@
-"""The steps that recipes are made of: windows, resizing, flips and colours."""
+"""The steps that recipes are made of: windows, resizing, flips and colors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slim_train.tf_compat import tf
 def fused(function: Callable[..., Any]) -> Any:
     """Compile arithmetic on whole batches of images with XLA: one pass over the pixels instead of one per operation.
 
-    Colour distortion at 224 pixels takes 0.08 ms an image so, against 0.5 ms as single operations (measured on one core
+    Color distortion at 224 pixels takes 0.08 ms an image so, against 0.5 ms as single operations (measured on one core
     with tf.image.adjust_saturation). Random numbers are drawn outside: XLA's generators give others.
     """
     return tf.function(function, jit_compile=True, autograph=False)

@@ -1,9 +1,9 @@
-"""The preprocessing of Inception and MobileNet nets: random crops of many sizes and shapes, colours in [-1, 1].
+"""The preprocessing of Inception and MobileNet nets: random crops of many sizes and shapes, colors in [-1, 1].
 
 Matches what research/slim's trainer does, its inception preprocessing in fast mode: crops as in section 6 of Szegedy et
 al., "Going deeper with convolutions" (https://arxiv.org/abs/1409.4842), bilinear resizing only, brightness, then
 saturation; hue, contrast and the other ways of resizing belong to its slow mode, which nothing used. The crop holds at
-least a tenth of the picture: the rule that it covers 0.1 of the bounding box overrules the smallest area, 0.05.
+least a tenth of the image: the rule that it covers 0.1 of the bounding box overrules the smallest area, 0.05.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from slim_train.preprocessing.picture import Picture
 from slim_train.preprocessing.recipe import Recipe
 from slim_train.tf_compat import tf
 
-_AREA_RANGE = (0.05, 1.0)  # of the crop, as a share of the picture
+_AREA_RANGE = (0.05, 1.0)  # of the crop, as a share of the image
 _ASPECT_RATIO_RANGE = (0.75, 1.33)  # width / height of the crop
 _MIN_BOX_COVERED = 0.1  # share of a bounding box that the crop holds
 _CENTRAL_FRACTION = 0.875  # of each side, seen in evaluation
@@ -27,8 +27,8 @@ def recipe(bbox: Any = None) -> Recipe:
     """The recipe.
 
     Args:
-      bbox: float32 [1, boxes, 4]: ymin, xmin, ymax, xmax of what the picture shows, each in 0..1; a training crop holds
-        part of one of them. None means the whole picture.
+      bbox: float32 [1, boxes, 4]: ymin, xmin, ymax, xmax of what the image shows, each in 0..1; a training crop holds
+        part of one of them. None means the whole image.
     """
 
     def train_picture(picture: Picture, height: int, width: int, seed: Any) -> Any:

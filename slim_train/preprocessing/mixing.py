@@ -33,7 +33,7 @@ def mix_batch(images: Any, labels: Any, seed: Any, mixup_alpha: float = 0.0, cut
     is_cut = choice < cut_chance
     alpha = tf.where_v2(is_cut, cutmix_alpha or 1.0, mixup_alpha or 1.0)
     weight = _beta(alpha, distort.another_seed(seed, 0))
-    # The rectangle keeps the picture's shape; what lies beyond the border is lost, hence the share counted below.
+    # The rectangle keeps the image's shape; what lies beyond the border is lost, hence the share counted below.
     side = tf.sqrt(1.0 - weight)
     rows = distort.span(middle_y, side, height)
     columns = distort.span(middle_x, side, width)

@@ -9,7 +9,7 @@ from slim_train.tf_compat import tf
 
 
 class Picture(Protocol):
-    """A picture whose size is known before its pixels are.
+    """A image whose size is known before its pixels are.
 
     Attributes:
       height: int32 scalar, in pixels.
@@ -31,7 +31,7 @@ class JpegPicture:
 
     Args:
       encoded: string scalar.
-      channels: 1 or 3; grey pictures become 3 equal channels, colour ones their luminance.
+      channels: 1 or 3; grey images become 3 equal channels, color ones their luminance.
       fast: repeat the chroma samples of a subsampled JPEG instead of interpolating them. Luminance stays as it is.
     """
 
@@ -64,7 +64,7 @@ class DecodedPicture:
 
 
 def with_picture(encoded: Any, channels: int, use: Callable[[Picture], Any], *, fast: bool) -> Any:
-    """``use(picture)`` for encoded bytes: a JPEG is decoded as far as needed, a PNG, BMP or GIF whole."""
+    """``use(image)`` for encoded bytes: a JPEG is decoded as far as needed, a PNG, BMP or GIF whole."""
 
     def decoded() -> Any:
         image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)

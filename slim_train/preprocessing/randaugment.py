@@ -2,7 +2,7 @@
 
 Cubuk et al. 2019, https://arxiv.org/abs/1909.13719, with the distortions, ranges and names of timm's "rand-..."
 policies. Two things differ, so that whole batches are distorted at once: an image never gets the same distortion twice,
-and geometry comes before colour, whatever the order in which they are drawn.
+and geometry comes before color, whatever the order in which they are drawn.
 """
 
 from __future__ import annotations

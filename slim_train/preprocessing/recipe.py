@@ -1,4 +1,4 @@
-"""What a preprocessing recipe is: what to do with one picture, then what to do with a whole batch at once."""
+"""What a preprocessing recipe is: what to do with one image, then what to do with a whole batch at once."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from slim_train.tf_compat import tf
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How pictures become the input of a net.
+    """How images become the input of a net.
 
-    Cropping and resizing is each picture's own business, since pictures differ in size. Everything after that is done
-    to a whole batch, which costs one operation for the batch instead of one for each picture.
+    Cropping and resizing is each image's own business, since images differ in size. Everything after that is done
+    to a whole batch, which costs one operation for the batch instead of one for each image.
 
     Attributes:
       name: what ``--preprocessing_name`` takes.
-      channels: colour channels of the nets it was made for.
-      train_picture: (picture, height, width, seed) -> [height, width, channels] in 0..255, cropped at random.
+      channels: color channels of the nets it was made for.
+      train_picture: (image, height, width, seed) -> [height, width, channels] in 0..255, cropped at random.
       train_batch: (images [batch, height, width, channels] in 0..255, seed) -> float32 as the net takes it, distorted.
-      eval_picture: (picture, height, width) -> [height, width, channels] in 0..255.
+      eval_picture: (image, height, width) -> [height, width, channels] in 0..255.
       eval_batch: images [batch, height, width, channels] in 0..255 -> float32 as the net takes it.
       float_range: the largest value of a decoded float32 image, as research/slim takes them.
     """
@@ -36,13 +36,13 @@ class Recipe:
     float_range: float = 255.0
 
     def decode_train(self, encoded: Any, height: int, width: int, channels: int, seed: Any) -> Any:
-        """Decode, crop and resize one picture for training; ``train_batch`` does the rest.
+        """Decode, crop and resize one image for training; ``train_batch`` does the rest.
 
         Args:
           encoded: string scalar, the bytes of a JPEG, PNG, BMP or GIF. Of a JPEG only the crop is decoded.
           height: of the result, in pixels.
           width: of the result, in pixels.
-          channels: 1 or 3; a grey picture becomes 3 equal channels.
+          channels: 1 or 3; a grey image becomes 3 equal channels.
           seed: integer [2]; the same seed gives the same crop.
 
         Returns:

@@ -1,4 +1,4 @@
-"""The confusion matrix as a picture, readable from 2 to 1,000 classes."""
+"""The confusion matrix as a image, readable from 2 to 1,000 classes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def draw_confusion_matrix(path: Path, matrix: NDArray[np.integer], labels: Seque
 
 
 def _colours(strength: NDArray[np.floating], is_right: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """RGB [..., 3] of cells with a strength from 0 to 1: shades of one colour where right, of another where wrong."""
+    """RGB [..., 3] of cells with a strength from 0 to 1: shades of one color where right, of another where wrong."""
     strength = strength.astype(np.float32)[..., np.newaxis]
     right, wrong = ((1 - strength) * pale + strength * full for pale, full in (_RIGHT, _WRONG))
     return np.where(is_right[..., np.newaxis], right, wrong).astype(np.uint8)
@@ -114,7 +114,7 @@ def _write_counts(axes: Any, matrix: NDArray[np.integer], shares: NDArray[np.flo
 
 
 def _add_scale(figure: Any, side: float, power: float) -> None:
-    """Add the legend of the colours at the right."""
+    """Add the legend of the colors at the right."""
     height = min(2.2, 0.7 * side)
     axes = figure.add_axes((1 + 0.25 / side, 1 - (height + 0.35) / side, 0.4 / side, height / side))
     strength = np.repeat(np.linspace(1, 0, 256)[:, np.newaxis], 2, axis=1)

@@ -1,4 +1,4 @@
-"""Contact sheets: pictures in rows, each with a few lines of text beneath."""
+"""Contact sheets: images in rows, each with a few lines of text beneath."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _PAPER, _MOUNT, _INK, _FAINT_INK = "#ffffff", "#eef1f4", "#1f2933", "#7b8794"
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a contact sheet.
+    """One image of a contact sheet.
 
     Attributes:
       image: an encoded image, or uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]; any size.
       caption: lines of text; of a pair, the second is set at the right and never shortened.
-      accent: colour of the bar beneath the picture and of the second halves of pairs, as ``#rrggbb``.
+      accent: color of the bar beneath the image and of the second halves of pairs, as ``#rrggbb``.
     """
 
     image: bytes | NDArray[np.uint8]
@@ -50,7 +50,7 @@ def check_sheet_path(flag: str, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"--{flag}={path}: a sheet is a picture, {' or '.join(_SUFFIXES)}.")
+        raise UsageError(f"--{flag}={path}: a sheet is a image, {' or '.join(_SUFFIXES)}.")
     if path.is_dir():
         raise UsageError(f"--{flag}={path} is a folder: name a file.")
     if not path.absolute().parent.is_dir():
@@ -64,9 +64,9 @@ def draw_contact_sheet(
 
     Args:
       path: the file to write; its suffix tells the format, such as .png or .jpg.
-      tiles: the pictures, in reading order.
+      tiles: the images, in reading order.
       note: a line below the title.
-      columns: pictures in a row; None chooses.
+      columns: images in a row; None chooses.
     """
     from datasets.files import replacing  # not at the top: commands check first that this package is ours
 
@@ -116,7 +116,7 @@ def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, x: int
 
 
 def _fit(image: bytes | NDArray[np.uint8]) -> Image.Image | None:
-    """RGB picture that fills the square in one direction, upright and on white paper; None when it is broken."""
+    """RGB image that fills the square in one direction, upright and on white paper; None when it is broken."""
     try:
         picture = _open(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # All of them come from Pillow's decoders.

@@ -1,4 +1,4 @@
-"""Fonts for pictures that show names in any script.
+"""Fonts for images that show names in any script.
 
 Neither Pillow nor matplotlib looks for a font that has the characters of a text. This does, among the fonts of the
 machine and those that come with matplotlib.
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _PREFERRED = ("dejavusans", "notosans", "arial", "pingfang", "msyh")
 # Tried only when no upright text face of normal weight has the characters.
 _STYLED = ("bold", "black", "heavy", "light", "thin", "oblique", "italic", "condensed", "mono", "serif", "math")
-# Faces that claim every character and draw boxes, or whose pictures cannot be set in any size.
+# Faces that claim every character and draw boxes, or whose images cannot be set in any size.
 _UNUSABLE = ("lastresort", "emoji")
 
 
@@ -40,7 +40,7 @@ def drawable_labels(labels: Sequence[str]) -> list[str]:
     missing = [line for line in lines if not can_draw(line)]
     if missing:
         _say_once(
-            f"No font of this machine can draw {missing[0]!r}: the pictures number such classes ({len(missing)} of "
+            f"No font of this machine can draw {missing[0]!r}: the images number such classes ({len(missing)} of "
             f"{len(labels)}). Installing the Noto fonts cures it."
         )
     return [line if can_draw(line) else f"#{index}" for index, line in enumerate(lines)]

@@ -20,7 +20,7 @@ def has_matplotlib() -> bool:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        log.warning("Charts are not drawn, since matplotlib is missing: pip install 'slim-train[plots]' brings it.")
+        log.warning("No charts: matplotlib is not installed. Run pip install 'slim-train[plots]'.")
         return False
     return True
 

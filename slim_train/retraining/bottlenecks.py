@@ -1,8 +1,8 @@
-"""Features kept on disk, keyed by what they were computed from: a module and the bytes of a picture. No TensorFlow.
+"""Features kept on disk, keyed by what they were computed from: a module and the bytes of a image. No TensorFlow.
 
 One folder per module. In it are .npz files of digests and features: results are written now and then, each time to a
 file of their own, and gathered into one when all are there. Every file is whole or absent, so a run that was killed
-loses what it had not written and nothing else; two runs at the same time do no harm. A picture that was moved, renamed
+loses what it had not written and nothing else; two runs at the same time do no harm. A image that was moved, renamed
 or copied keeps its features, and one that was changed has others.
 """
 
@@ -31,12 +31,12 @@ _LARGE_BYTES = 64 * 2**20
 
 
 def digest(picture: bytes) -> bytes:
-    """The key of a picture: it depends on all bytes of the file."""
+    """The key of a image: it depends on all bytes of the file."""
     return hashlib.blake2b(picture, digest_size=_DIGEST_BYTES).digest()
 
 
 class BottleneckStore:
-    """Features of one module by the digests of pictures.
+    """Features of one module by the digests of images.
 
     Args:
       folder: of this module; made on the first write.
@@ -63,7 +63,7 @@ class BottleneckStore:
         return len(self._features)
 
     def gather(self, keys: Sequence[bytes | None]) -> Features:
-        """The features of pictures, [pictures, num_features]; zeros where there is no key."""
+        """The features of images, [pictures, num_features]; zeros where there is no key."""
         gathered = np.zeros((len(keys), self._num_features), np.float32)
         for row, key in zip(gathered, keys, strict=True):
             if key is not None:
@@ -96,10 +96,10 @@ class BottleneckStore:
             with np.load(path, allow_pickle=False) as stored:
                 keys, features = stored["keys"], stored["features"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            log.warning("Passing over %s, which is damaged (%s): its features are computed anew.", path, error)
+            log.warning("Ignoring %s, which is damaged (%s): its features are computed again.", path, error)
             return {}
         if features.shape != (len(keys), self._num_features) or keys.shape[1:] != (_DIGEST_BYTES,):
-            log.warning("Passing over %s: it is not of this module.", path)
+            log.warning("Ignoring %s: it belongs to another module.", path)
             return {}
         return {key.tobytes(): row for key, row in zip(keys, features, strict=True)}
 

@@ -18,7 +18,7 @@ _ROWS_AT_ONCE = 1000
 
 
 class Score(NamedTuple):
-    """Share of the pictures that are taken for what they are, and their mean cross entropy in nats."""
+    """Share of the images that are taken for what they are, and their mean cross entropy in nats."""
 
     accuracy: float
     cross_entropy: float
@@ -34,12 +34,12 @@ class HeadWeights(NamedTuple):
 class Head:
     """D features to logits of the classes.
 
-    Wherever pictures are named by their numbers, ``features`` may stand for the stored ones: those of the same
-    pictures, distorted.
+    Wherever images are named by their numbers, ``features`` may stand for the stored ones: those of the same
+    images, distorted.
 
     Args:
-      features: of all pictures, float32 [pictures, D].
-      labels: of all pictures, int64 [pictures].
+      features: of all images, float32 [pictures, D].
+      labels: of all images, int64 [pictures].
       num_classes: width of the logits.
       learning_rate: of gradient descent.
       random: draws the initial weights.
@@ -61,7 +61,7 @@ class Head:
     # What diverges is found when it is scored.
     @np.errstate(over="ignore", invalid="ignore")
     def step(self, numbers: NDArray[np.int64], features: NDArray[np.float32] | None = None) -> None:
-        """Go down the gradient of the mean cross entropy of B pictures: numbers [B], features [B, D]."""
+        """Go down the gradient of the mean cross entropy of B images: numbers [B], features [B, D]."""
         rows = self._features[numbers] if features is None else features
         gradient = _softmax(rows @ self._weights + self._biases)
         gradient[np.arange(len(numbers)), self._labels[numbers]] -= 1.0
@@ -70,14 +70,14 @@ class Head:
         self._biases -= gradient.sum(axis=0)
 
     def score(self, numbers: NDArray[np.int64], features: NDArray[np.float32] | None = None) -> Score:
-        """How well N pictures are classified: numbers [N], features [N, D].
+        """How well N images are classified: numbers [N], features [N, D].
 
         Raises:
           RunError: training has diverged.
         """
         logits, labels = self.logits(numbers, features), self._labels[numbers]
         if not np.isfinite(logits).all():
-            raise RunError("Training has diverged: the cross entropy is no number. Try a lower --learning_rate.")
+            raise RunError("Training has diverged: the cross entropy is not a number. Try a lower --learning_rate.")
         losses = -log_softmax(logits)[np.arange(len(numbers)), labels]
         return Score(float((logits.argmax(axis=1) == labels).mean()), float(losses.mean()))
 
@@ -86,7 +86,7 @@ class Head:
         """Numbers [N] to logits [N, classes]."""
         if features is not None:
             return features @ self._weights + self._biases
-        # In parts: the features of all pictures for testing may be large.
+        # In parts: the features of all images for testing may be large.
         cuts = np.arange(_ROWS_AT_ONCE, len(numbers), _ROWS_AT_ONCE)
         parts = [self._features[part] @ self._weights for part in np.split(numbers, cuts)]
         return np.concatenate(parts) + self._biases

@@ -1,4 +1,4 @@
-"""Nets that turn pictures into features: Hub modules, SavedModels and nets of ours, each as one frozen graph.
+"""Nets that turn images into features: Hub modules, SavedModels and nets of ours, each as one frozen graph.
 
 Frozen: the weights are constants in the graph. What computes the features, what is exported and what is served are then
 the same nodes, and no session has variables to restore.
@@ -29,7 +29,7 @@ from slim_train.tf_compat import slim, tf
 
 log = logging.getLogger(__name__)
 
-_ANY_SIZE = 224  # pixels; for modules that take pictures of any size and do not say what they were trained on
+_ANY_SIZE = 224  # pixels; for modules that take images of any size and do not say what they were trained on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FeatureModule:
       width: of its input in pixels.
       num_features: length of its output.
       graph_def: the frozen graph.
-      input: name of the tensor in it that takes pictures, float32 [N, height, width, 3] in 0..1.
+      input: name of the tensor in it that takes images, float32 [N, height, width, 3] in 0..1.
       output: name of the tensor in it that gives features, float32 [N, num_features].
       precision: that features are computed in: fp32, bf16 or fp16.
     """
@@ -79,7 +79,7 @@ def load_module(options: ModuleOptions) -> FeatureModule:
     """The module or net that ``options`` name.
 
     Raises:
-      UsageError: it is not there, gives no features for colour pictures, or the precision is none of this machine's.
+      UsageError: it is not there, gives no features for color images, or the precision is none of this machine's.
       RunError: it cannot be fetched from the web.
     """
     if options.model_name is not None:
@@ -87,7 +87,7 @@ def load_module(options: ModuleOptions) -> FeatureModule:
         module = _from_net(options.model_name, options.checkpoint_path, options.image_size)
     else:
         if options.checkpoint_path is not None:
-            log.warning("--checkpoint_path=%s is for --model_name and has no use here.", options.checkpoint_path)
+            log.warning("--checkpoint_path=%s is ignored: it belongs to --model_name.", options.checkpoint_path)
         folder = saved_models.find_folder(options.tfhub_module)
         module = _from_folder(options.tfhub_module, folder, options.image_size)
     compute = ComputeOptions(precision=options.precision)
@@ -100,7 +100,7 @@ def _from_folder(name: str, folder: Path, image_size: int | None) -> FeatureModu
         asked = (image_size, image_size) if image_size else None
         height, width = signature.fixed_size or asked or signature.default_size or (_ANY_SIZE, _ANY_SIZE)
         if asked not in (None, (height, width)):
-            raise UsageError(f"--image_size={image_size} does not suit {name}: it takes pictures of {height}x{width}.")
+            raise UsageError(f"--image_size={image_size} does not suit {name}: it takes images of {height}x{width}.")
         output = signature.load(session)
         identity = _digest([signature.output, height, width], [path for path in folder.rglob("*") if path.is_file()])
         return _freeze(session, name, identity, signature.input, output, height, width)
@@ -134,11 +134,11 @@ def _session() -> Iterator[Any]:
 
 def _freeze(session: Any, name: str, identity: str, images: str, output: Any, height: int, width: int) -> FeatureModule:
     if not output.dtype.is_floating or output.shape.rank not in (2, 4) or None in output.shape.as_list()[1:]:
-        raise UsageError(f"{name} gives {output.dtype.name} {output.shape}, not one vector of features for a picture.")
+        raise UsageError(f"{name} gives {output.dtype.name} {output.shape}, not one vector of features for a image.")
     *maps, num_features = output.shape.as_list()[1:]
     if maps not in ([], [1, 1]):
         raise UsageError(
-            f"{name} gives maps of {maps[0]}x{maps[1]} features, not one vector for a picture: it must end in pooling."
+            f"{name} gives maps of {maps[0]}x{maps[1]} features, not one vector for a image: it must end in pooling."
         )
     features = tf.reshape(tf.cast(output, tf.float32), [-1, num_features], name="features_of_picture")
     graph_def = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), [features.op.name])

@@ -20,7 +20,7 @@ class ImageOptions(Options):
 
 @dataclass(frozen=True)
 class ModuleOptions(Options):
-    """The trained net that sees the pictures: a module, or one of our own."""
+    """The trained net that sees the images: a module, or one of our own."""
 
     tfhub_module: str = option(
         "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/3",
@@ -63,7 +63,7 @@ class HeadOptions(Options):
 
 @dataclass(frozen=True)
 class DistortionOptions(Options):
-    """Distortions of training pictures. Each makes features anew in every step, which is slow."""
+    """Distortions of training images. Each makes features anew in every step, which is slow."""
 
     flip_left_right: bool = option(False, "Mirror half of the images.")
     random_crop: int = option(0, "Percentage by which an image is larger than the crop.", at_least=0)
@@ -72,7 +72,7 @@ class DistortionOptions(Options):
 
     @property
     def any(self) -> bool:
-        """Whether pictures are distorted at all."""
+        """Whether images are distorted at all."""
         return self.flip_left_right or any((self.random_crop, self.random_scale, self.random_brightness))
 
 
@@ -112,10 +112,10 @@ class RetrainOptions(Options):
         if held_back >= 100:
             raise UsageError(
                 f"--testing_percentage={self.images.testing_percentage} and --validation_percentage="
-                f"{self.images.validation_percentage} leave no pictures to train on: together they must be below 100."
+                f"{self.images.validation_percentage} leave no images to train on: together they must be below 100."
             )
         if self.module.model_name and not self.module.checkpoint_path:
-            raise UsageError(f"--model_name={self.module.model_name} takes a --checkpoint_path with its weights.")
+            raise UsageError(f"--model_name={self.module.model_name} requires --checkpoint_path.")
         for flag in ("validation_batch_size", "test_batch_size"):
             if getattr(self.head, flag) == 0:
-                raise UsageError(f"--{flag}=0 must be a number of pictures, or -1 for all.")
+                raise UsageError(f"--{flag}=0 must be a number of images, or -1 for all.")

@@ -57,7 +57,7 @@ def check(options: OutputOptions) -> None:
         )
     saved_model = Path(options.saved_model_dir) if options.saved_model_dir else None
     if saved_model and (saved_model.is_file() or (saved_model.is_dir() and any(saved_model.iterdir()))):
-        raise UsageError(f"--saved_model_dir={saved_model} is there already: name a new folder, or remove this one.")
+        raise UsageError(f"--saved_model_dir={saved_model} already exists: name a new folder, or remove it.")
     for flag, file in (("output_graph", options.output_graph), ("output_labels", options.output_labels)):
         if Path(file).is_dir():
             raise UsageError(f"--{flag}={file} is a folder: name a file.")

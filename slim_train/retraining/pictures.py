@@ -1,6 +1,6 @@
-"""Pictures of any type to batches of features, through tf.data.
+"""Images of any type to batches of features, through tf.data.
 
-As in TF-Hub's retrain script a picture is seen whole, resized to the module's height and width with no regard to its
+As in TF-Hub's retrain script a image is seen whole, resized to the module's height and width with no regard to its
 shape (bilinear, TensorFlow 1's sampling grid), in 0..1.
 """
 
@@ -37,12 +37,12 @@ _BATCH_SIZE = 16  # a sixth faster than 32 with MobileNet v2: more of it stays i
 _DIGESTS_AT_ONCE = 100
 _STORE_EVERY_SECS = 10.0
 
-# Numbers of pictures [B] and their features [B, D]; closing it ends the work that goes on ahead.
+# Numbers of images [B] and their features [B, D]; closing it ends the work that goes on ahead.
 FeatureBatches = Generator["tuple[NDArray[np.int64], NDArray[np.float32]]", None, None]
 
 
 class Pictures:
-    """The pictures of a folder by number.
+    """The images of a folder by number.
 
     Args:
       folder: the image folder.
@@ -51,11 +51,11 @@ class Pictures:
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder, self.names = folder, names
-        # Why a picture cannot be used, by its number.
+        # Why a image cannot be used, by its number.
         self.rejected: dict[int, ImageRejected] = {}
 
     def digests(self) -> list[bytes | None]:
-        """A key of each picture's bytes; None where the file cannot be read."""
+        """A key of each image's bytes; None where the file cannot be read."""
         numbers = range(len(self.names))
         # Many at a time: handing one small file to a thread takes longer than to read it.
         shares = [numbers[start : start + _DIGESTS_AT_ONCE] for start in numbers[::_DIGESTS_AT_ONCE]]
@@ -63,7 +63,7 @@ class Pictures:
             return [key for keys in pool.map(lambda share: [self._digest(n) for n in share], shares) for key in keys]
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """The pixels, [height, width, 3]; none where the picture is rejected."""
+        """The pixels, [height, width, 3]; none where the image is rejected."""
         try:
             return decode((self.folder / self.names[index]).read_bytes())
         except OSError as error:
@@ -81,17 +81,17 @@ class Pictures:
 
 
 def compute_features(module: FeatureModule, pictures: Pictures, store: BottleneckStore) -> list[bytes | None]:
-    """Bring the features of all pictures into ``store``; what it holds already is not computed.
+    """Bring the features of all images into ``store``; what it holds already is not computed.
 
     Stopped in between, by Ctrl-C too, it leaves there what was done in all but the last ten seconds or less.
 
     Returns:
-      For each picture its key in the store; None for those that cannot be used, with the reasons in
+      For each image its key in the store; None for those that cannot be used, with the reasons in
       ``pictures.rejected``.
     """
     keys = pictures.digests()
     missing = {key: index for index, key in enumerate(keys) if key is not None and key not in store}
-    log.info("%s pictures, the features of %s to compute.", f"{len(keys):,}", f"{len(missing):,}")
+    log.info("%s images, the features of %s to compute.", f"{len(keys):,}", f"{len(missing):,}")
     if missing:
         _compute(module, pictures, list(missing.values()), keys, store)
         store.compact()
@@ -147,19 +147,19 @@ def distorted_features(
     options: DistortionOptions,
     seed: int,
 ) -> FeatureBatches:
-    """Features of distorted pictures without end, in batches.
+    """Features of distorted images without end, in batches.
 
     Args:
-      draw: gives the numbers of the pictures of the next batch, [batch_size].
-      batch_size: pictures in a batch.
-      options: what is done to a picture.
+      draw: gives the numbers of the images of the next batch, [batch_size].
+      batch_size: images in a batch.
+      options: what is done to a image.
       seed: of the distortions.
 
     Yields:
       Numbers [batch_size] and features [batch_size, num_features].
 
     Raises:
-      RunError: a picture that could be read before cannot be read any more.
+      RunError: a image that could be read before cannot be read any more.
     """
 
     @plain
@@ -186,19 +186,19 @@ def distorted_features(
 
 
 def _decoded(pictures: Pictures, indices: Any) -> Any:
-    """(number, pixels) of each picture."""
+    """(number, pixels) of each image."""
 
     @plain
     def read(index: Any) -> tuple[Any, Any]:
         image = tf.numpy_function(pictures.read, [index], tf.uint8)
         return index, tf.ensure_shape(image, [None, None, 3])
 
-    # Pillow decodes, and so looks whether a picture is whole, which TensorFlow would do once more.
+    # Pillow decodes, and so looks whether a image is whole, which TensorFlow would do once more.
     return indices.map(read, num_parallel_calls=2 * available_cpus())
 
 
 def _start(module: FeatureModule, batches: Any, streams: int = 1) -> FeatureBatches:
-    """Add to the current graph what turns batches of (number, picture) into (numbers, features).
+    """Add to the current graph what turns batches of (number, image) into (numbers, features).
 
     With more than one stream the batches come in any order.
     """
@@ -209,7 +209,7 @@ def _start(module: FeatureModule, batches: Any, streams: int = 1) -> FeatureBatc
 
 
 def _run(session: Any, initializer: Any, fetches: Any, streams: int) -> FeatureBatches:
-    """What the session gives, run after run until the end of its pictures; so many runs at a time."""
+    """What the session gives, run after run until the end of its images; so many runs at a time."""
     with contextlib.closing(session), ThreadPoolExecutor(streams) as pool:
         session.run(initializer)
         pending = collections.deque(pool.submit(session.run, fetches) for _ in range(streams))
@@ -217,7 +217,7 @@ def _run(session: Any, initializer: Any, fetches: Any, streams: int) -> FeatureB
             try:
                 batch = pending.popleft().result()
             except tf.errors.OutOfRangeError:
-                continue  # A later run may have met the last pictures before this one met the end.
+                continue  # A later run may have met the last images before this one met the end.
             pending.append(pool.submit(session.run, fetches))
             yield batch
 
@@ -228,9 +228,9 @@ def _whole(image: Any, module: FeatureModule) -> Any:
 
 
 def _distorted(image: Any, module: FeatureModule, options: DistortionOptions, seed: Any) -> Any:
-    """A picture, scaled up at random and cropped, mirrored, made lighter or darker: [height, width, 3].
+    """A image, scaled up at random and cropped, mirrored, made lighter or darker: [height, width, 3].
 
-    As retrain.py has it: the picture is first resized to the module's size and ``random_crop`` percent more, and up to
+    As retrain.py has it: the image is first resized to the module's size and ``random_crop`` percent more, and up to
     ``random_scale`` percent more again; of that a window of the module's size is seen. Nothing is clipped to 0..1.
     """
     scale, top, left, mirror, light = tf.unstack(tf.random.stateless_uniform([5], seed))

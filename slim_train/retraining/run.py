@@ -1,4 +1,4 @@
-"""The story of retrain: pictures to features, features to a classifier, classifier to files."""
+"""The story of retrain: images to features, features to a classifier, classifier to files."""
 
 from __future__ import annotations
 
@@ -99,10 +99,15 @@ def list_pictures(image_dir: str) -> ImageSource:
             f"--image_dir={image_dir} holds the splits {', '.join(source.splits)}, not classes: give the folder of one."
         )
     if len(source.classes) == 1:
-        raise UsageError(f"--image_dir={image_dir} holds one class, {source.classes[0]!r}: there must be two or more.")
+        raise UsageError(f"--image_dir={image_dir} holds one class, {source.classes[0]!r}: at least two are required.")
     for name, of in zip(source.classes, source.splits[TRAIN], strict=True):
         if len(of) < _FEW_PICTURES:
-            log.warning("The class %r has only %d pictures; fewer than %d are few.", name, len(of), _FEW_PICTURES)
+            log.warning(
+                "The class %r has only %d images; fewer than %d are too few for a reliable test.",
+                name,
+                len(of),
+                _FEW_PICTURES,
+            )
     return source
 
 
@@ -113,7 +118,7 @@ def store_folder(bottleneck_dir: str, module: FeatureModule) -> Path:
 
 
 def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOptions) -> Split:
-    """Divide the pictures that can be used; says which cannot, and which had to be moved to fill a part."""
+    """Divide the images that can be used; says which cannot, and which had to be moved to fill a part."""
     for index, reason in pictures.rejected.items():
         log.warning("Left out %s: %s.", pictures.names[index], reason)
     rejected = {pictures.names[index] for index in pictures.rejected}
@@ -122,9 +127,9 @@ def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOpti
         source.classes, usable, options.images.validation_percentage, options.images.testing_percentage
     )
     for moved in split.moved:
-        log.warning("Moved %s to %s: its class had no picture there.", ", ".join(moved.names), moved.part)
+        log.warning("Moved %s to %s: its class had no image there.", ", ".join(moved.names), moved.part)
     log.info(
-        "Pictures of %d classes: %s.",
+        "Images of %d classes: %s.",
         len(source.classes),
         ", ".join(f"{sum(map(len, by_class)):,} {part}" for part, by_class in split.parts.items()),
     )
@@ -139,12 +144,12 @@ def training_batches(
     random: np.random.Generator,
     seed: int,
 ) -> Generator[Batch, None, None]:
-    """Batches without end: of pictures whose features are stored, or with features of pictures distorted anew."""
+    """Batches without end: of images whose features are stored, or with features of images distorted anew."""
     size = options.head.train_batch_size
     if not options.distortions.any:
         while True:
             yield Batch(samples.draw(size, random))
-    # A generator of its own: pictures are drawn ahead of their steps.
+    # A generator of its own: images are drawn ahead of their steps.
     ahead = np.random.default_rng([seed, 1])
     drawn = functools.partial(samples.draw, size, ahead)
     with contextlib.closing(distorted_features(module, pictures, drawn, size, options.distortions, seed)) as batches:

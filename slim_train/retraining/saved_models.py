@@ -45,7 +45,7 @@ class Signature:
     Attributes:
       folder: where the module is.
       tags: of its graph.
-      input: name of the tensor that takes pictures, float32 [N, height, width, 3].
+      input: name of the tensor that takes images, float32 [N, height, width, 3].
       output: name of the tensor that gives features, or logits.
       fixed_size: height and width in pixels; None where it takes any.
       default_size: height and width in pixels that it was made for; None where it does not say.
@@ -105,7 +105,7 @@ def open_signature(folder: Path, default_size: int) -> Iterator[Signature]:
       default_size: height and width in pixels to prepare a module for that has no signature and takes any size.
 
     Raises:
-      UsageError: nothing in the module takes colour pictures and gives numbers.
+      UsageError: nothing in the module takes color images and gives numbers.
     """
     graph = _inference_graph(folder)
     if any(name in graph.signature_def for name in _SIGNATURES):
@@ -135,8 +135,8 @@ def _signature(folder: Path, graph: Any) -> Signature:
     pictures = {key: info for key, info in inputs.items() if _takes_pictures(info)}
     if len(inputs) != 1 or not pictures:
         raise UsageError(
-            f"--tfhub_module: signature {name!r} of {folder} takes {_describe(inputs)}, where one batch of colour "
-            "pictures is needed: float32 [N, height, width, 3]."
+            f"--tfhub_module: signature {name!r} of {folder} takes {_describe(inputs)}, where one batch of color "
+            "images is needed: float32 [N, height, width, 3]."
         )
     output = next((key for key in _OUTPUTS if key in outputs), None) or next(iter(outputs), None)
     if output is None or (output not in _OUTPUTS and len(outputs) > 1):
@@ -189,13 +189,13 @@ def _save_with_signature(folder: Path, copy: Path, default_size: int) -> None:
 
     module = tf2.saved_model.load(str(folder))
     if not callable(module):
-        raise UsageError(f"--tfhub_module: {folder} has no signature and cannot be called: it is no module.")
+        raise UsageError(f"--tfhub_module: {folder} has no signature and cannot be called: it is not a module.")
     height, width = _call_image_size(module) or (default_size, default_size)
     images = tf2.TensorSpec([None, height, width, 3], tf2.float32, name="images")
     try:
         call = tf2.function(lambda images: {"default": module(images)}, autograph=False).get_concrete_function(images)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"--tfhub_module: {folder} does not take a batch of colour pictures: {error}") from error
+        raise UsageError(f"--tfhub_module: {folder} does not take a batch of color images: {error}") from error
     tf2.saved_model.save(module, str(copy), signatures={"default": call})
 
 

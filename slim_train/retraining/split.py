@@ -1,6 +1,6 @@
-"""Which pictures are for training, validation and testing: by the hash of their names, as in TF-Hub's retrain script.
+"""Which images are for training, validation and testing: by the hash of their names, as in TF-Hub's retrain script.
 
-The hash is of the path below the image folder (``daisy/5547758_eea9edfd54_n.jpg``), so that a picture stays where it is
+The hash is of the path below the image folder (``daisy/5547758_eea9edfd54_n.jpg``), so that a image stays where it is
 when others come and go, or when the whole folder moves. No TensorFlow.
 """
 
@@ -18,7 +18,7 @@ TRAINING, VALIDATION, TESTING = "training", "validation", "testing"
 
 @dataclass(frozen=True)
 class Moved:
-    """Pictures that the hash would have put elsewhere, moved because their class had none in this part."""
+    """Images that the hash would have put elsewhere, moved because their class had none in this part."""
 
     names: tuple[str, ...]
     part: str
@@ -26,13 +26,13 @@ class Moved:
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures by part, and in each by class in label order; what was moved to fill a part."""
+    """Images by part, and in each by class in label order; what was moved to fill a part."""
 
     parts: dict[str, list[list[str]]]
     moved: tuple[Moved, ...]
 
 
-# Pictures that belong together, with their common hash: they differ only after _nohash_ in their names.
+# Images that belong together, with their common hash: they differ only after _nohash_ in their names.
 _Group = tuple[float, tuple[str, ...]]
 
 
@@ -42,11 +42,11 @@ def split_images(
     """Divide each class; a part whose percentage is 0 stays empty.
 
     The hashes below the validation percentage are for validation, those above it and below the sum for testing. A class
-    that this leaves without a picture in some part lends it the one, with its ``_nohash_`` relatives, whose hash is
+    that this leaves without a image in some part lends it the one, with its ``_nohash_`` relatives, whose hash is
     nearest.
 
     Raises:
-      UsageError: a class has too few pictures to have one in each part.
+      UsageError: a class has too few images to have one in each part.
     """
     borders = {
         VALIDATION: (0.0, validation_percentage / 100.0),
@@ -60,7 +60,7 @@ def split_images(
         groups = _groups(names)
         if len(groups) < len(wanted):
             raise UsageError(
-                f"The class {class_name!r} has {len(groups)} pictures (those that differ only after _nohash_ count as "
+                f"The class {class_name!r} has {len(groups)} images (those that differ only after _nohash_ count as "
                 f"one), and {', '.join(wanted)} take one each. Add some, or set --testing_percentage or "
                 "--validation_percentage to 0."
             )

@@ -25,14 +25,14 @@ _LOG_LINES = 10
 
 
 class Batch(NamedTuple):
-    """Training pictures by their numbers [B]; their features [B, D] where they were distorted."""
+    """Training images by their numbers [B]; their features [B, D] where they were distorted."""
 
     numbers: NDArray[np.int64]
     features: NDArray[np.float32] | None = None
 
 
 class Evaluation(NamedTuple):
-    """How well the last batch and the validation pictures are classified; no ``validation`` where there are none."""
+    """How well the last batch and the validation images are classified; no ``validation`` where there are none."""
 
     training: Score
     validation: Score | None
@@ -59,7 +59,7 @@ def train(
     Args:
       batches: one for each step.
       validation: what is evaluated every ``eval_step_interval`` steps and after the last; may be empty.
-      random: draws the validation pictures.
+      random: draws the validation images.
       summaries: where each evaluation is written.
       snapshot_every: steps between calls of ``write_snapshot``; 0 never calls it.
       write_snapshot: called with the number of the step, counted from 0.

@@ -68,7 +68,7 @@ def _parse(body: bytes) -> Any:
 
 def _refuse_constant(name: str) -> None:
     """Python reads NaN and Infinity, which JSON does not have and no answer could repeat."""
-    raise ValueError(f"{name} is no value of JSON")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def decode_base64(text: Any, where: str) -> bytes:
@@ -103,7 +103,7 @@ def check_labels(version: Version, model: Model) -> tuple[str, ...]:
       RequestError: 400, its results are in a form of its own.
     """
     if version.servable.labels is None:
-        raise RequestError(400, f"Model {model.name} answers in a form of its own: ask /service/{model.name}.")
+        raise RequestError(400, f"Model {model.name} answers in its own format: use /service/{model.name}.")
     return version.servable.labels
 
 

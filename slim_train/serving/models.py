@@ -160,7 +160,7 @@ class ModelStore:
 
     def __init__(self, sources: Sequence[Source], options: BatchOptions, metrics: Metrics) -> None:
         if not sources:
-            raise UsageError("There is nothing to serve: give --model_dir or --conf.")
+            raise UsageError("Nothing to serve: --model_dir or --conf is required.")
         names = [source.name for source in sources]
         for name in names:
             if names.count(name) > 1:

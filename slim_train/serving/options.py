@@ -112,5 +112,5 @@ def read_api_keys(path: str | os.PathLike[str] | None) -> tuple[str, ...]:
         raise UsageError(f"--api_key_file={path} cannot be read: {error}.") from error
     keys = tuple(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
     if not keys:
-        raise UsageError(f"--api_key_file={path} holds no key; write one a line.")
+        raise UsageError(f"--api_key_file={path} holds no key; write one per line.")
     return keys

@@ -54,7 +54,7 @@ class ServedPredictor:
 
     Args:
       predictor: closed with this.
-      max_megapixels: pictures beyond are refused before they are decoded.
+      max_megapixels: images beyond are refused before they are decoded.
     """
 
     def __init__(self, predictor: Predictor, max_megapixels: float) -> None:
@@ -62,19 +62,19 @@ class ServedPredictor:
         self._predictor, self._max_megapixels = predictor, max_megapixels
 
     def prepare(self, data: bytes) -> Any:
-        """An encoded picture to float32 [height, width, channels]."""
+        """An encoded image to float32 [height, width, channels]."""
         check_picture_size(data, self._max_megapixels)
         try:
             return self._predictor.prepare(data)
         except ImageError as error:
-            raise RequestError(400, f"The picture cannot be read: {error}.") from None
+            raise RequestError(400, f"The image cannot be read: {error}.") from None
 
     def run(self, batch: list[Any]) -> Sequence[Any]:
-        """The probabilities of the classes, float32 [classes], of each picture."""
+        """The probabilities of the classes, float32 [classes], of each image."""
         return list(self._predictor.scores(np.stack(batch)))
 
     def warm_up(self, max_batch_size: int) -> None:
-        """Decode a picture and run every batch size that is common."""
+        """Decode a image and run every batch size that is common."""
         image = self._predictor.prepare(plain_picture(*self._predictor.image_size))
         for size in _warm_sizes(max_batch_size):
             self.run([image] * size)
@@ -96,7 +96,7 @@ class ServedPredictor:
 
 
 def check_picture_size(data: bytes, max_megapixels: float) -> None:
-    """Refuse a picture whose header announces too many pixels. What is no picture passes: decoding will tell.
+    """Refuse a image whose header announces too many pixels. What is no image passes: decoding will tell.
 
     Raises:
       RequestError: 413.
@@ -105,12 +105,12 @@ def check_picture_size(data: bytes, max_megapixels: float) -> None:
         height, width = images.size_of(data)
     except images.ImageRejected as rejected:
         if rejected.reason == images.TOO_LARGE:
-            raise RequestError(413, f"The picture is too large: at most {max_megapixels:g} megapixels.") from None
+            raise RequestError(413, f"The image is too large: at most {max_megapixels:g} megapixels.") from None
         return
     megapixels = height * width / 1e6
     if megapixels > max_megapixels:
         raise RequestError(
-            413, f"The picture has {megapixels:.0f} megapixels, which is too large: at most {max_megapixels:g}."
+            413, f"The image has {megapixels:.0f} megapixels, which is too large: at most {max_megapixels:g}."
         )
 
 

@@ -84,7 +84,7 @@ def _end_at_once() -> NoReturn:
 
     Its thread may be anywhere within TensorFlow, where it would not survive an orderly end of the interpreter.
     """
-    log.warning("The server ends in the middle of what a model does.")
+    log.warning("The server stops while a model is still running.")
     logging.shutdown()
     os._exit(0)
 
@@ -171,4 +171,4 @@ def _say_where(listener: socket.socket, has_keys: bool) -> None:
     host, port = listener.getsockname()[:2]
     log.info("Listening on http://%s:%d", f"[{host}]" if ":" in host else host, port)
     if host not in _LOOPBACK and not has_keys:
-        log.warning("Whoever reaches this port may use the service: --api_key_file would ask for a key.")
+        log.warning("Anyone who can reach this port can use the service. --api_key_file requires a key.")

@@ -56,7 +56,7 @@ class FolderSource:
     Args:
       name: what the model is called in URLs.
       path: of the folder or file.
-      max_megapixels: of pictures it is asked about.
+      max_megapixels: of images it is asked about.
     """
 
     def __init__(self, name: str, path: Path, max_megapixels: float) -> None:

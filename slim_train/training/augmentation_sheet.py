@@ -96,7 +96,7 @@ def displayed(images: NDArray[Any], black: NDArray[Any], white: NDArray[Any]) ->
 
 
 def note(model: ModelSpec, augment: AugmentationOptions) -> str:
-    """All that happens to the pictures, in a line."""
+    """All that happens to the images, in a line."""
     chances = {"erasing": augment.random_erasing, "mixup": augment.mixup_alpha, "CutMix": augment.cutmix_alpha}
     parts = [f"preprocessing {model.preprocessing}", f"augmentation {augment.augmentation}"]
     parts += [f"{name} {value:g}" for name, value in chances.items() if value]

@@ -25,7 +25,7 @@ def check_options(options: TrainOptions, cluster: ClusterConfig) -> None:
             "--cache_features trains on one machine, and this is a cluster: the head alone learns fastest without one."
         )
     if options.data.use_synthetic_data:
-        raise UsageError("--cache_features has no use for --use_synthetic_data: leave one of them out.")
+        raise UsageError("--cache_features and --use_synthetic_data cannot be combined.")
     augment = options.augment
     for name in ("mixup_alpha", "cutmix_alpha"):
         if getattr(augment, name):

@@ -104,7 +104,7 @@ class FeatureSource:
         if len(checksums) != self.dataset.num_samples:
             raise RunError(
                 f"The {self.dataset.split_name} split holds {len(checksums):,} images, and {self.dataset.dataset_dir}/"
-                f"info.json says {self.dataset.num_samples:,}. Convert the data anew."
+                f"info.json says {self.dataset.num_samples:,}. Convert the data again."
             )
         return _digest(checksums)
 
@@ -227,10 +227,10 @@ class FeatureCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError) as error:
-            log.warning("%s is damaged (%s): its features are computed anew.", self.path, error)
+            log.warning("%s is damaged (%s): its features are computed again.", self.path, error)
             return None
         if rows.shape != self._shape or rows.dtype != self._row:
-            log.warning("%s does not hold what its name says: its features are computed anew.", self.path)
+            log.warning("%s does not hold what its name says: its features are computed again.", self.path)
             return None
         return rows
 

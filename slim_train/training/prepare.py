@@ -55,8 +55,8 @@ def prepare(options: TrainOptions, cluster: ClusterConfig) -> Job:
     job = Job(options, cluster, deployment, dataset, validation_set, model, schedule, session_config, master, resumed)
     if job.is_over:
         log.warning(
-            "Nothing to do: %s is already at step %d of %d. A higher --max_number_of_steps or --num_epochs would go on "
-            "from there, --restart would start fresh.", resumed, step_of(str(resumed)), schedule.last_step,
+            "Nothing to do: %s is already at step %d of %d. A higher --max_number_of_steps or --num_epochs would "
+            "continue from there; --restart would start over.", resumed, step_of(str(resumed)), schedule.last_step,
         )  # fmt: skip
         return job
 
@@ -109,7 +109,7 @@ def _schedule(options: TrainOptions, dataset: DatasetSpec, cluster: ClusterConfi
     )
     if schedule.last_step is not None and schedule.warmup_steps >= schedule.last_step:
         log.warning(
-            "--warmup_steps=%d is no shorter than the training, %d steps: the rate never reaches --learning_rate.",
+            "--warmup_steps=%d is not shorter than the training, %d steps: the rate never reaches --learning_rate.",
             schedule.warmup_steps, schedule.last_step,
         )  # fmt: skip
     return schedule
@@ -123,7 +123,7 @@ def _checkpoint_to_resume(options: TrainOptions) -> str | None:
     resumed = find(Path(options.loop.train_dir))
     if resumed:
         ignored = " and ignoring --checkpoint_path" if options.restore.checkpoint_path else ""
-        log.warning("RESUMING from %s%s; --restart would start fresh.", resumed, ignored)
+        log.warning("RESUMING from %s%s; --restart would start over.", resumed, ignored)
     return resumed
 
 

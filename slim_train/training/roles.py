@@ -38,9 +38,9 @@ def resolve_cluster(options: ClusterOptions) -> ClusterConfig:
             "every worker must know the others' addresses: describe the cluster in TF_CONFIG instead."
         )
     if options.sync_replicas and not cluster.is_complete:
-        raise UsageError("--sync_replicas needs to know every worker, and TF_CONFIG describes a sparse cluster.")
+        raise UsageError("--sync_replicas requires a TF_CONFIG that lists every worker, not a sparse cluster.")
     if options.sync_replicas and not cluster.num_ps_tasks:
-        log.warning("--sync_replicas does nothing without parameter servers.")
+        log.warning("--sync_replicas is ignored: it requires parameter servers.")
     return cluster
 
 

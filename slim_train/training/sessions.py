@@ -58,7 +58,7 @@ class SessionCreator(tf.train.SessionCreator):
       config: session options.
       master: address of this task's server; "" for a session in this process.
       phase: the job's phase; None without parameter servers.
-      wait_secs: how long to wait for other tasks; 0 waits for ever.
+      wait_secs: how long to wait for other tasks; 0 waits forever.
       is_interrupted: asked while waiting, whether to give up; then create_session raises servers.Interrupted.
       first_step: global step that a worker waits for before it joins, see :mod:`slim_train.training.startup_delay`.
     """

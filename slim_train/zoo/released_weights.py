@@ -82,5 +82,5 @@ def _checkpoint_in(folder: Path) -> str:
     folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
     found = [prefix for path in folders if (prefix := newest_checkpoint(path))]
     if not found:
-        raise RunError(f"{folder} holds no TensorFlow checkpoint; without that folder it is downloaded anew.")
+        raise RunError(f"{folder} holds no TensorFlow checkpoint; without that folder it is downloaded again.")
     return next((prefix for prefix in found if Path(prefix).parent.name == _AVERAGES), found[0])

@@ -26,7 +26,7 @@ TIMEOUT = 240.0
 
 
 def draw_shape(class_name: str, random: np.random.RandomState) -> Image.Image:
-    """A 28x28 grey picture of a white shape, at a random place and size, on a dark noisy ground."""
+    """A 28x28 grey image of a white shape, at a random place and size, on a dark noisy ground."""
     image = Image.fromarray(random.randint(0, 60, (28, 28)).astype(np.uint8))
     draw = ImageDraw.Draw(image)
     x, y, radius = (*random.randint(11, 17, 2), random.randint(7, 10))
@@ -110,7 +110,7 @@ class LocalCluster:
         return self._processes[task].poll() is None
 
     def wait_for_log(self, task: str, words: str, times: int = 1, timeout: float = TIMEOUT) -> None:
-        """Wait until the task's log holds ``words`` so many times; fail when it ends before."""
+        """Wait until the task's log holds ``words`` this many times; fail when it ends before."""
         self._wait_until(lambda: self.log(task).count(words) >= times, f"{words!r} of {task}", timeout, task)
 
     def wait_for_step(self, step: int, timeout: float = TIMEOUT) -> None:

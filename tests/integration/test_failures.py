@@ -154,7 +154,7 @@ def test_a_checkpoint_cut_short_is_passed_over_when_the_whole_cluster_starts_aga
     for task in ("worker 0", "ps 0"):
         cluster.kill(task)
     good = step_of(latest_checkpoint(cluster.train_dir))
-    (cluster.train_dir / "model.ckpt-299.index").write_bytes(b"cut short")
+    (cluster.train_dir / "model.ckpt-299.index").write_bytes(b"truncated")
     state = cluster.train_dir / "checkpoint"
     state.write_text(state.read_text().replace(f"model.ckpt-{good}", "model.ckpt-299"))
     cluster.start_all()

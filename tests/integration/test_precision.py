@@ -73,7 +73,7 @@ def test_measuring_does_not_change_what_is_trained(train, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(
     ("flag", "message"),
-    [("--precision=fp16", "--precision=fp16 is for a GPU"), ("--xla", "--xla is for GPUs")],
+    [("--precision=fp16", "--precision=fp16 is for a GPU"), ("--xla", "--xla requires a GPU")],
 )
 def test_what_needs_a_gpu_is_refused_without(train, capsys, flag, message):
     assert train(flag, "--max_number_of_steps=1") == 2

@@ -59,11 +59,11 @@ class PatientModel(TFAiUcloudModel):
         time.sleep(3600)
 """
 
-# A picture of one colour comes by the clipboard or is dropped.
-BRING_PICTURE = """async ([event, colour]) => {
+# A image of one color comes by the clipboard or is dropped.
+BRING_PICTURE = """async ([event, color]) => {
     const canvas = new OffscreenCanvas(20, 20);
     const context = canvas.getContext("2d");
-    context.fillStyle = colour;
+    context.fillStyle = color;
     context.fillRect(0, 0, 20, 20);
     const data = new DataTransfer();
     data.items.add(new File([await canvas.convertToBlob()], `${colour}.png`, {type: "image/png"}));
@@ -74,7 +74,7 @@ BRING_PICTURE = """async ([event, colour]) => {
 
 
 def write_graph(folder: Path, order: tuple[int, ...] = (0, 1, 2)) -> None:
-    """A frozen graph in the form of retrain's, which tells the colour that a picture has most of."""
+    """A frozen graph in the form of retrain's, which tells the color that a image has most of."""
     with tf.Graph().as_default() as graph:
         pixels = tf.placeholder(tf.float32, [None, 16, 16, 3], name="Placeholder")
         means = tf.gather(tf.reduce_mean(pixels, [1, 2]), order, axis=1)
@@ -237,7 +237,7 @@ def test_the_page_in_a_browser(server: Server, tmp_path: Path) -> None:
     if chromium is None:
         pytest.skip("no browser test without Chromium")
     (tmp_path / "green.png").write_bytes(picture("lime"))
-    (tmp_path / "broken.png").write_bytes(b"not a picture")
+    (tmp_path / "broken.png").write_bytes(b"not a image")
     quiet = ["background-networking", "component-update", "default-apps", "extensions", "sync"]
     flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *(f"--disable-{x}" for x in quiet)]
     outside, complaints = [], []
@@ -256,7 +256,7 @@ def test_the_page_in_a_browser(server: Server, tmp_path: Path) -> None:
         page.goto(home)
         page.wait_for_selector("#lead:has-text('tells apart: red, green, blue')")
 
-        # By keyboard: the first stops are the brand and the API, then comes the picture.
+        # By keyboard: the first stops are the brand and the API, then comes the image.
         for _ in range(8):
             page.keyboard.press("Tab")
             if page.evaluate("document.activeElement.id") == "file":
@@ -279,7 +279,7 @@ def test_the_page_in_a_browser(server: Server, tmp_path: Path) -> None:
 
         page.set_input_files("#file", tmp_path / "broken.png")
         page.wait_for_selector("#error:not([hidden])")
-        assert "The picture cannot be read" in page.text_content("#error")
+        assert "The image cannot be read" in page.text_content("#error")
         page.wait_for_selector("#no-preview:not([hidden])")
 
         page.goto(f"{home}docs")

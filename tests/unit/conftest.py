@@ -1,4 +1,4 @@
-"""A small trained net, and pictures to show it."""
+"""A small trained net, and images to show it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def photo() -> Callable[..., bytes]:
-    """``photo(format="JPEG", size=(90, 70), mode="RGB", seed=0, **options)``: the bytes of soft patches of colour."""
+    """``photo(format="JPEG", size=(90, 70), mode="RGB", seed=0, **options)``: the bytes of soft patches of color."""
 
     def make(
         image_format: str = "JPEG", size: tuple[int, int] = (90, 70), mode: str = "RGB", seed: int = 0, **options: Any

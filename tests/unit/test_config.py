@@ -13,7 +13,7 @@ class _Inner(Options):
     """Inner."""
 
     rate: float = option(0.5, "A rate.", at_least=0)
-    kind: str = option("red", "A colour.", choices=("red", "green"))
+    kind: str = option("red", "A color.", choices=("red", "green"))
 
 
 @dataclasses.dataclass(frozen=True)

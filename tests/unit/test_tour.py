@@ -1,4 +1,4 @@
-"""docs/tour.ipynb runs from top to bottom, and lies in the repository with its outputs and pictures."""
+"""docs/tour.ipynb runs from top to bottom, and lies in the repository with its outputs and images."""
 
 from __future__ import annotations
 

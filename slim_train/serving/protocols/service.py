@@ -1,4 +1,4 @@
-"""``POST /service``: a picture in, [label, probability] pairs out, as the UAI inference service answers."""
+"""``POST /service``: a image in, [label, probability] pairs out, as the UAI inference service answers."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def routes(store: ModelStore, top_k: int) -> APIRouter:
     """
     router = APIRouter(tags=["service"])
 
-    @router.post("/service", openapi_extra=_BODY, summary="Classify a picture with the first model")
+    @router.post("/service", openapi_extra=_BODY, summary="Classify a image with the first model")
     async def service(request: Request, top_k: int = Query(top_k, ge=1)) -> Response:
-        """The picture is the body, or a file of a multipart form; several files get a list of answers."""
+        """The image is the body, or a file of a multipart form; several files get a list of answers."""
         return await _answer(store, None, request, top_k)
 
-    @router.post("/service/{model}", openapi_extra=_BODY, summary="Classify a picture with a model of this name")
+    @router.post("/service/{model}", openapi_extra=_BODY, summary="Classify a image with a model of this name")
     async def service_of_model(request: Request, model: str, top_k: int = Query(top_k, ge=1)) -> Response:
-        """The picture is the body, or a file of a multipart form; several files get a list of answers."""
+        """The image is the body, or a file of a multipart form; several files get a list of answers."""
         return await _answer(store, model, request, top_k)
 
     @router.get("/models", summary="What is served")
@@ -80,5 +80,5 @@ async def _images(request: Request) -> tuple[list[bytes], bool]:
             raise RequestError(400, "The form has no file in it; send one as in curl -F image=@cat.jpg.")
     for image in images:
         if not image:
-            raise RequestError(400, "There is no picture in the request; send one as in curl -T cat.jpg.")
+            raise RequestError(400, "There is no image in the request; send one as in curl -T cat.jpg.")
     return images, len(images) > 1

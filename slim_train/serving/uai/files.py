@@ -26,7 +26,7 @@ _numbers = itertools.count(1)
 
 
 class UserFiles:
-    """The folder of a user's file as a package; what is imported is read anew for each object of this class.
+    """The folder of a user's file as a package; what is imported is read again for each object of this class.
 
     Args:
       folder: with the user's file.

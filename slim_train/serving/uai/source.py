@@ -28,7 +28,7 @@ class UaiSource:
     Args:
       name: what the model is called in URLs; None for its net or its class.
       path: of the conf.json.
-      max_megapixels: of pictures that a built-in model is asked about.
+      max_megapixels: of images that a built-in model is asked about.
 
     Raises:
       UsageError: the conf.json is wrong, or names a class that is neither in a file nor built in.

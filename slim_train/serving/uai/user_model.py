@@ -180,15 +180,15 @@ class UserModel:
 
 
 def _blame_picture(data: bytes, error: BaseException) -> None:
-    """Whose fault is an error? Where the request is no whole picture, the request's.
+    """Whose fault is an error? Where the request is no whole image, the request's.
 
     Raises:
-      RequestError: 400, what is wrong with the picture.
+      RequestError: 400, what is wrong with the image.
     """
     try:
         images.normalise(data)
     except images.ImageRejected as reason:
-        raise RequestError(400, f"The picture cannot be read: {reason}.") from error
+        raise RequestError(400, f"The image cannot be read: {reason}.") from error
 
 
 def _plain(value: Any) -> Any:

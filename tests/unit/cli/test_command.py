@@ -15,7 +15,7 @@ from slim_train.errors import RunError, UsageError
 class _Paint(Options):
     """Painting."""
 
-    colour: str = option("red", "What colour.", choices=("red", "green"))
+    colour: str = option("red", "What color.", choices=("red", "green"))
     layers: int = option(1, "How many layers.", aliases=("coats",), at_least=1)
     wall: str | None = option(None, "Which wall.")
     dry: bool = option(True, "Wait between layers.")
@@ -93,7 +93,7 @@ def test_the_exit_code_is_what_the_verb_returns():
 
 def test_a_required_flag_must_be_given(capsys):
     assert _paint(required=("wall",)).main([]) == 2
-    assert "--wall is missing" in capsys.readouterr().err
+    assert "--wall is required" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

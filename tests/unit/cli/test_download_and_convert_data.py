@@ -55,7 +55,7 @@ def test_the_summary_counts_images_by_split_and_class_and_says_what_was_left_out
         ["dog", f"{train[1]}", f"{test[1]}"],
         ["all", f"{sum(train)}", f"{sum(test)}"],
     ]
-    assert lines[-1] == f"Left out: 1 (not an image 1). {tmp_path}/out/rejected.csv lists them with the reasons."
+    assert lines[-1] == f"Rejected: 1 (not an image 1). {tmp_path}/out/rejected.csv lists them with the reasons."
 
 
 def test_a_second_run_says_that_the_data_set_is_there(
@@ -64,7 +64,7 @@ def test_a_second_run_says_that_the_data_set_is_there(
     convert()
     capsys.readouterr()
     assert convert() == 0
-    assert "converted before; --overwrite converts them anew" in capsys.readouterr().out
+    assert "converted before; --overwrite converts them again" in capsys.readouterr().out
 
 
 def test_flags_reach_the_converter(convert: Callable[..., int], tmp_path: Path) -> None:
@@ -88,11 +88,14 @@ def test_on_error_fail_exits_with_2_and_names_the_image(
         (["--dataset_name=image_folder"], "--pic_path is missing"),
         (["--dataset_name=image_folder", "--pic_path={tmp}/gone"], "--pic_path={tmp}/gone does not exist"),
         (["--dataset_name=image_folder", "--pic_path={tmp}/empty"], "holds no class folder with an image in it"),
-        (["--dataset_name=image_folder", "--pic_path={tmp}/bad"], "Class 'cat' has no good image: all 2 were left out"),
+        (
+            ["--dataset_name=image_folder", "--pic_path={tmp}/bad"],
+            "Class 'cat' has no usable image: all 2 were rejected",
+        ),
         (["--dataset_name=fer"], "FER2013 has no public address"),
         (["--dataset_name=digits", "--test_fraction=1"], "--test_fraction=1.0 must be at most 0.99"),
         (["--dataset_name=digits", "--num_shards=0"], "num_shards"),
-        ([], "--dataset_name is missing"),
+        ([], "--dataset_name is required"),
     ],
 )
 def test_bad_usage_is_one_line_on_stderr_and_exit_code_2(

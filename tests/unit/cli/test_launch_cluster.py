@@ -24,9 +24,9 @@ def test_an_unknown_program_is_refused_with_the_nearest_command():
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], "Nothing to run: the command comes after --"),
-        (["--num_ps=1", "--"], "Nothing to run"),
-        (["--num_workers=0", "--", "true"], "--num_workers=0 leaves nobody to train"),
+        ([], "No command given. Write it after --"),
+        (["--num_ps=1", "--"], "No command given"),
+        (["--num_workers=0", "--", "true"], "--num_workers=0 leaves no task that trains"),
         (["--num_ps=-1", "--", "true"], "--num_ps=-1 must be at least 0"),
         (["train_image_classifier"], "the command to run comes after --"),
     ],

@@ -62,10 +62,10 @@ def test_a_clone_runs_on_each_gpu(tmp_path):
         (["--name=My_Job"], "--name=My_Job cannot be"),
         ([f"--name={'a' * 52}"], "cannot be"),
         (["--memory_per_ps=4GB"], "--memory_per_ps=4GB must be a Kubernetes quantity"),
-        (["--num_workers=0", "--nochief"], "leaves nobody to train"),
+        (["--num_workers=0", "--nochief"], "leaves no task that trains"),
         (["--learning_rat=1"], "Did you mean: learning_rate"),
         (["--optimizer=adm"], "did you mean adam?"),
-        (["--image="], "--image is missing"),
+        (["--image="], "--image is required"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(flags, words, capsys):

@@ -45,11 +45,11 @@ def fails(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
-        ([], "--image_dir is missing"),
-        (["--testing_percentage=60", "--validation_percentage=40"], "leave no pictures to train on"),
+        ([], "--image_dir is required"),
+        (["--testing_percentage=60", "--validation_percentage=40"], "leave no images to train on"),
         (["--testing_percentage=100"], "--testing_percentage=100 must be at most 99"),
-        (["--validation_batch_size=0"], "--validation_batch_size=0 must be a number of pictures, or -1"),
-        (["--model_name=lenet"], "--model_name=lenet takes a --checkpoint_path"),
+        (["--validation_batch_size=0"], "--validation_batch_size=0 must be a number of images, or -1"),
+        (["--model_name=lenet"], "--model_name=lenet requires --checkpoint_path"),
         (["--logging_verbosity=LOUD"], "must be one of DEBUG"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Small real pictures and folders of them."""
+"""Small real images and folders of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def _picture(mode: str = "RGB", size: tuple[int, int] = (12, 8), shift: int = 0) -> Image.Image:
-    """A gradient, so that a picture turned, mirrored or shifted is not the same picture."""
+    """A gradient, so that a image turned, mirrored or shifted is not the same image."""
     bands = [
         Image.linear_gradient("L").resize(size),
         Image.linear_gradient("L").rotate(90).resize(size),

@@ -68,7 +68,7 @@ def test_empty_class_folders_and_stray_files_are_passed_over_with_a_word(
 
 def test_any_other_file_is_left_to_the_decoder_to_judge(class_folders: Callable[..., Path]) -> None:
     root = class_folders({"cat": 1})
-    (root / "cat" / "notes.txt").write_text("no picture")
+    (root / "cat" / "notes.txt").write_text("no image")
     source = scan(root)
     assert source.splits["train"] == [["cat/0.jpg", "cat/notes.txt"]]
     with pytest.raises(ImageRejected, match="not an image"):

@@ -158,7 +158,7 @@ def test_a_class_without_one_good_image_is_an_error(class_folders: Callable[...,
     for name in ("a.jpg", "b.jpg"):
         (pictures / "dog" / name).write_text("I am a text")
     with pytest.raises(
-        DataError, match=r"Class 'dog' has no good image: all 2 were left out, first dog/[ab]\.jpg: not"
+        DataError, match=r"Class 'dog' has no usable image: all 2 were rejected, first dog/[ab]\.jpg: not"
     ):
         _convert(pictures, out)
     assert not out.exists()
@@ -166,7 +166,7 @@ def test_a_class_without_one_good_image_is_an_error(class_folders: Callable[...,
 
 def test_a_class_of_one_image_cannot_be_split(class_folders: Callable[..., Path], out: Path) -> None:
     pictures = class_folders({"cat": 10, "dog": 1})
-    with pytest.raises(DataError, match=r"'dog' has a single good image, dog/0\.jpg.*test_fraction=0"):
+    with pytest.raises(DataError, match=r"'dog' has a single usable image, dog/0\.jpg.*test_fraction=0"):
         _convert(pictures, out)
     assert _convert(pictures, out, test_fraction=0).info.splits["train"].class_counts == (10, 1)
     assert not (out / "image_folder_test.tfrecord").exists()
@@ -200,7 +200,7 @@ def test_other_settings_than_the_finished_ones_are_told_of(
     pictures = class_folders({"cat": 10})
     _convert(pictures, out, seed=1)
     _convert(pictures, out, seed=2)
-    assert "was converted with seed=1; --overwrite converts it anew" in caplog.text
+    assert "was converted with seed=1; --overwrite converts it again" in caplog.text
 
 
 def test_a_folder_that_holds_another_data_set_is_refused(class_folders: Callable[..., Path], out: Path) -> None:

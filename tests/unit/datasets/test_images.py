@@ -162,7 +162,7 @@ def test_exif_orientation_is_undone(
     exif[_ORIENTATION] = orientation
     buffer = io.BytesIO()
     options = {"lossless": True} if image_format == "WEBP" else {}
-    # What the camera's sensor saw: the upright picture turned by the inverse of what the tag asks viewers to do.
+    # What the camera's sensor saw: the upright image turned by the inverse of what the tag asks viewers to do.
     picture().transpose(turn).save(buffer, image_format, exif=exif, **options)
     np.testing.assert_array_equal(np.asarray(_decoded(normalise(buffer.getvalue()).data)), np.asarray(picture()))
 
@@ -194,7 +194,7 @@ def test_an_empty_file_is_rejected() -> None:
 
 
 def test_a_text_file_is_not_an_image() -> None:
-    assert _reason(b"I am no picture\n") == "not an image"
+    assert _reason(b"I am no image\n") == "not an image"
 
 
 def test_postscript_is_not_run() -> None:

@@ -75,8 +75,8 @@ def test_a_file_that_is_no_gzip_is_named(folder: Path, work_dir: Path) -> None:
     ("name", "content", "complaint"),
     [
         ("train-images-idx3-ubyte", struct.pack(">IIII", 0x803, 9, 28, 28), "has 16 bytes, not the 7,072 of 9 images"),
-        ("train-images-idx3-ubyte", struct.pack(">IIII", 0x803, 0, 32, 32), "no idx file of 28x28 images"),
-        ("train-images-idx3-ubyte", b"abc", "cut short"),
+        ("train-images-idx3-ubyte", struct.pack(">IIII", 0x803, 0, 32, 32), "not an idx file of 28x28 images"),
+        ("train-images-idx3-ubyte", b"abc", "truncated"),
         ("train-labels-idx1-ubyte", struct.pack(">II", 0x801, 2) + b"\1\2", "2 labels and says 2, for 3 images"),
         ("train-labels-idx1-ubyte", struct.pack(">II", 0x803, 3) + b"\1\2\3", "for 3 images"),
         ("train-labels-idx1-ubyte", struct.pack(">II", 0x801, 3) + b"\1\2\xff", "label 255 is above 9"),

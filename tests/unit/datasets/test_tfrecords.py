@@ -86,7 +86,7 @@ def test_a_flipped_bit_names_the_file_and_the_offset_of_its_record(tmp_path: Pat
 def test_a_file_cut_short_names_the_offset_of_its_last_record(tmp_path: Path, missing: int) -> None:
     path = tmp_path / "a.tfrecord"
     path.write_bytes((frame(b"one") + frame(b"two"))[:-missing])
-    with pytest.raises(DataError, match="record at byte 19: the file is cut short"):
+    with pytest.raises(DataError, match="record at byte 19: the file is truncated"):
         list(scan_records(path))
 
 
@@ -106,7 +106,7 @@ def test_checksums_are_those_that_frame_each_record(tmp_path: Path) -> None:
 def test_checksums_of_a_file_cut_short_are_refused(tmp_path: Path, missing: int) -> None:
     whole = frame(b"first") + frame(b"second")
     (tmp_path / "records").write_bytes(whole[:-missing])
-    with pytest.raises(DataError, match="records: the file is cut short"):
+    with pytest.raises(DataError, match="records: the file is truncated"):
         list(record_checksums(tmp_path / "records"))
 
 

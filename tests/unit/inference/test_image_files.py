@@ -42,7 +42,7 @@ def test_what_names_nothing_is_an_error_that_names_the_flag(
     value: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "empty").mkdir()
-    monkeypatch.chdir(folder)  # whose pictures "" does not mean
+    monkeypatch.chdir(folder)  # whose images "" does not mean
     with pytest.raises(UsageError, match="--image"):
         find_pictures("image", value.format(folder))
 
@@ -52,5 +52,5 @@ def test_a_list_may_be_longer_than_the_name_of_a_file(folder: Path) -> None:
     for file in many:
         file.write_bytes(b"")
     assert find_pictures("image", ",".join(map(str, many))) == many
-    with pytest.raises(UsageError, match="no picture at x"):
+    with pytest.raises(UsageError, match="no image at x"):
         find_pictures("image", "x" * 5000)

@@ -23,7 +23,7 @@ def options(**flags: Any) -> LabelImageOptions:
 
 @pytest.fixture
 def folder(photo: Photo, tmp_path: Path) -> Path:
-    """Two pictures, and one that is none."""
+    """Two images, and one that is none."""
     (tmp_path / "a.jpg").write_bytes(photo(seed=1))
     (tmp_path / "b.png").write_bytes(photo("PNG", mode="RGBA", seed=2))
     (tmp_path / "broken.jpg").write_bytes(photo()[:300])
@@ -76,7 +76,7 @@ def test_of_a_great_many_pictures_the_first_are_drawn(
     monkeypatch.setattr(label_image, "_MOST_TILES", 2)
     monkeypatch.setattr(label_image, "draw_contact_sheet", lambda _, tiles, *text: drawn.append((len(tiles), *text)))
     label_image.run(options(train_dir=str(training_folder), image=str(folder), contact_sheet=str(folder / "s.png")))
-    assert drawn == [(2, "mobilenet_v1_025", "the first 2 of 3 pictures and their likeliest classes")]
+    assert drawn == [(2, "mobilenet_v1_025", "the first 2 of 3 images and their likeliest classes")]
 
 
 def test_pictures_none_of_which_can_be_read_are_a_failure(training_folder: Path, folder: Path) -> None:
@@ -90,10 +90,10 @@ def test_pictures_none_of_which_can_be_read_are_a_failure(training_folder: Path,
         ({}, "--graph, --saved_model_dir or --train_dir; none"),
         ({"graph": "a.pb", "train_dir": "b"}, "not --graph and --train_dir"),
         ({"graph": "gone.pb"}, "gone.pb does not exist"),
-        ({"graph": "gone.pb", "image": "gone.jpg"}, "no picture at gone.jpg"),
+        ({"graph": "gone.pb", "image": "gone.jpg"}, "no image at gone.jpg"),
         ({"graph": "gone.pb", "contact_sheet": "no/such/folder.png"}, "--contact_sheet: there is no folder"),
-        ({"graph": "gone.pb", "contact_sheet": "sheet.xyz"}, "--contact_sheet=sheet.xyz: a sheet is a picture"),
-        ({"graph": "gone.pb", "contact_sheet": "sheet"}, "--contact_sheet=sheet: a sheet is a picture"),
+        ({"graph": "gone.pb", "contact_sheet": "sheet.xyz"}, "--contact_sheet=sheet.xyz: a sheet is a image"),
+        ({"graph": "gone.pb", "contact_sheet": "sheet"}, "--contact_sheet=sheet: a sheet is a image"),
     ],
 )
 def test_wrong_flags_are_usage_errors(flags: dict[str, str], message: str, folder: Path) -> None:

@@ -92,7 +92,7 @@ def test_every_kind_of_picture_is_read(
 ) -> None:
     expected = predictor.prepare(photo("PNG", mode="L" if mode == "L" else "RGB"))
     prepared = predictor.prepare(photo(image_format, mode=mode, **options))
-    assert np.abs(prepared - expected).mean() < 10  # a palette of few colours is that far off
+    assert np.abs(prepared - expected).mean() < 10  # a palette of few colors is that far off
 
 
 def test_a_photo_is_turned_upright(predictor: Predictor, photo: Photo) -> None:
@@ -106,7 +106,7 @@ def test_a_photo_is_turned_upright(predictor: Predictor, photo: Photo) -> None:
     ("spoil", "reason"),
     [
         (lambda data: b"", "empty file"),
-        (lambda data: b"no picture", "not an image"),
+        (lambda data: b"no image", "not an image"),
         (lambda data: data[:-200], "truncated"),
     ],
 )
@@ -201,7 +201,7 @@ def test_a_tflite_model_is_refused_by_its_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"labels": ("red", "green")}, "gives 3 scores, and --labels names 2 classes"),
+        ({"labels": ("red", "green")}, "has 3 scores, but --labels names 2 classes"),
         ({"input_layer": "plaeholder"}, "--input_layer: .* has no 'plaeholder'. There are: Placeholder"),
         ({"output_layer": "Placeholder", "input_layer": "final_result"}, "final_result is float32 .*--input_layer"),
         ({"input_std": 0.0}, "--input_std"),

@@ -14,7 +14,7 @@ from slim_train.tf_compat import tf
 
 
 def scores(trained: TrainedModel) -> np.ndarray:
-    """Of one picture that is the same every time."""
+    """Of one image that is the same every time."""
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
         pixels, probabilities = trained.build()
         trained.restore(session)

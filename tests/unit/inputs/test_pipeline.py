@@ -210,7 +210,7 @@ def test_a_file_cut_short_is_named_with_the_record_that_is_missing_its_end(tmp_p
     path.write_bytes(path.read_bytes()[:-20])
     words = _explained(dataset)
     last = sum(len(tfrecords.frame(record)) for record in records[:2])
-    for part in (dataset.files[0], f"byte {last}", "cut short"):
+    for part in (dataset.files[0], f"byte {last}", "truncated"):
         assert part in words
 
 

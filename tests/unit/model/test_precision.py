@@ -72,7 +72,7 @@ def test_the_options_of_a_session_are_copied_and_kept():
     [
         ({"precision": "fp16"}, "CPU", "--precision=fp16 is for a GPU, .* use --precision=bf16"),
         ({"precision": "bf16"}, "GPU", "--precision=bf16 is for a CPU, .* use --precision=fp16"),
-        ({"xla": True}, "CPU", "--xla is for GPUs"),
+        ({"xla": True}, "CPU", "--xla requires a GPU"),
     ],
 )
 def test_what_the_device_does_not_serve_is_refused(options, device, message):

@@ -1,4 +1,4 @@
-"""Colours and flips of whole batches, against tf.image on one image at a time."""
+"""Colors and flips of whole batches, against tf.image on one image at a time."""
 
 import numpy as np
 

@@ -17,7 +17,7 @@ def distorted(pixels: np.ndarray, seed: int = 1) -> np.ndarray:
 
 
 def maps(count: int) -> np.ndarray:
-    """Pictures whose channels are the row and the column, in 0..100, and a constant."""
+    """Images whose channels are the row and the column, in 0..100, and a constant."""
     rows, columns = np.indices((SIZE, SIZE)) * (100.0 / (SIZE - 1))
     return np.tile(np.stack([rows, columns, np.full_like(rows, 60.0)], axis=-1), (count, 1, 1, 1))
 

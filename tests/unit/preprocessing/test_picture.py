@@ -1,4 +1,4 @@
-"""Pictures of every format and size, decoded as far as a recipe needs them."""
+"""Images of every format and size, decoded as far as a recipe needs them."""
 
 import io
 

@@ -16,7 +16,7 @@ PICTURE = np.asarray(Image.fromarray(PATCHES).resize((SIZE, SIZE), Image.Resampl
 
 
 def applied(pixels: np.ndarray, sign: float = 1.0, **levels: float) -> np.ndarray:
-    """One picture with the named distortions at these levels."""
+    """One image with the named distortions at these levels."""
     with tf.Graph().as_default(), tf.Session() as session:
         all_levels = {name: tf.constant([levels.get(name, -1.0)]) for name in DISTORTIONS}
         signs = {name: tf.constant([sign]) for name in DISTORTIONS}

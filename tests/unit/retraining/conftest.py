@@ -1,4 +1,4 @@
-"""A small module in TF1 Hub format and small pictures for it."""
+"""A small module in TF1 Hub format and small images for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLOURS = {"Blue Sky": (20, 30, 220), "grass": (30, 200, 20), "roses": (220, 20,
 def _save_module(
     folder: Path, build: Callable[[Any], Any], signature: str = "default", size: int | None = SIZE
 ) -> Path:
-    """Write what ``build`` makes of pictures as a TF1 Hub module."""
+    """Write what ``build`` makes of images as a TF1 Hub module."""
     with tf.Graph().as_default(), tf.Session() as session:
         images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
         outputs = build(images)
@@ -78,7 +78,7 @@ def _halves(folder: Path, axis: int) -> FeatureModule:
 
 @pytest.fixture
 def image_dir(tmp_path: Path) -> Path:
-    """Three classes of 24 pictures, each of nearly one colour."""
+    """Three classes of 24 images, each of nearly one color."""
     random = np.random.default_rng(5)
     for name, colour in COLOURS.items():
         folder = tmp_path / "pictures" / name

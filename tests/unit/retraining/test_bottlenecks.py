@@ -56,7 +56,7 @@ def test_a_damaged_file_is_passed_over_and_said(tmp_path: Path, keep: float, cap
     whole.write_bytes(data[: int(keep * len(data))])
     reopened = BottleneckStore(tmp_path, 4)
     assert [key in reopened for key in keys(1, 2)] == [False, True]
-    assert f"Passing over {whole}" in caplog.text
+    assert f"Ignoring {whole}" in caplog.text
 
 
 def test_a_flipped_bit_is_noticed(tmp_path: Path):

@@ -176,4 +176,4 @@ def test_a_checkpoint_without_a_net_is_said_to_have_no_use(
     colour_module_folder: Path, caplog: pytest.LogCaptureFixture
 ):
     load(colour_module_folder, checkpoint_path="/some/where")
-    assert "--checkpoint_path=/some/where is for --model_name" in caplog.text
+    assert "--checkpoint_path=/some/where is ignored" in caplog.text

@@ -18,7 +18,7 @@ PICTURES = np.random.default_rng(0).random((5, 8, 8, 3), np.float32)
 
 
 def expected() -> np.ndarray:
-    """Of the module of ten times the mean colour, and HEAD."""
+    """Of the module of ten times the mean color, and HEAD."""
     logits = 10 * PICTURES.mean(axis=(1, 2)) @ HEAD.weights + HEAD.biases
     return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
 
@@ -76,7 +76,7 @@ def test_a_saved_model_is_never_overwritten(tmp_path: Path):
     )
     output.check(options)
     (tmp_path / "model" / "saved_model.pb").write_text("")
-    with pytest.raises(UsageError, match="--saved_model_dir=.* is there already"):
+    with pytest.raises(UsageError, match="--saved_model_dir=.* already exists"):
         output.check(options)
 
 

@@ -89,7 +89,7 @@ def test_only_new_and_changed_pictures_are_computed(
     (tmp_path / "2.png").rename(tmp_path / "renamed.png")
     caplog.clear()
     features = features_of(colour_module, tmp_path, ["0.png", "1.png", "renamed.png", "3.png"])
-    assert "4 pictures, the features of 2 to compute" in caplog.text
+    assert "4 images, the features of 2 to compute" in caplog.text
     assert features[1].argmax() == 2
 
 
@@ -115,7 +115,7 @@ def test_what_was_computed_before_an_error_is_kept(
 def test_what_is_no_picture_is_rejected_with_its_reason(tmp_path: Path, colour_module: FeatureModule):
     Image.fromarray(pixels((1, 2, 3))).save(tmp_path / "good.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "good.jpg").read_bytes()[:300])
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     pictures = Pictures(tmp_path, ["good.jpg", "cut.jpg", "notes.txt", "gone.jpg"])
     keys = compute_features(colour_module, pictures, BottleneckStore(tmp_path / "store", 3))
     assert [key is None for key in keys] == [False, True, True, True]
@@ -124,7 +124,7 @@ def test_what_is_no_picture_is_rejected_with_its_reason(tmp_path: Path, colour_m
 
 def test_every_copy_of_a_broken_picture_is_rejected(tmp_path: Path, colour_module: FeatureModule):
     for name in ("a.jpg", "b.jpg"):
-        (tmp_path / name).write_bytes(b"no picture")
+        (tmp_path / name).write_bytes(b"no image")
     pictures = Pictures(tmp_path, ["a.jpg", "b.jpg"])
     assert compute_features(colour_module, pictures, BottleneckStore(tmp_path / "store", 3)) == [None, None]
     assert [pictures.rejected[number].reason for number in (0, 1)] == ["not an image"] * 2

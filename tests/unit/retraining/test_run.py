@@ -78,7 +78,7 @@ def test_a_seed_repeats_a_run_and_features_are_not_computed_again(
     first = result_of(options)
     caplog.clear()
     second = result_of(options)
-    assert "72 pictures, the features of 0 to compute" in caplog.text
+    assert "72 images, the features of 0 to compute" in caplog.text
     del first["seconds"], second["seconds"]
     assert first == second
 
@@ -161,7 +161,7 @@ def test_few_pictures_in_a_class_warn_and_moved_ones_are_named(
     for path in sorted((image_dir / "roses").iterdir())[3:]:
         path.unlink()
     moved = result_of(options)["moved"]
-    assert "'roses' has only 3 pictures" in caplog.text
+    assert "'roses' has only 3 images" in caplog.text
     assert moved
     assert all(f"Moved {name} to {part}" in caplog.text for name, part in moved.items())
 

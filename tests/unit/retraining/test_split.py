@@ -81,5 +81,5 @@ def test_a_part_of_zero_percent_stays_empty():
 
 
 def test_a_class_of_too_few_pictures_is_named():
-    with pytest.raises(UsageError, match="'dogs' has 2 pictures.*validation, testing, training"):
+    with pytest.raises(UsageError, match="'dogs' has 2 images.*validation, testing, training"):
         split_images(["cats", "dogs"], [names(30), names(2, "dogs")], 10, 10)

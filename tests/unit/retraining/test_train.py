@@ -13,7 +13,7 @@ from slim_train.tf_compat import tf
 
 
 def _train(folder: Path, options: HeadOptions, snapshot_every: int = 0) -> list[int]:
-    """Train on ten pictures; gives the steps after which a snapshot was written."""
+    """Train on ten images; gives the steps after which a snapshot was written."""
     random = np.random.default_rng(0)
     head = Head(np.eye(10, dtype=np.float32), np.arange(10) % 2, 2, 0.1, random)
     batches = itertools.repeat(Batch(np.arange(10)))

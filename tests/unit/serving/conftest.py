@@ -40,7 +40,7 @@ class FirstBytes:
 
     def prepare(self, data: bytes) -> int:
         if data[:1] not in (b"c", b"d", b"h", b"!"):
-            raise RequestError(400, "The picture cannot be read: not an image.")
+            raise RequestError(400, "The image cannot be read: not an image.")
         return data[0]
 
     def run(self, batch: list[int]) -> Sequence[Any]:

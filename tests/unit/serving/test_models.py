@@ -280,7 +280,7 @@ def test_two_models_of_one_name_are_refused(source: TextFile) -> None:
 
 
 def test_nothing_to_serve_is_refused() -> None:
-    with pytest.raises(UsageError, match="give --model_dir or --conf"):
+    with pytest.raises(UsageError, match="--model_dir or --conf is required"):
         ModelStore([], BatchOptions(), Metrics())
 
 

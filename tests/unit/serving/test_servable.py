@@ -1,4 +1,4 @@
-"""Pictures that must not be decoded."""
+"""Images that must not be decoded."""
 
 from __future__ import annotations
 

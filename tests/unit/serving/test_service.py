@@ -58,10 +58,10 @@ def test_models_are_listed_with_what_they_tell_apart(serve: Callable[..., Any]) 
 @pytest.mark.parametrize(
     ("request_", "status", "message"),
     [
-        ({"content": b""}, 400, "There is no picture in the request"),
-        ({"content": b"plain text"}, 400, "The picture cannot be read: not an image."),
-        ({"files": {"image": ("a.jpg", b"")}}, 400, "There is no picture in the request"),
-        ({"files": [("i", ("a", b"cat")), ("i", ("b", b"what"))]}, 400, "Image 1: The picture cannot be read"),
+        ({"content": b""}, 400, "There is no image in the request"),
+        ({"content": b"plain text"}, 400, "The image cannot be read: not an image."),
+        ({"files": {"image": ("a.jpg", b"")}}, 400, "There is no image in the request"),
+        ({"files": [("i", ("a", b"cat")), ("i", ("b", b"what"))]}, 400, "Image 1: The image cannot be read"),
         ({"data": {"image": "cat"}, "files": {}}, 400, "not an image"),
         ({"content": b"cat", "params": {"top_k": "many"}}, 400, "top_k"),
         ({"content": b"cat", "params": {"top_k": 0}}, 400, "top_k"),

@@ -19,7 +19,7 @@ from slim_train.training.augmentation_sheet import caption, displayed, note
 
 @pytest.fixture
 def dataset_dir(tmp_path: Path) -> Path:
-    """Twelve red pictures of one class."""
+    """Twelve red images of one class."""
     buffer = io.BytesIO()
     Image.new("RGB", (32, 32), (200, 20, 20)).save(buffer, "PNG")
     records = [tfrecords.image_example(buffer.getvalue(), "png", 0, "red", 32, 32, f"{i}.png") for i in range(12)]
@@ -43,7 +43,7 @@ def test_the_sheet_shows_the_pictures_in_their_colours(dataset_dir: Path, net: s
     assert code == 0
     pixels = np.asarray(Image.open(path)).reshape(-1, 3).astype(int)
     red = np.abs(pixels - (200, 20, 20)).max(axis=1) < 6
-    # The cifarnet recipe makes a flat picture 0 everywhere.
+    # The cifarnet recipe makes a flat image 0 everywhere.
     assert (red.sum() > 5 * 190 * 190) == (net != "cifarnet")
 
 

@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_records(folder: Path, photo: Callable[..., bytes], num_images: int = NUM_IMAGES, seed: int = 0) -> Path:
-    """Pictures of 5 classes, for training and for testing. PNG: decoded for training and evaluation they are equal."""
+    """Images of 5 classes, for training and for testing. PNG: decoded for training and evaluation they are equal."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in ("train", "test"):
         records = [
@@ -308,7 +308,7 @@ def test_a_broken_record_is_named_and_leaves_no_features(
 ) -> None:
     folder = Path(shutil.copytree(records, tmp_path / "records"))
     sound = [record for _, record in tfrecords.scan_records(folder / "toy_train.tfrecord")]
-    broken = tfrecords.image_example(b"no picture", "png", 0, "", 1, 1, "broken.png")
+    broken = tfrecords.image_example(b"no image", "png", 0, "", 1, 1, "broken.png")
     tfrecords.write_records(folder / "toy_train.tfrecord", [*sound[:-1], broken])
     code, log = train("--cache_features", f"--dataset_dir={folder}")
     assert code == 1

@@ -108,7 +108,7 @@ def test_what_is_there_is_not_fetched_again(
     (tmp_path / "site/lenet.tar.gz").unlink()
     caplog.set_level("INFO")
     assert download_checkpoint(record, tmp_path / "out", _silent) == path
-    assert "lenet is there already" in caplog.text
+    assert "lenet already exists" in caplog.text
 
 
 def test_of_weights_and_their_moving_averages_the_averages_are_kept(

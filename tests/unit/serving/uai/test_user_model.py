@@ -161,7 +161,7 @@ def test_a_batch_can_be_run_again_one_by_one(brightness: Any) -> None:
 
 
 def test_bytes_that_the_class_cannot_open_are_the_clients_fault(brightness: Any) -> None:
-    with pytest.raises(RequestError, match="The picture cannot be read: not an image") as refused:
+    with pytest.raises(RequestError, match="The image cannot be read: not an image") as refused:
         brightness.run([brightness.prepare(b"plain text")])
     assert refused.value.status == 400
 
