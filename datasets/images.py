@@ -1,6 +1,6 @@
 """One image: decoded in full, and given back as JPEG or PNG bytes that TensorFlow decodes the right way up.
 
-No TensorFlow here: Pillow decodes. What the two libraries disagree on is checked by hand, so that a image accepted
+No TensorFlow here: Pillow decodes. What the two libraries disagree on is checked by hand, so that an image accepted
 here does not stop a training run later.
 """
 
@@ -39,7 +39,7 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """A image as it is stored in a record.
+    """An image as it is stored in a record.
 
     Attributes:
       data: JPEG or PNG bytes.
@@ -55,7 +55,7 @@ class EncodedImage:
 
 
 class ImageRejected(Exception):
-    """A image that cannot be used.
+    """An image that cannot be used.
 
     Attributes:
       reason: one of a few fixed phrases, to count by.
@@ -90,7 +90,7 @@ def normalise(data: bytes) -> EncodedImage:
 def decode(data: bytes) -> NDArray[np.uint8]:
     """The pixels of one file's bytes, [height, width, 3]: what TensorFlow decodes from what :func:`normalise` gives.
 
-    JPEG as with TensorFlow's ``dct_method="INTEGER_ACCURATE"``; its default is off by a level or so. A image that
+    JPEG as with TensorFlow's ``dct_method="INTEGER_ACCURATE"``; its default is off by a level or so. An image that
     would be encoded anew as JPEG is spared the loss.
 
     Raises:
@@ -113,7 +113,7 @@ def size_of(data: bytes) -> tuple[int, int]:
     """Height and width in pixels of what :func:`normalise` and :func:`decode` would decode, told from the header.
 
     Raises:
-      ImageRejected: no header of a image, or one of a image that is :data:`TOO_LARGE`.
+      ImageRejected: no header of an image, or one of an image that is :data:`TOO_LARGE`.
     """
     with _opened(data) as image:
         return image.height, image.width

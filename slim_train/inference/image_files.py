@@ -13,7 +13,7 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", 
 def find_pictures(flag: str, value: str) -> list[Path]:
     """The files that ``value`` names: a file, a folder, a pattern such as ``*.jpg``, or several of them with commas.
 
-    Of folders, and of folders in them, the files with the suffix of a image are taken, sorted. A file is there once.
+    Of folders, and of folders in them, the files with the suffix of an image are taken, sorted. A file is there once.
 
     Raises:
       UsageError: a part names nothing; the message names ``flag``.

@@ -63,7 +63,7 @@ class TrainedModel:
         return self.use_averages is not False and any(name.endswith(f"/{AVERAGE}") for name in names)
 
     def decode(self, encoded: Any) -> Any:
-        """A image as evaluation sees it: bytes, string scalar, to float32 [height, width, channels] in 0..255."""
+        """An image as evaluation sees it: bytes, string scalar, to float32 [height, width, channels] in 0..255."""
         size = self.spec.image_size
         return get_recipe(self.spec.preprocessing).decode_eval(encoded, size, size, self.spec.channels)
 

@@ -1,6 +1,6 @@
 """The preprocessing of CifarNet: small shifts, flips and contrast, each image standardised.
 
-Matches research/slim's cifarnet preprocessing but for two things. A image of another size than the net's is resized,
+Matches research/slim's cifarnet preprocessing but for two things. An image of another size than the net's is resized,
 where research/slim cuts out a part or pads it. Brightness is not changed: standardising takes the change back exactly.
 """
 

@@ -1,4 +1,4 @@
-"""Distortions for small images of faces: a image that is cut to the face already, as those of FER2013.
+"""Distortions for small images of faces: an image that is cut to the face already, as those of FER2013.
 
 Crops of a twentieth of the image, which suit photographs of objects, would leave a cheek. The ranges of scale, shift
 and rotation, each applied half of the time, are those that reached 73.3% on FER2013 in Khaireddin and Chen, "Facial

@@ -1,6 +1,6 @@
 """The preprocessing of LeNet: resized, [-1, 1), nothing random.
 
-Matches research/slim's lenet preprocessing but for one thing: a image of another size than the net's is resized,
+Matches research/slim's lenet preprocessing but for one thing: an image of another size than the net's is resized,
 where research/slim cuts out a part or pads it.
 """
 

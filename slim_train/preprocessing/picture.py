@@ -9,7 +9,7 @@ from slim_train.tf_compat import tf
 
 
 class Picture(Protocol):
-    """A image whose size is known before its pixels are.
+    """An image whose size is known before its pixels are.
 
     Attributes:
       height: int32 scalar, in pixels.

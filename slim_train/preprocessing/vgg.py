@@ -1,7 +1,7 @@
 """The preprocessing of VGG, ResNet and AlexNet nets: scale jitter, square crops, mean color subtracted.
 
 Matches research/slim's vgg preprocessing, which follows Simonyan and Zisserman, "Very deep convolutional networks for
-large-scale image recognition" (https://arxiv.org/abs/1409.1556), section 3.1. The sides that a image is resized to,
+large-scale image recognition" (https://arxiv.org/abs/1409.1556), section 3.1. The sides that an image is resized to,
 256 to 512 pixels for nets of 224, grow and shrink with the net's input. In training the crop is cut out of the image
 first and resized then, the same region up to a pixel of the image, at a fraction of the cost.
 """
@@ -26,7 +26,7 @@ def recipe(resize_side_min: int | None = None, resize_side_max: int | None = Non
     """The recipe.
 
     Args:
-      resize_side_min: smallest length in pixels that the smaller side of a image is resized to; the one used in
+      resize_side_min: smallest length in pixels that the smaller side of an image is resized to; the one used in
         evaluation. None means 256 for an input of 224 pixels, in proportion for others.
       resize_side_max: largest such length. None means 512 for an input of 224 pixels, in proportion for others.
     """

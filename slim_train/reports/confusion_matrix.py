@@ -1,4 +1,4 @@
-"""The confusion matrix as a image, readable from 2 to 1,000 classes."""
+"""The confusion matrix as an image, readable from 2 to 1,000 classes."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def check_sheet_path(flag: str, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"--{flag}={path}: a sheet is a image, {' or '.join(_SUFFIXES)}.")
+        raise UsageError(f"--{flag}={path}: a sheet is an image, {' or '.join(_SUFFIXES)}.")
     if path.is_dir():
         raise UsageError(f"--{flag}={path} is a folder: name a file.")
     if not path.absolute().parent.is_dir():

@@ -1,8 +1,8 @@
-"""Features kept on disk, keyed by what they were computed from: a module and the bytes of a image. No TensorFlow.
+"""Features kept on disk, keyed by what they were computed from: a module and the bytes of an image. No TensorFlow.
 
 One folder per module. In it are .npz files of digests and features: results are written now and then, each time to a
 file of their own, and gathered into one when all are there. Every file is whole or absent, so a run that was killed
-loses what it had not written and nothing else; two runs at the same time do no harm. A image that was moved, renamed
+loses what it had not written and nothing else; two runs at the same time do no harm. An image that was moved, renamed
 or copied keeps its features, and one that was changed has others.
 """
 
@@ -31,7 +31,7 @@ _LARGE_BYTES = 64 * 2**20
 
 
 def digest(picture: bytes) -> bytes:
-    """The key of a image: it depends on all bytes of the file."""
+    """The key of an image: it depends on all bytes of the file."""
     return hashlib.blake2b(picture, digest_size=_DIGEST_BYTES).digest()
 
 

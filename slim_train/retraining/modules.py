@@ -134,11 +134,11 @@ def _session() -> Iterator[Any]:
 
 def _freeze(session: Any, name: str, identity: str, images: str, output: Any, height: int, width: int) -> FeatureModule:
     if not output.dtype.is_floating or output.shape.rank not in (2, 4) or None in output.shape.as_list()[1:]:
-        raise UsageError(f"{name} gives {output.dtype.name} {output.shape}, not one vector of features for a image.")
+        raise UsageError(f"{name} gives {output.dtype.name} {output.shape}, not one vector of features for an image.")
     *maps, num_features = output.shape.as_list()[1:]
     if maps not in ([], [1, 1]):
         raise UsageError(
-            f"{name} gives maps of {maps[0]}x{maps[1]} features, not one vector for a image: it must end in pooling."
+            f"{name} gives maps of {maps[0]}x{maps[1]} features, not one vector for an image: it must end in pooling."
         )
     features = tf.reshape(tf.cast(output, tf.float32), [-1, num_features], name="features_of_picture")
     graph_def = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), [features.op.name])

@@ -1,6 +1,6 @@
 """Images of any type to batches of features, through tf.data.
 
-As in TF-Hub's retrain script a image is seen whole, resized to the module's height and width with no regard to its
+As in TF-Hub's retrain script an image is seen whole, resized to the module's height and width with no regard to its
 shape (bilinear, TensorFlow 1's sampling grid), in 0..1.
 """
 
@@ -51,7 +51,7 @@ class Pictures:
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
         self.folder, self.names = folder, names
-        # Why a image cannot be used, by its number.
+        # Why an image cannot be used, by its number.
         self.rejected: dict[int, ImageRejected] = {}
 
     def digests(self) -> list[bytes | None]:
@@ -152,14 +152,14 @@ def distorted_features(
     Args:
       draw: gives the numbers of the images of the next batch, [batch_size].
       batch_size: images in a batch.
-      options: what is done to a image.
+      options: what is done to an image.
       seed: of the distortions.
 
     Yields:
       Numbers [batch_size] and features [batch_size, num_features].
 
     Raises:
-      RunError: a image that could be read before cannot be read any more.
+      RunError: an image that could be read before cannot be read any more.
     """
 
     @plain
@@ -193,7 +193,7 @@ def _decoded(pictures: Pictures, indices: Any) -> Any:
         image = tf.numpy_function(pictures.read, [index], tf.uint8)
         return index, tf.ensure_shape(image, [None, None, 3])
 
-    # Pillow decodes, and so looks whether a image is whole, which TensorFlow would do once more.
+    # Pillow decodes, and so looks whether an image is whole, which TensorFlow would do once more.
     return indices.map(read, num_parallel_calls=2 * available_cpus())
 
 
@@ -228,7 +228,7 @@ def _whole(image: Any, module: FeatureModule) -> Any:
 
 
 def _distorted(image: Any, module: FeatureModule, options: DistortionOptions, seed: Any) -> Any:
-    """A image, scaled up at random and cropped, mirrored, made lighter or darker: [height, width, 3].
+    """An image, scaled up at random and cropped, mirrored, made lighter or darker: [height, width, 3].
 
     As retrain.py has it: the image is first resized to the module's size and ``random_crop`` percent more, and up to
     ``random_scale`` percent more again; of that a window of the module's size is seen. Nothing is clipped to 0..1.

@@ -30,7 +30,7 @@ _DRAWN_MISTAKES = 36
 
 @dataclass(frozen=True)
 class Misclassified:
-    """A picture, by its number, of class ``label`` that was taken for ``predicted`` with ``probability``."""
+    """An image, by its number, of class ``label`` that was taken for ``predicted`` with ``probability``."""
 
     picture: int
     label: int
@@ -40,14 +40,14 @@ class Misclassified:
 
 @dataclass(frozen=True)
 class TestResult:
-    """The final test: figures over all pictures tested, and the mistakes, the most confident first."""
+    """The final test: figures over all images tested, and the mistakes, the most confident first."""
 
     metrics: ClassificationMetrics
     mistakes: tuple[Misclassified, ...]
 
 
 def test(head: Head, numbers: NDArray[np.int64], labels: NDArray[np.int64], num_classes: int) -> TestResult:
-    """Classify pictures: numbers and labels [N]."""
+    """Classify images: numbers and labels [N]."""
     metrics = ClassificationMetrics(num_classes)
     if not len(numbers):
         return TestResult(metrics, ())
@@ -164,7 +164,7 @@ def write(
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     if report.test is None:
-        log.info("No test: there are no pictures for it. The graph is %s, the results %s.", graph, path)
+        log.info("No test: there are no images for it. The graph is %s, the results %s.", graph, path)
         return report
     _draw_mistakes(sheet, result, pictures, labels)
     if options.output.print_misclassified_test_images:

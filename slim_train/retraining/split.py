@@ -1,6 +1,6 @@
 """Which images are for training, validation and testing: by the hash of their names, as in TF-Hub's retrain script.
 
-The hash is of the path below the image folder (``daisy/5547758_eea9edfd54_n.jpg``), so that a image stays where it is
+The hash is of the path below the image folder (``daisy/5547758_eea9edfd54_n.jpg``), so that an image stays where it is
 when others come and go, or when the whole folder moves. No TensorFlow.
 """
 
@@ -42,7 +42,7 @@ def split_images(
     """Divide each class; a part whose percentage is 0 stays empty.
 
     The hashes below the validation percentage are for validation, those above it and below the sum for testing. A class
-    that this leaves without a image in some part lends it the one, with its ``_nohash_`` relatives, whose hash is
+    that this leaves without an image in some part lends it the one, with its ``_nohash_`` relatives, whose hash is
     nearest.
 
     Raises:

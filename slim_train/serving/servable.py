@@ -74,7 +74,7 @@ class ServedPredictor:
         return list(self._predictor.scores(np.stack(batch)))
 
     def warm_up(self, max_batch_size: int) -> None:
-        """Decode a image and run every batch size that is common."""
+        """Decode an image and run every batch size that is common."""
         image = self._predictor.prepare(plain_picture(*self._predictor.image_size))
         for size in _warm_sizes(max_batch_size):
             self.run([image] * size)
@@ -96,7 +96,7 @@ class ServedPredictor:
 
 
 def check_picture_size(data: bytes, max_megapixels: float) -> None:
-    """Refuse a image whose header announces too many pixels. What is no image passes: decoding will tell.
+    """Refuse an image whose header announces too many pixels. What is no image passes: decoding will tell.
 
     Raises:
       RequestError: 413.

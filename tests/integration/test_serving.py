@@ -59,7 +59,7 @@ class PatientModel(TFAiUcloudModel):
         time.sleep(3600)
 """
 
-# A image of one color comes by the clipboard or is dropped.
+# An image of one color comes by the clipboard or is dropped.
 BRING_PICTURE = """async ([event, color]) => {
     const canvas = new OffscreenCanvas(20, 20);
     const context = canvas.getContext("2d");
@@ -74,7 +74,7 @@ BRING_PICTURE = """async ([event, color]) => {
 
 
 def write_graph(folder: Path, order: tuple[int, ...] = (0, 1, 2)) -> None:
-    """A frozen graph in the form of retrain's, which tells the color that a image has most of."""
+    """A frozen graph in the form of retrain's, which tells the color that an image has most of."""
     with tf.Graph().as_default() as graph:
         pixels = tf.placeholder(tf.float32, [None, 16, 16, 3], name="Placeholder")
         means = tf.gather(tf.reduce_mean(pixels, [1, 2]), order, axis=1)
@@ -237,7 +237,7 @@ def test_the_page_in_a_browser(server: Server, tmp_path: Path) -> None:
     if chromium is None:
         pytest.skip("no browser test without Chromium")
     (tmp_path / "green.png").write_bytes(picture("lime"))
-    (tmp_path / "broken.png").write_bytes(b"not a image")
+    (tmp_path / "broken.png").write_bytes(b"not an image")
     quiet = ["background-networking", "component-update", "default-apps", "extensions", "sync"]
     flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", *(f"--disable-{x}" for x in quiet)]
     outside, complaints = [], []

@@ -1,4 +1,4 @@
-"""``POST /service``: a image in, [label, probability] pairs out, as the UAI inference service answers."""
+"""``POST /service``: an image in, [label, probability] pairs out, as the UAI inference service answers."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def routes(store: ModelStore, top_k: int) -> APIRouter:
     """
     router = APIRouter(tags=["service"])
 
-    @router.post("/service", openapi_extra=_BODY, summary="Classify a image with the first model")
+    @router.post("/service", openapi_extra=_BODY, summary="Classify an image with the first model")
     async def service(request: Request, top_k: int = Query(top_k, ge=1)) -> Response:
         """The image is the body, or a file of a multipart form; several files get a list of answers."""
         return await _answer(store, None, request, top_k)
 
-    @router.post("/service/{model}", openapi_extra=_BODY, summary="Classify a image with a model of this name")
+    @router.post("/service/{model}", openapi_extra=_BODY, summary="Classify an image with a model of this name")
     async def service_of_model(request: Request, model: str, top_k: int = Query(top_k, ge=1)) -> Response:
         """The image is the body, or a file of a multipart form; several files get a list of answers."""
         return await _answer(store, model, request, top_k)

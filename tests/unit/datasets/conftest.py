@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def _picture(mode: str = "RGB", size: tuple[int, int] = (12, 8), shift: int = 0) -> Image.Image:
-    """A gradient, so that a image turned, mirrored or shifted is not the same image."""
+    """A gradient, so that an image turned, mirrored or shifted is not the same image."""
     bands = [
         Image.linear_gradient("L").resize(size),
         Image.linear_gradient("L").rotate(90).resize(size),

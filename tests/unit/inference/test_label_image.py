@@ -92,8 +92,8 @@ def test_pictures_none_of_which_can_be_read_are_a_failure(training_folder: Path,
         ({"graph": "gone.pb"}, "gone.pb does not exist"),
         ({"graph": "gone.pb", "image": "gone.jpg"}, "no image at gone.jpg"),
         ({"graph": "gone.pb", "contact_sheet": "no/such/folder.png"}, "--contact_sheet: there is no folder"),
-        ({"graph": "gone.pb", "contact_sheet": "sheet.xyz"}, "--contact_sheet=sheet.xyz: a sheet is a image"),
-        ({"graph": "gone.pb", "contact_sheet": "sheet"}, "--contact_sheet=sheet: a sheet is a image"),
+        ({"graph": "gone.pb", "contact_sheet": "sheet.xyz"}, "--contact_sheet=sheet.xyz: a sheet is an image"),
+        ({"graph": "gone.pb", "contact_sheet": "sheet"}, "--contact_sheet=sheet: a sheet is an image"),
     ],
 )
 def test_wrong_flags_are_usage_errors(flags: dict[str, str], message: str, folder: Path) -> None:

@@ -10,7 +10,7 @@ from slim_train.tf_compat import tf
 
 
 def map_picture(height, width):
-    """A image whose red is the row and whose green is the column, in 0..255."""
+    """An image whose red is the row and whose green is the column, in 0..255."""
     rows, columns = np.linspace(0, 255, height), np.linspace(0, 255, width)
     pixels = np.stack([*np.meshgrid(rows, columns, indexing="ij"), np.zeros((height, width))], axis=-1)
     return pixels.astype(np.float32)

@@ -14,7 +14,7 @@ RANGES = {"cifarnet": (-8, 8), "inception": (-1, 1), "lenet": (-1, 1), "vgg": (-
 
 
 def _photo(height=30, width=50, mode="RGB"):
-    """A image without symmetry, so that crops and flips show."""
+    """An image without symmetry, so that crops and flips show."""
     y, x = np.mgrid[0:height, 0:width]
     pixels = np.stack([255 * x / width, 255 * y / height, 128 + 0 * x], axis=-1).astype(np.uint8)
     return Image.fromarray(pixels).convert(mode)

@@ -13,7 +13,7 @@ MIDDLE = 10
 
 
 def where_it_goes(row: int, column: int, **how: object) -> tuple[float, float]:
-    """The centre of brightness after the warp of a image with one bright pixel."""
+    """The centre of brightness after the warp of an image with one bright pixel."""
     pixels = np.zeros((1, SIZE, SIZE, 1), np.float32)
     pixels[0, row, column] = 1.0
     with tf.Graph().as_default(), tf.Session() as session:

@@ -1,4 +1,4 @@
-"""The confusion matrix as a image."""
+"""The confusion matrix as an image."""
 
 from __future__ import annotations
 
