@@ -6,8 +6,8 @@ from typing import Any
 
 from tf_slim.nets import inception
 
-from slim_train.nets.heads import pointwise_logits, pooled_classifier
-from slim_train.nets.inception_blocks import auxiliary_features
+from slim_train.nets.blocks.heads import pointwise_logits, pooled_classifier
+from slim_train.nets.blocks.inception import auxiliary_features
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slim_train.nets.inception_blocks import Branch, auxiliary_features, avg_pool, branches, conv, max_pool
+from slim_train.nets.blocks.inception import Branch, auxiliary_features, avg_pool, branches, conv, max_pool
 from slim_train.nets.inception_v4 import flattened_classifier
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf

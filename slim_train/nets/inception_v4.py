@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from slim_train.nets.heads import global_average_pool
+from slim_train.nets.blocks.heads import global_average_pool
+from slim_train.nets.blocks.inception import auxiliary_features, avg_pool, branches, conv, fork, max_pool
 from slim_train.nets.inception import inception_arg_scope
-from slim_train.nets.inception_blocks import auxiliary_features, avg_pool, branches, conv, fork, max_pool
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from slim_train.nets.heads import pooled_classifier
-from slim_train.nets.mobilenet import mobilenet_arg_scope
+from slim_train.nets.blocks.heads import pooled_classifier
+from slim_train.nets.blocks.mobilenet import mobilenet_arg_scope
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from slim_train.nets.inverted_residual import Unit, stack_units
-from slim_train.nets.mobilenet import mobilenet_arg_scope, mobilenet_classifier, round_width
+from slim_train.nets.blocks.inverted_residual import Unit, stack_units
+from slim_train.nets.blocks.mobilenet import mobilenet_arg_scope, mobilenet_classifier, round_width
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 

@@ -11,9 +11,9 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.nets.heads import global_average_pool
-from slim_train.nets.inverted_residual import Unit, hard_swish, stack_units
-from slim_train.nets.mobilenet import mobilenet_arg_scope, mobilenet_classifier, round_width
+from slim_train.nets.blocks.heads import global_average_pool
+from slim_train.nets.blocks.inverted_residual import Unit, hard_swish, stack_units
+from slim_train.nets.blocks.mobilenet import mobilenet_arg_scope, mobilenet_classifier, round_width
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 

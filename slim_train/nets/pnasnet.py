@@ -6,8 +6,8 @@ import dataclasses
 import functools
 from typing import Any
 
-from slim_train.nets.modes import is_training
-from slim_train.nets.nasnet_cells import (
+from slim_train.nets.blocks.modes import is_training
+from slim_train.nets.blocks.nasnet_cells import (
     Cell,
     DropPath,
     Pair,

@@ -7,7 +7,7 @@ from typing import Any
 
 from tf_slim.nets import resnet_utils, resnet_v1, resnet_v2
 
-from slim_train.nets.modes import is_training
+from slim_train.nets.blocks.modes import is_training
 from slim_train.nets.record import Builder, NetRecord
 from slim_train.tf_compat import slim, tf
 

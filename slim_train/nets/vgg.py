@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from slim_train.nets.heads import convolutional_mlp
+from slim_train.nets.blocks.heads import convolutional_mlp
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
 

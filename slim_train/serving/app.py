@@ -13,10 +13,10 @@ from starlette.exceptions import HTTPException
 
 import slim_train
 from slim_train.serving.errors import RequestError
-from slim_train.serving.metrics import Metrics
 from slim_train.serving.middleware import CountRequests, LimitBody, RefuseAtEnd, RequireKey
 from slim_train.serving.models import ModelStore
 from slim_train.serving.protocols import oip, service, tfserving
+from slim_train.serving.request_metrics import Metrics
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slim_train.serving.errors import RequestError, busy
-from slim_train.serving.metrics import Metrics
+from slim_train.serving.request_metrics import Metrics
 
 # A client that sends everything before it reads would find its connection reset, and not learn why, if the rest of its
 # body were left unread. So it is read and dropped, within limits.

@@ -14,8 +14,8 @@ from deployment.threads import available_cpus
 from slim_train.errors import UsageError, nearest
 from slim_train.serving.batcher import Batcher, BatchLimits
 from slim_train.serving.errors import RequestError, busy
-from slim_train.serving.metrics import Metrics
 from slim_train.serving.options import BatchOptions
+from slim_train.serving.request_metrics import Metrics
 from slim_train.serving.servable import Servable
 from slim_train.serving.sources import Found, Source
 

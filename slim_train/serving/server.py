@@ -19,9 +19,9 @@ from PIL import Image
 from deployment.signals import handled
 from slim_train.errors import UsageError
 from slim_train.serving.app import create_app
-from slim_train.serving.metrics import Metrics
 from slim_train.serving.models import ModelStore
 from slim_train.serving.options import ServedOptions, ServeOptions, ServerOptions, named_paths, read_api_keys
+from slim_train.serving.request_metrics import Metrics
 from slim_train.serving.sources import FolderSource, Source
 from slim_train.serving.uai.source import UaiSource
 

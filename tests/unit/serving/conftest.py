@@ -18,9 +18,9 @@ from fastapi.testclient import TestClient
 
 from slim_train.serving.app import create_app
 from slim_train.serving.errors import RequestError
-from slim_train.serving.metrics import Metrics
 from slim_train.serving.models import ModelStore
 from slim_train.serving.options import BatchOptions
+from slim_train.serving.request_metrics import Metrics
 from slim_train.serving.sources import Found
 
 LABELS = ("cat", "dog", "hot_dog")

@@ -16,9 +16,9 @@ pytest.importorskip("prometheus_client", reason="serving is not installed: pip i
 
 from slim_train.errors import UsageError
 from slim_train.serving.batcher import BatchLimits
-from slim_train.serving.metrics import Metrics
 from slim_train.serving.models import Model, ModelStore
 from slim_train.serving.options import BatchOptions
+from slim_train.serving.request_metrics import Metrics
 from slim_train.serving.sources import FolderSource, Found, fingerprint
 
 TIMEOUT = 60.0

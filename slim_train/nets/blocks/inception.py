@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.nets.heads import fitting_avg_pool2d, fully_connected_conv2d, global_average_pool
+from slim_train.nets.blocks.heads import fitting_avg_pool2d, fully_connected_conv2d, global_average_pool
 from slim_train.tf_compat import slim, tf
 
 Layer = Callable[[Any], Any]

@@ -7,8 +7,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from slim_train.nets.heads import fitting_avg_pool2d, fully_connected_conv2d
-from slim_train.nets.modes import is_training
+from slim_train.nets.blocks.heads import fitting_avg_pool2d, fully_connected_conv2d
+from slim_train.nets.blocks.modes import is_training
 from slim_train.tf_compat import slim, tf
 
 Operation = Callable[[Any, int, int], Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slim_train.nets.heads import pooled_classifier
+from slim_train.nets.blocks.heads import pooled_classifier
 from slim_train.tf_compat import slim, tf
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.nets.mobilenet import round_width
+from slim_train.nets.blocks.mobilenet import round_width
 from slim_train.tf_compat import slim, tf
 
 
