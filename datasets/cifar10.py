@@ -31,7 +31,7 @@ def _open(request: Request) -> ImageSource:
 
 
 def read_binary_version(folder: Path, images_per_file: int) -> ImageSource:
-    """The images of data_batch_1.bin to data_batch_5.bin (train) and test_batch.bin (test).
+    """Return the images of data_batch_1.bin to data_batch_5.bin (train) and test_batch.bin (test).
 
     Raises:
       DataError: a file is missing, has another size than its images need, or holds a label above 9.

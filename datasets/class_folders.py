@@ -40,7 +40,7 @@ class FolderReader:
     root: str
 
     def size(self, name: str) -> int:
-        """The file's size in bytes."""
+        """Return the file's size in bytes."""
         try:
             return os.stat(os.path.join(self.root, name)).st_size  # noqa: PTH116, PTH118 -- called per image
         except OSError:
@@ -61,7 +61,7 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
 
     The folders are splits when all of them are named like one (train, val, validation, test) and hold folders. Every
     other file is taken for an image: the decoder says what is none. Hidden files and Thumbs.db are passed over, and so
-    are empty class folders, with a word in the log. Folders inside a class folder belong to the class; links are
+    are empty class folders, with a message in the log. Folders inside a class folder belong to the class; links are
     followed, each folder once.
 
     Args:
@@ -145,7 +145,7 @@ def _files_below(
 
 
 def _entries(folder: Path, passed_over: collections.Counter[str] | None = None) -> list[os.DirEntry[str]]:
-    """What is in a folder, sorted by name, less hidden files and the like."""
+    """Return what is in a folder, sorted by name, less hidden files and the like."""
     try:
         with os.scandir(folder) as listing:
             entries = list(listing)

@@ -44,7 +44,7 @@ class Download:
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: $SLIM_TRAIN_CACHE, else slim_train in the user's cache folder."""
+    """Return where downloads are kept: $SLIM_TRAIN_CACHE, else slim_train in the user's cache folder."""
     if chosen := os.environ.get("SLIM_TRAIN_CACHE"):
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slim_train"

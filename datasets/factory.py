@@ -12,7 +12,7 @@ from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
 
 
 def get_dataset(name: str | None, split_name: str, dataset_dir: str | os.PathLike[str], flag: str = "") -> DatasetSpec:
-    """The specification of a split on disk (research/slim's function of this name).
+    """Return the specification of a split on disk (research/slim's function of this name).
 
     Args:
       name: the start of the file names; None takes what info.json says, or the one data set that the folder holds.

@@ -75,7 +75,7 @@ def _open(request: Request) -> ImageSource:
 
 
 def read_csv(path: Path) -> ImageSource:
-    """The faces of a csv file with the columns emotion, pixels and, if the splits are given, Usage.
+    """Return the faces of a csv file with the columns emotion, pixels and, if the splits are given, Usage.
 
     Raises:
       DataError: a column is missing, or a row has an emotion or usage that there is not.

@@ -14,7 +14,7 @@ _SPLITS = {"train": SplitInfo(1_281_167), "validation": SplitInfo(50_000)}
 
 
 def published_info(folder: Path) -> DatasetInfo:
-    """The published sizes, for folders without info.json; labels.txt is read where there is one."""
+    """Return the published sizes, for folders without info.json; labels.txt is read if there is one."""
     path = folder / LABELS_FILE
     labels = read_labels(path) if path.exists() else tuple(str(label) for label in range(_NUM_CLASSES))
     return DatasetInfo(NAME, labels, _SPLITS)

@@ -163,7 +163,7 @@ def _is_jpeg(image: Image.Image) -> bool:
 
 
 def _check_jpeg_markers(data: bytes) -> int:
-    """The start-of-frame marker, which tells how the image is coded.
+    """Return the start-of-frame marker, which tells how the image is coded.
 
     Pillow stops reading once it has all the pixels. TensorFlow goes on to the end-of-image marker and fails for want of
     it, so it must be there, and no segment may run past it.

@@ -47,7 +47,7 @@ def _open(request: Request) -> ImageSource:
 
 
 def read_idx_files(folder: Path, work_dir: Path) -> ImageSource:
-    """The images of train-images-idx3-ubyte and t10k-images-idx3-ubyte with their labels, gzipped or not.
+    """Return the images of train-images-idx3-ubyte and t10k-images-idx3-ubyte with their labels, gzipped or not.
 
     Raises:
       DataError: a file is missing or damaged, or images and labels do not fit together.
@@ -68,7 +68,7 @@ def _reader(folder: Path) -> PackedReader:
 
 
 def _plain(folder: Path, file_name: str, work_dir: Path) -> Path:
-    """The file, unzipped into ``work_dir``: images are read from any place in it."""
+    """Return the file, unzipped into ``work_dir``: images are read from any place in it."""
     target = work_dir / file_name
     for source, opener in ((folder / f"{file_name}.gz", gzip.open), (folder / file_name, open)):
         if source.exists():

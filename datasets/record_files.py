@@ -15,7 +15,7 @@ _UNNAMED = re.compile(rf"(?P<split>train|validation|test){_SHARD}")
 
 
 def file_names(name: str, split_name: str, num_shards: int) -> list[str]:
-    """The names of a split's record files."""
+    """Return the names of a split's record files."""
     if num_shards == 1:
         return [f"{name}_{split_name}.tfrecord"]
     return [f"{name}_{split_name}-{shard:05d}-of-{num_shards:05d}.tfrecord" for shard in range(num_shards)]

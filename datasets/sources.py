@@ -52,7 +52,7 @@ class Request:
     """What the user asked a known data set for.
 
     Attributes:
-      pic_path: the user's own copy; None: download, where there is a public address.
+      pic_path: the user's own copy; None: download, if there is a public address.
       dataset_dir: the output folder.
       work_dir: an empty folder for what is needed only while converting.
       on_progress: told how downloads come along.

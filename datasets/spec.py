@@ -34,7 +34,7 @@ class DatasetSpec:
       num_classes: the true number of classes; labels run from 0 to ``num_classes - 1``.
       num_samples: images in this split.
       labels: class names by label.
-      class_counts: images per class in this split; None where the folder does not say.
+      class_counts: images per class in this split; None if the folder does not say.
     """
 
     name: str
@@ -63,7 +63,7 @@ class DatasetInfo:
       name: the start of its file names; None in folders of the old converter.
       labels: class names by label.
       splits: the splits that hold images, by name.
-      image_sizes: smallest and largest (height, width), each side by itself; None where unknown.
+      image_sizes: smallest and largest (height, width), each side by itself; None if unknown.
       settings: how it was made: seed, test_fraction, split_by, num_shards, num_rejected. Empty for old folders.
     """
 
@@ -128,7 +128,7 @@ def write_info(folder: str | os.PathLike[str], info: DatasetInfo) -> None:
 
 
 def read_labels(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The class names of a labels.txt (``0:angry`` lines), by label.
+    """Return the class names of a labels.txt (``0:angry`` lines), by label.
 
     Raises:
       DataError: the file cannot be read, a line has another form, or the labels are not 0, 1, 2, ...

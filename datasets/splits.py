@@ -53,7 +53,7 @@ def train_test_split(images: ImagesByClass, test_fraction: float, seed: int, met
 
 
 def name_fraction(name: str) -> float:
-    """A number from 0 to 1 that depends on ``name`` only (less what follows ``_nohash_``)."""
+    """Return a number from 0 to 1 that depends on ``name`` only (less what follows ``_nohash_``)."""
     digest = hashlib.sha1(_NOHASH.sub("", nfc(name)).encode("utf-8", "surrogateescape")).hexdigest()
     return int(digest, 16) % _HASH_BUCKETS / (_HASH_BUCKETS - 1)
 

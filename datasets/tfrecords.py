@@ -32,7 +32,7 @@ _INT64_LIST = b"\x1a"
 def image_example(
     encoded: bytes, image_format: str, label: int, text: str, height: int, width: int, filename: str
 ) -> bytes:
-    """A serialized tf.train.Example of one image, with the keys of research/slim.
+    """Return a serialized tf.train.Example of one image, with the keys of research/slim.
 
     Args:
       encoded: JPEG or PNG bytes.
@@ -49,7 +49,7 @@ def image_example(
 
 @functools.lru_cache(maxsize=1024)
 def _shared_entries(image_format: str, label: int, text: str, height: int, width: int) -> bytes:
-    """The features that many images have in common: encoded once, they cost nothing."""
+    """Return the features that many images have in common: encoded once, they cost nothing."""
     features: dict[str, bytes | int] = {
         "image/class/label": label,
         "image/class/text": text.encode(),
@@ -78,7 +78,7 @@ def feature_spec() -> dict[str, Any]:
 
 
 def frame(record: bytes) -> bytes:
-    """The bytes that stand for ``record`` in a TFRecord file: length, checksum, record, checksum."""
+    """Return the bytes that stand for ``record`` in a TFRecord file: length, checksum, record, checksum."""
     length = struct.pack("<Q", len(record))
     return b"".join((length, _FOOTER.pack(_masked_crc(length)), record, _FOOTER.pack(_masked_crc(record))))
 
@@ -91,7 +91,7 @@ def write_records(path: str | os.PathLike[str], records: Iterable[bytes]) -> Non
 
 
 def scan_records(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
-    """The records of a TFRecord file, each with the byte offset at which it begins; checksums are checked.
+    """Yield the records of a TFRecord file, each with the byte offset at which it begins; checksums are checked.
 
     Raises:
       DataError: the file cannot be read, is cut short, or a checksum is wrong; the message names file and offset.
@@ -150,7 +150,7 @@ def _masked_crc(data: bytes) -> int:
 
 
 def _entry(key: str, value: bytes | int) -> bytes:
-    """One scalar feature: bytes become a bytes_list, whole numbers an int64_list."""
+    """Return one scalar feature: bytes become a bytes_list, whole numbers an int64_list."""
     if isinstance(value, bytes):
         feature = _field(_BYTES_LIST, _field(_LIST_VALUE, value))
     else:

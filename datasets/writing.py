@@ -93,7 +93,7 @@ class RecordWriter:
         return tally
 
     def _files(self, splits: Mapping[str, ImagesByClass]) -> Iterator[Chunk]:
-        """Each record file with all of its images."""
+        """Yield each record file with all of its images."""
         for split_name, images in splits.items():
             names, labels = mixed_order(images, self.seed)
             if len(names) < self.num_shards:

@@ -6,7 +6,7 @@ hand::
     {"cluster": {"chief": ["a:2222"], "ps": ["b:2222"], "worker": ["c:2222", "d:2222"]},
      "task": {"type": "worker", "index": 1}}
 
-The tasks that train form TensorFlow's job ``worker``: first the chief (``chief`` or ``master``), where there is one,
+The tasks that train form TensorFlow's job ``worker``: first the chief (``chief`` or ``master``), if there is one,
 then the workers. Without a chief worker 0 leads. An ``evaluator`` stands outside the cluster. Keys that are not needed
 here (``environment``, ``job``, ``trial``) are passed over.
 """
@@ -42,7 +42,7 @@ class Task:
       index: its number among those of its type.
       job: its TensorFlow job, ``worker`` or ``ps``; None for an evaluator, which has none.
       number: its task number in that job.
-      address: host:port; None where nobody connects to it.
+      address: host:port; None if nobody connects to it.
     """
 
     type: str
@@ -79,7 +79,7 @@ class ClusterConfig:
 
     @property
     def role(self) -> Literal["chief", "worker", "ps", "evaluator"]:
-        """What this process does. The chief is whichever task leads, so worker 0 where there is no chief by name."""
+        """What this process does. The chief is whichever task leads, so worker 0 if there is no chief by name."""
         if self.own.job == "worker":
             return "chief" if self.own.number == 0 else "worker"
         return "evaluator" if self.own.job is None else "ps"
@@ -110,7 +110,7 @@ class ClusterConfig:
         return jobs
 
     def describe(self) -> str:
-        """A table for the log: how training runs, then a line per task, this one marked."""
+        """Return a table for the log: how training runs, then a line per task, this one marked."""
         title = {
             "local": "Training in one process",
             "parameter_servers": "Training with parameter servers",
@@ -237,7 +237,7 @@ def _has_gaps(addresses: Mapping[int, str]) -> bool:
 
 
 def _tasks(cluster: Mapping[str, Mapping[int, str]]) -> Iterator[Task]:
-    """The tasks in the order of the table: those that train by number, parameter servers, the evaluator."""
+    """Yield the tasks in the order of the table: those that train by number, parameter servers, the evaluator."""
     has_chief = any(task_type in cluster for task_type in _CHIEF_TYPES)
     for task_type in _TYPES:
         for index, address in sorted(cluster.get(task_type, {}).items()):
@@ -251,7 +251,7 @@ def _tasks(cluster: Mapping[str, Mapping[int, str]]) -> Iterator[Task]:
 
 
 def _unlisted_task(cluster: Mapping[str, Mapping[int, str]], own_type: str, own_index: int) -> Task:
-    """An evaluator, which nobody need list, or the only task where there is no cluster."""
+    """Return an evaluator, which nobody need list, or the only task if there is no cluster."""
     if own_type == "evaluator" and "evaluator" not in cluster and own_index == 0:
         return Task(own_type, own_index, None, own_index, None)
     if not cluster and own_type in _TRAINING_TYPES and own_index == 0:
@@ -278,7 +278,7 @@ def _task_type(name: Any, part: str) -> str:
 
 
 def _index(value: Any, part: str) -> int:
-    """A whole number from 0, or its digits."""
+    """Return a whole number from 0, or its digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit():
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:

@@ -53,7 +53,7 @@ class ReplicaGroup:
         self._instance_keys = itertools.count(1)
 
     def mean(self, tensors: Sequence[Any]) -> list[Any]:
-        """The mean of each tensor over the tasks, in the same order; their shapes must be known.
+        """Return the mean of each tensor over the tasks, in the same order; their shapes must be known.
 
         A bucket is sent as soon as its tensors are there, so put first what is computed first.
         """
@@ -70,7 +70,7 @@ class ReplicaGroup:
         return tf.group(*assigned, name="broadcast_from_chief")
 
     def _broadcast_pieces(self, flat: Any) -> Any:
-        """The chief's ``flat``; of the others' only shape and type matter."""
+        """Return the chief's ``flat``; of the others' only shape and type matter."""
         values = []
         for piece in self._cut(flat):
             if self.replica_id == 0:
@@ -90,7 +90,7 @@ class ReplicaGroup:
         return _unpack(_join(means), bucket)
 
     def _instance(self) -> dict[str, int]:
-        """Names the next collective op, the same on every task."""
+        """Name the next collective op, the same on every task."""
         return {
             "group_size": self.num_replicas,
             "group_key": _GROUP_KEY,

@@ -22,7 +22,7 @@ _VARIABLE_OPS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 
 
 def is_variable_op(op: Any) -> bool:
-    """Whether the operation is the one that owns a variable's memory, resource or reference."""
+    """Return whether the operation is the one that owns a variable's memory, resource or reference."""
     return op.type in _VARIABLE_OPS
 
 
@@ -75,7 +75,7 @@ class DeploymentConfig:
       replica_id: number of this process among the replicas, which is its task number; 0 is the chief.
       num_replicas: processes that train. Several without parameter servers means all-reduce: each holds all variables.
       num_ps_tasks: parameter servers; 0 keeps the variables in this process.
-      worker_job_name: TensorFlow job of the replicas. Device strings name it only where there is a cluster.
+      worker_job_name: TensorFlow job of the replicas. Device strings name it only if there is a cluster.
       ps_job_name: TensorFlow job of the parameter servers.
       num_cpu_devices: logical CPU devices of this process (``ConfigProto.device_count``, see :func:`session_config`).
         Clones on the CPU take them in turn: with more than one, CPUs stand for GPUs.
@@ -117,7 +117,7 @@ class DeploymentConfig:
 
     @property
     def worker_device(self) -> str:
-        """This task, without a device; "" where there is no cluster."""
+        """This task, without a device; "" if there is no cluster."""
         return f"/job:{self.worker_job_name}/task:{self.replica_id}" if self.is_distributed else ""
 
     @property
@@ -127,23 +127,23 @@ class DeploymentConfig:
 
     @property
     def ps_device(self) -> str:
-        """The job of the parameter servers; "" where there are none."""
+        """The job of the parameter servers; "" if there are none."""
         return f"/job:{self.ps_job_name}" if self.num_ps_tasks else ""
 
     def clone_device(self, clone_index: int) -> str:
-        """Where clone ``clone_index`` computes. ValueError where there is no such clone."""
+        """Return where clone ``clone_index`` computes. ValueError if there is no such clone."""
         self._check_clone(clone_index)
         if self.clone_on_cpu:
             return f"{self.worker_device}/device:CPU:{clone_index % self.num_cpu_devices}"
         return f"{self.worker_device}/device:GPU:{clone_index}"
 
     def clone_scope(self, clone_index: int) -> str:
-        """Name scope of clone ``clone_index``: "" for a single clone. ValueError where there is no such clone."""
+        """Name scope of clone ``clone_index``: "" for a single clone. ValueError if there is no such clone."""
         self._check_clone(clone_index)
         return f"clone_{clone_index}" if self.num_clones > 1 else ""
 
     def inputs_device(self) -> str:
-        """Where batches are made: this task's CPU."""
+        """Return where batches are made: this task's CPU."""
         return f"{self.worker_device}/device:CPU:0"
 
     def optimizer_device(self) -> str:
@@ -151,7 +151,7 @@ class DeploymentConfig:
         return f"{self.worker_device}/device:CPU:0"
 
     def variables_device(self) -> Device:
-        """Where variables live, for ``tf.device``.
+        """Return where variables live, for ``tf.device``.
 
         The parameter servers, the one with the fewest bytes next; without them the GPU of a single clone, or the CPU,
         from which several clones read. The balance covers all variables made with this configuration in one graph.
@@ -163,7 +163,7 @@ class DeploymentConfig:
         return f"{self.worker_device}/device:CPU:0"
 
     def variable_getter(self) -> Callable[..., Any] | None:
-        """What cuts large variables into parts, for ``tf.variable_scope(custom_getter=...)``; None where none is.
+        """What cuts large variables into parts, for ``tf.variable_scope(custom_getter=...)``; None if none is.
 
         One variable larger than the others together, such as the first fully connected layer of VGG, would leave a
         parameter server with most of the bytes, and its network connection with most of the work.
@@ -173,7 +173,7 @@ class DeploymentConfig:
         return partitioning_getter(self.partition_min_bytes, self.num_ps_tasks)
 
     def caching_device(self) -> str | None:
-        """Where a step keeps its copy of the variables, for ``tf.variable_scope(caching_device=...)``.
+        """Return where a step keeps its copy of the variables, for ``tf.variable_scope(caching_device=...)``.
 
         This task's CPU where variables are on parameter servers, so that each crosses the network once a step, however
         many clones, layers and penalties read it. None elsewhere: reading is cheap.
@@ -181,7 +181,7 @@ class DeploymentConfig:
         return self.inputs_device() if self.num_ps_tasks else None
 
     def for_this_machine(self, num_gpus: int | None = None) -> DeploymentConfig:
-        """This deployment with clones on the CPU where there is no GPU, said in one warning.
+        """This deployment with clones on the CPU if there is no GPU, said in one warning.
 
         Args:
           num_gpus: GPUs that this process may use; None asks TensorFlow.
@@ -215,12 +215,12 @@ class DeploymentConfig:
 
 
 def local_gpus() -> int:
-    """How many GPUs TensorFlow sees in this process; takes no memory on them."""
+    """Return how many GPUs TensorFlow sees in this process; takes no memory on them."""
     return len(tf.config.list_physical_devices("GPU"))
 
 
 def local_device_type() -> str:
-    """Where TensorFlow puts what has no device: "GPU" where there is one, else "CPU"."""
+    """Return where TensorFlow puts what has no device: "GPU" if there is one, else "CPU"."""
     return "GPU" if local_gpus() else "CPU"
 
 

@@ -26,7 +26,7 @@ class LocalCluster:
 
     Attributes:
       num_ps: parameter servers; 0 for all-reduce.
-      num_workers: workers, beside the chief where there is one.
+      num_workers: workers, beside the chief if there is one.
       has_chief: whether a task of its own leads; otherwise worker 0 does.
       has_evaluator: whether a task evaluates checkpoints meanwhile.
       threads_per_worker: CPU threads of each task that trains, and of the evaluator; None: an equal share of the CPUs.
@@ -78,7 +78,7 @@ def launch(
 
 
 def cluster_roles(cluster: LocalCluster, addresses: Sequence[str]) -> list[Role]:
-    """The roles of a cluster whose tasks have these addresses, in the order of ``task_counts``.
+    """Return the roles of a cluster whose tasks have these addresses, in the order of ``task_counts``.
 
     Raises:
       ClusterError: as :func:`launch`.

@@ -108,7 +108,7 @@ def create_clones(
 def optimize_clones(
     clones: Sequence[Clone], optimizer: Any, regularization_losses: Sequence[Any] | None = None, **kwargs: Any
 ) -> tuple[Any, list[GradientAndVariable]]:
-    """The loss over all clones and its gradients.
+    """Return the loss over all clones and its gradients.
 
     Args:
       optimizer: a ``tf.train.Optimizer``.
@@ -191,14 +191,14 @@ def _variables_to(device: Device) -> Device:
 
 
 def _task_cpu(clone: Clone) -> str:
-    """The CPU of the task that runs the clone, where what belongs to all its clones is computed."""
+    """Return the CPU of the task that runs the clone, where what belongs to all its clones is computed."""
     return tf.DeviceSpec.from_string(clone.device).replace(device_type="CPU", device_index=0).to_string()
 
 
 def _scaled_losses(
     clones: Sequence[Clone], regularization_losses: Sequence[Any] | None = None
 ) -> list[tuple[Clone, Any]]:
-    """The clones that have a loss, with its part in the total; regularization goes to the first clone."""
+    """Return the clones that have a loss, with its part in the total; regularization goes to the first clone."""
     if regularization_losses is None:
         regularization_losses = tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES)
     losses = []
@@ -220,7 +220,7 @@ def _scaled_losses(
 
 
 def _total_loss(losses: Sequence[tuple[Clone, Any]]) -> Any:
-    """The sum, or None where there is nothing to sum."""
+    """Return the sum, or None if there is nothing to sum."""
     return tf.add_n([loss for _, loss in losses], name="total_loss") if losses else None
 
 
@@ -261,6 +261,6 @@ def _summarize_gradients(gradients: Sequence[GradientAndVariable]) -> None:
 
 
 def _summaries_but_of_other_clones(clones: Sequence[Clone]) -> list[Any]:
-    """All summaries of the graph save those of the second clone and later: they would say the same again."""
+    """Return all summaries of the graph save those of the second clone and later: they would say the same again."""
     others = tuple(clone.scope for clone in clones[1:])
     return [s for s in tf.get_collection(tf.GraphKeys.SUMMARIES) if not s.op.name.startswith(others)]

@@ -152,7 +152,7 @@ class _Termination:
         self._deadline = time.monotonic() + _TERMINATION_GRACE_SECS
 
     def is_due(self, chief_is_gone: bool) -> bool:
-        """Whether a signal has come and nobody is left to wait for, or no time."""
+        """Return whether a signal has come and nobody is left to wait for, or no time."""
         return self._received is not None and (chief_is_gone or time.monotonic() > self._deadline)
 
     def happen(self) -> None:
@@ -180,6 +180,6 @@ class _Absence:
 
 
 def _done_queue(server: Task) -> Any:
-    """The queue of task numbers on a parameter server: the same one for every session that makes it."""
+    """Return the queue of task numbers on a parameter server: the same one for every session that makes it."""
     with tf.device(f"{server.device}/device:CPU:0"):
         return tf.FIFOQueue(-1, tf.int32, shapes=(), shared_name="done_tasks")

@@ -80,7 +80,7 @@ def by_stored_name(variables: Iterable[Any]) -> dict[str, list[Any]]:
 
 
 def _initial_value(name: str, initializer: Any, shape: Any, dtype: Any) -> Any:
-    """The value of the whole, which TensorFlow hands out to the parts.
+    """Return the value of the whole, which TensorFlow hands out to the parts.
 
     An initializer that was asked for each part would take the part's fan-in for the whole's, and scale it too high.
     """

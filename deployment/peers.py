@@ -43,7 +43,7 @@ class Peers:
         return tuple(self._addresses)
 
     def statuses(self, timeout_secs: float) -> dict[str, bytes | None]:
-        """What each server answers within ``timeout_secs``; None where there is no answer.
+        """Return what each server answers within ``timeout_secs``; None if there is no answer.
 
         The same server process always answers the same, and no two processes do.
         """

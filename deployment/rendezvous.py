@@ -106,7 +106,7 @@ def meet(
 
 
 def _call_the_roll(target: str, names: list[str], signature: bytes, peers: Peers, wait: _Wait) -> dict[str, _Token]:
-    """What each worker has left, by its name."""
+    """Return what each worker has left, by its name."""
     present: dict[str, _Token] = {}
     with tf.Graph().as_default(), _session(target) as session:
         queues = _queues(len(names))
@@ -132,7 +132,7 @@ def _call_the_roll(target: str, names: list[str], signature: bytes, peers: Peers
 def _answer_the_roll(
     chief_target: str, num_replicas: int, token: _Token, chief: str, peers: Peers, wait: _Wait
 ) -> bytes:
-    """The chief's signature."""
+    """Return the chief's signature."""
     with tf.Graph().as_default(), _session(chief_target) as session:
         queues = _queues(num_replicas)
         gate = queues.gates[token.number]
@@ -155,6 +155,6 @@ def _queues(num_replicas: int) -> _Queues:
 
 
 def _session(chief_target: str) -> Any:
-    """A session on the chief's server, where the queues are the same for all sessions."""
+    """Return a session on the chief's server, where the queues are the same for all sessions."""
     config = tf.ConfigProto(device_filters=["/job:worker/task:0"], operation_timeout_in_ms=_CALL_TIMEOUT_MS)
     return tf.Session(chief_target, config=config)

@@ -17,7 +17,7 @@ _LONGEST_LINE = 1 << 20
 
 
 def line_prefixes(names: Sequence[str], stream: TextIO) -> dict[str, bytes]:
-    """What stands in front of each role's lines: ``[ps 0] ``, padded to one width, colored on a terminal."""
+    """Return what stands in front of each role's lines: ``[ps 0] ``, padded to one width, colored on a terminal."""
     console = Console(file=stream)
     width = max(map(len, names))
     prefixes = {}

@@ -91,7 +91,7 @@ def is_reachable(task: Task) -> bool:
 
 
 def unreachable(tasks: Iterable[Task]) -> list[str]:
-    """Those of ``tasks`` that have an address and do not answer there, as ``worker 1 (host:port)``."""
+    """Return those of ``tasks`` that have an address and do not answer there, as ``worker 1 (host:port)``."""
     return [f"{task.name} ({task.address})" for task in tasks if task.address and not is_reachable(task)]
 
 

@@ -187,6 +187,6 @@ def _in_words(code: int) -> str:
 
 
 def _not_ignored() -> list[signal.Signals]:
-    """The signals that end a job, but for those that are ignored, as with nohup."""
+    """Return the signals that end a job, but for those that are ignored, as with nohup."""
     # Python itself ignores SIGPIPE.
     return [n for n in _PASSED_ON if n == signal.SIGPIPE or signal.getsignal(n) != signal.SIG_IGN]

@@ -38,7 +38,7 @@ def bundle_reads(variables: Iterable[Any]) -> None:
 
 
 def bundle_gradients(gradients: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    """The (gradient, variable) pairs with the small gradients sent to each server in one message."""
+    """Return the (gradient, variable) pairs with the small gradients sent to each server in one message."""
     sent = list(gradients)
 
     def replace(index: int) -> Callable[[Any], None]:
@@ -92,7 +92,7 @@ def _bundle(needed: Iterable[tuple[Any, str, Callable[[Any], None]]]) -> None:
 
 
 def _cross(tensors: Sequence[Any], origin: str, destination: str) -> list[Any]:
-    """The tensors at ``destination``, sent together."""
+    """Return the tensors at ``destination``, sent together."""
     with tf.name_scope("bundle"):
         with tf.device(origin):
             flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)

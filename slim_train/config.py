@@ -38,7 +38,7 @@ class OptionInfo:
     saved: bool = True
 
     def fault(self, value: Any) -> str | None:
-        """What is wrong with ``value``, as the end of a sentence, or None."""
+        """Return what is wrong with ``value``, as the end of a sentence, or None."""
         if value is None:
             return None
         if isinstance(value, float) and not math.isfinite(value):
@@ -57,7 +57,7 @@ class OptionInfo:
 
 
 def option(default: Any, help: str, **info: Any) -> Any:
-    """A dataclass field that is also a flag. ``info`` holds the other fields of :class:`OptionInfo`."""
+    """Return a dataclass field that is also a flag. ``info`` holds the other fields of :class:`OptionInfo`."""
     return dataclasses.field(default=default, metadata={"option": OptionInfo(help, **info)})
 
 
@@ -113,7 +113,7 @@ def with_values(options: T, values: Mapping[str, Any]) -> T:
 
 
 def read_yaml(path: str | os.PathLike[str], options: Any) -> dict[str, Any]:
-    """The values of a YAML file whose keys are flags of ``options``, under their canonical names.
+    """Return the values of a YAML file whose keys are flags of ``options``, under their canonical names.
 
     Raises:
       UsageError: the file cannot be read, is not a mapping, or holds an unknown key or a value of the wrong type; the

@@ -249,7 +249,7 @@ class LoopOptions(Options):
         self.profiled_steps()
 
     def profiled_steps(self) -> tuple[int, int] | None:
-        """The first and last step to profile, or None; UsageError where --profile_steps has another form."""
+        """Return the first and last step to profile, or None; UsageError where --profile_steps has another form."""
         if self.profile_steps is None:
             return None
         first, _, last = self.profile_steps.partition(",")

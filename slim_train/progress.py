@@ -67,7 +67,7 @@ class ProgressBar:
         return self._bar is not None
 
     def time_left(self) -> str:
-        """The time left at the rate so far, such as ``1:02:03``; "" where it cannot be known."""
+        """Return the time left at the rate so far, such as ``1:02:03``; "" if it cannot be known."""
         if not self._total or self._done <= self._start:
             return ""
         return str(timedelta(seconds=round(max(0, self._total - self._done) / self.rate())))

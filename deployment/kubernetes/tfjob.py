@@ -58,7 +58,7 @@ class TrainingJob:
 
 
 def render(job: TrainingJob) -> str:
-    """The job as YAML, ready for ``kubectl apply``: a NetworkPolicy and a TFJob.
+    """Return the job as YAML, ready for ``kubectl apply``: a NetworkPolicy and a TFJob.
 
     Values take their places in the template after it has been parsed and are quoted when written: nothing in them is
     ever read as YAML.

@@ -57,7 +57,7 @@ def tf_config(environment: Mapping[str, str], num_ps: int, base_port: int | None
 
 
 def expand_hosts(node_list: str) -> list[str]:
-    """The names in Slurm's short form: ``a[1-2,07],b`` stands for a1, a2, a07 and b.
+    """Return the names in Slurm's short form: ``a[1-2,07],b`` stands for a1, a2, a07 and b.
 
     Raises:
       SlurmError: it is malformed.
@@ -91,7 +91,7 @@ def _numbers(ranges: str) -> Iterator[str]:
 
 
 def _hosts_of_tasks(environment: Mapping[str, str]) -> list[str]:
-    """The host of every task, in the order of their numbers, as block distribution lays them out."""
+    """Return the host of every task, in the order of their numbers, as block distribution lays them out."""
     hosts = _show_hostnames(_variable(environment, "SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST"))
     layout = _variable(environment, "SLURM_STEP_TASKS_PER_NODE", "SLURM_TASKS_PER_NODE")
     counts: list[int] = []
@@ -107,7 +107,7 @@ def _hosts_of_tasks(environment: Mapping[str, str]) -> list[str]:
 
 
 def _show_hostnames(node_list: str) -> list[str]:
-    """The names in a node list, from Slurm itself where its tools are on the path."""
+    """Return the names in a node list, from Slurm itself where its tools are on the path."""
     if shutil.which("scontrol") is None:
         return expand_hosts(node_list)
     command = ["scontrol", "show", "hostnames", node_list]

@@ -99,7 +99,7 @@ def _one_client(args: argparse.Namespace, images: list[bytes], service: int) -> 
 
 
 def _turn(port: int, images: list[bytes], clients: int, seconds: float) -> list[float]:
-    """The latencies of all answers in a turn; each client asks again as soon as it has its answer."""
+    """Return the latencies of all answers in a turn; each client asks again as soon as it has its answer."""
     end = time.perf_counter() + seconds
     latencies: list[float] = []
 

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def _trainer(args: argparse.Namespace, synthetic: bool) -> Callable[[], Any]:
-    """A function that runs one training step in a graph and session of its own."""
+    """Return a function that runs one training step in a graph and session of its own."""
     from datasets.factory import get_dataset
     from deployment.model_deploy import DeploymentConfig
     from slim_train.inputs import pipeline
@@ -101,7 +101,7 @@ def _trainer(args: argparse.Namespace, synthetic: bool) -> Callable[[], Any]:
 
 
 def _seconds(step: Callable[[], Any], steps: int) -> float:
-    """How long ``steps`` steps take."""
+    """Return how long ``steps`` steps take."""
     began = time.perf_counter()
     for _ in range(steps):
         step()

@@ -34,7 +34,7 @@ def load(
 ) -> Classifier:
     """Load a classifier, ready to predict.
 
-    Use it as a context manager, or call ``close()`` in the end::
+    Use it as a context manager, or call ``close()`` at the end::
 
         with st.load("models/pets") as classifier:
             predictions = classifier.predict(["cat.jpg"])

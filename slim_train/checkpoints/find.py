@@ -27,7 +27,7 @@ def is_complete(prefix: str) -> bool:
 
 
 def latest_checkpoint(folder: str | Path) -> str | None:
-    """The prefix of the newest complete checkpoint in ``folder``, or None.
+    """Return the prefix of the newest complete checkpoint in ``folder``, or None.
 
     Works in a folder that was moved or copied (the ``checkpoint`` file may hold the old absolute path), and passes over
     a checkpoint whose writing was cut short.
@@ -66,13 +66,13 @@ def repair_state(folder: str | Path) -> str | None:
 
 
 def saved_checkpoints(folder: str | Path) -> list[str]:
-    """The prefixes of the complete checkpoints of a training folder, oldest first."""
+    """Return the prefixes of the complete checkpoints of a training folder, oldest first."""
     prefixes = [str(Path(folder) / name) for name in reversed(_saved_names(folder))]
     return [prefix for prefix in prefixes if is_complete(prefix)]
 
 
 def resolve_checkpoint(path: str) -> str:
-    """The checkpoint prefix that a user's ``--checkpoint_path`` or ``--train_dir`` means.
+    """Return the checkpoint prefix that a user's ``--checkpoint_path`` or ``--train_dir`` means.
 
     Takes a prefix, any file of a checkpoint, or a folder with a ``checkpoint`` file or a single checkpoint in it.
 
@@ -94,7 +94,7 @@ def resolve_checkpoint(path: str) -> str:
 
 
 def step_of(prefix: str) -> int:
-    """The global step stored in a checkpoint; 0 where it stores none (released checkpoints often do not)."""
+    """Return the global step stored in a checkpoint; 0 where it stores none (released checkpoints often do not)."""
     reader = tf.train.load_checkpoint(prefix)
     return int(reader.get_tensor("global_step")) if reader.has_tensor("global_step") else 0
 
@@ -108,7 +108,7 @@ def _opens(prefix: str) -> bool:
 
 
 def _saved_names(folder: str | Path) -> list[str]:
-    """Names of the numbered checkpoints in a training folder, newest first, complete or not."""
+    """Return names of the numbered checkpoints in a training folder, newest first, complete or not."""
     steps = (file.stem.rpartition("-")[2] for file in Path(folder).glob(f"{PREFIX}-*.index"))
     return [f"{PREFIX}-{step}" for step in sorted(map(int, filter(str.isdigit, steps)), reverse=True)]
 
@@ -127,7 +127,7 @@ def _only_checkpoint(folder: Path) -> str | None:
 
 
 def _neighbours(path: Path) -> str:
-    """What lies beside a checkpoint that is not there, for the error."""
+    """Return what lies beside a checkpoint that is not there, for the error."""
     if not path.parent.is_dir():
         return f": there is no folder {path.parent}"
     prefixes = sorted(file.name.removesuffix(".index") for file in path.parent.glob("*.index"))

@@ -34,12 +34,12 @@ class RestorePlan:
     missing: tuple[str, ...]
 
     def init_fn(self) -> Callable[[Any, Any], None]:
-        """A function (scaffold, session) that restores; make it while the graph can still grow."""
+        """Return a function (scaffold, session) that restores; make it while the graph can still grow."""
         saver = tf.train.Saver(list(itertools.chain(*self.restored.values())), name="fine_tune_saver")
         return lambda _scaffold, session: saver.restore(session, self.checkpoint)
 
     def describe(self) -> str:
-        """One line for the log."""
+        """Return one line for the log."""
         parts = [f"{len(self.restored)} variables restored from {self.checkpoint}"]
         if self.excluded:
             parts.append(f"{len(self.excluded)} left out by --checkpoint_exclude_scopes")
@@ -96,7 +96,7 @@ def check_resume(checkpoint: str, variables: Iterable[Any], describe_changes: Ca
     Args:
       checkpoint: a prefix.
       variables: of the graph.
-      describe_changes: tells, for the error, which flags are others than those it was trained with; "" where that is
+      describe_changes: tells, for the error, which flags are others than those it was trained with; "" if that is
         not known.
 
     Raises:
@@ -138,7 +138,7 @@ def _check_shapes(
 
 
 def _advice(names: Sequence[str], head_scopes: Sequence[str], already: Sequence[str]) -> str:
-    """The ``--checkpoint_exclude_scopes`` value that leaves ``names`` out: whole heads where they lie in one."""
+    """Return the ``--checkpoint_exclude_scopes`` value that leaves ``names`` out: whole heads where they lie in one."""
     cure = dict.fromkeys(already)
     for name in names:
         head = next((scope for scope in head_scopes if scopes.in_scope(name, scope)), name.rpartition("/")[0] or name)

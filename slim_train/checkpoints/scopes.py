@@ -13,7 +13,7 @@ from slim_train.errors import UsageError, nearest
 
 
 def split_scopes(scopes: str | None, head_scopes: Sequence[str] = ()) -> tuple[str, ...]:
-    """The scopes of a comma-separated flag, blanks and trailing slashes dropped; none for None.
+    """Return the scopes of a comma-separated flag, blanks and trailing slashes dropped; none for None.
 
     Args:
       head_scopes: what ``auto`` among them stands for: the scopes of the net's classification head.
@@ -23,12 +23,12 @@ def split_scopes(scopes: str | None, head_scopes: Sequence[str] = ()) -> tuple[s
 
 
 def in_scope(name: str, scope: str) -> bool:
-    """Whether the variable ``name`` is the scope itself or lies below it."""
+    """Return whether the variable ``name`` is the scope itself or lies below it."""
     return name == scope or name.startswith(scope + "/")
 
 
 def select(names: Iterable[str], scopes: Sequence[str], flag: str) -> list[str]:
-    """The names that lie in any of ``scopes``, each once, in their own order.
+    """Return the names that lie in any of ``scopes``, each once, in their own order.
 
     Raises:
       UsageError: a scope takes none of the names; the message names ``flag``, the scope and the nearest scopes.
@@ -41,7 +41,7 @@ def select(names: Iterable[str], scopes: Sequence[str], flag: str) -> list[str]:
 
 
 def top_scopes(names: Iterable[str], depth: int = 2) -> list[str]:
-    """The distinct scopes of ``names`` down to ``depth`` parts, in order of first appearance."""
+    """Return the distinct scopes of ``names`` down to ``depth`` parts, in order of first appearance."""
     seen: dict[str, None] = {}
     for name in names:
         seen["/".join(name.split("/")[:-1][:depth])] = None

@@ -68,7 +68,7 @@ def set_aside(train_dir: str | Path) -> Path | None:
 
 
 def has_ended(folder: Path) -> bool:
-    """Whether the training in ``folder`` has written its result."""
+    """Return whether the training in ``folder`` has written its result."""
     return (folder / RESULT).is_file()
 
 
@@ -89,7 +89,7 @@ def check_labels(folder: Path, labels: Sequence[str]) -> None:
 
 
 def is_complete(folder: Path, options: TrainOptions) -> bool:
-    """Whether the run that ``options`` describe has reached its last step, for tasks that hold no checkpoint."""
+    """Return whether the run that ``options`` describe has reached its last step, for tasks that hold no checkpoint."""
     trained = read_options(folder) if has_ended(folder) else None
     if trained is None:
         return False
@@ -99,7 +99,7 @@ def is_complete(folder: Path, options: TrainOptions) -> bool:
 
 
 def describe_changes(folder: Path, options: TrainOptions) -> str:
-    """Which flags that decide on the variables of a training are others than those in ``folder``; "" where none is."""
+    """Which flags that decide on the variables of a training are others than those in ``folder``; "" if none is."""
     trained = read_options(folder)
     if trained is None:
         return ""
@@ -132,7 +132,7 @@ def forget_metrics_after(folder: Path, step: int) -> int:
 
 
 def read_options(folder: Path) -> TrainOptions | None:
-    """The options a folder was trained with, or None where it holds no config.yaml (a released checkpoint's, say)."""
+    """The options a folder was trained with, or None if it holds no config.yaml (a released checkpoint's, say)."""
     path = folder / CONFIG
     if not path.is_file():
         return None
@@ -146,7 +146,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 
 
 def _step(line: str) -> float:
-    """The step of a line of metrics.jsonl; infinity for a line that a killed process left unfinished."""
+    """Return the step of a line of metrics.jsonl; infinity for a line that a killed process left unfinished."""
     try:
         return float(json.loads(line)["step"])
     except json.JSONDecodeError:

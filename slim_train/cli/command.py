@@ -112,7 +112,7 @@ class Command(Generic[OptionsT]):
         return code
 
     def _split(self, argv: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-        """The command's own words and those after ``--``."""
+        """Return the command's own words and those after ``--``."""
         if not self.takes_command or "--" not in argv:
             return argv, []
         end = argv.index("--")

@@ -23,7 +23,7 @@ def _run(options: ConvertOptions) -> None:
 
 
 def summary(report: ConversionReport) -> str:
-    """What a conversion did, as text of several lines."""
+    """Return what a conversion did, as text of several lines."""
     info = report.info
     head = f"{info.name}: {report.num_images:,} images of {info.num_classes} classes in {report.dataset_dir}"
     if report.already_finished:
@@ -47,7 +47,7 @@ def _class_table(report: ConversionReport) -> list[str]:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """The first column to the left, numbers to the right; by cells, since class names may be in any script."""
+    """Return the first column to the left, numbers to the right; by cells, since class names may be in any script."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *others in rows:

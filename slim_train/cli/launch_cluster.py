@@ -92,7 +92,7 @@ def _run(options: LaunchOptions, command: Sequence[str]) -> int:
 
 
 def resolve(command: Sequence[str]) -> list[str]:
-    """The words to run: a command of slim-train's is run by this Python, in a checkout as well as installed.
+    """Return the words to run: a command of slim-train's is run by this Python, in a checkout as well as installed.
 
     Raises:
       UsageError: there is no command, or no such program.

@@ -104,7 +104,7 @@ def _run(options: RenderOptions) -> None:
 
 
 def _training(options: RenderOptions) -> TrainOptions:
-    """The options of training in the job.
+    """Return the options of training in the job.
 
     Raises:
       UsageError: they name a folder that is on no volume, or would do harm in a job whose tasks are restarted.
@@ -131,7 +131,7 @@ def _check_mounted(flag: str, path: str | None, *mounts: str) -> None:
 
 
 def _flags(training: TrainOptions) -> Iterator[str]:
-    """The command line that gives these options: all that differ from their defaults."""
+    """Yield the command line that gives these options: all that differ from their defaults."""
     for spec, default in zip(flag_specs(training), flag_specs(TrainOptions()), strict=True):
         value = spec.default
         if value == default.default:

@@ -219,7 +219,7 @@ def evaluate_to_folder(
 
 
 def _overrides(options: EvalOptions, folder: Path, dataset: DatasetSpec) -> ModelOverrides:
-    """What the flags, and for a checkpoint from elsewhere the data set, know better than the folder."""
+    """Return what the flags, and for a checkpoint from elsewhere the data set, know better than the folder."""
     is_ours = (folder / training_folder.CONFIG).is_file()
     return ModelOverrides(
         input_height=options.eval_image_size,
@@ -234,7 +234,7 @@ def _overrides(options: EvalOptions, folder: Path, dataset: DatasetSpec) -> Mode
 
 
 def _folder(options: EvalOptions) -> Path:
-    """The training folder; one that is followed may not be there yet."""
+    """Return the training folder; one that is followed may not be there yet."""
     path = Path(options.checkpoint_path)
     return path if options.eval_interval_secs and not path.is_dir() else training_folder_of(path)
 
@@ -252,7 +252,7 @@ def _wait_for_training(folder: Path, options: EvalOptions) -> None:
 
 
 def _with_training_options(options: EvalOptions, folder: Path) -> EvalOptions:
-    """The options with what was not given taken from the training folder's config.yaml."""
+    """Return the options with what was not given taken from the training folder's config.yaml."""
     channels = 1 if options.use_grayscale else options.eval_image_channels
     options = dataclasses.replace(options, eval_image_channels=channels)
     trained = training_folder.read_options(folder)

@@ -110,7 +110,7 @@ class ClassificationMetrics:
         np.add.at(self._confusion_matrix, (true, scores.argmax(axis=1)), 1)
 
     def headline(self) -> dict[str, float]:
-        """The few figures that a log line or a training curve shows: loss, accuracy, top_5_accuracy.
+        """Return the few figures that a log line or a training curve shows: loss, accuracy, top_5_accuracy.
 
         Raises:
           RunError: no image was counted.
@@ -123,7 +123,7 @@ class ClassificationMetrics:
         }
 
     def report(self) -> ClassificationReport:
-        """All figures over the batches so far.
+        """Return all figures over the batches so far.
 
         Raises:
           RunError: no image was counted.
@@ -155,7 +155,7 @@ class ClassificationMetrics:
 
 
 def predict(logits: ArrayLike) -> Predictions:
-    """The predicted class of each row of ``logits``, float [B, C], and its probability by softmax."""
+    """Return the predicted class of each row of ``logits``, float [B, C], and its probability by softmax."""
     return Predictions(np.asarray(logits).argmax(axis=1), np.exp(log_softmax(logits).max(axis=1)))
 
 

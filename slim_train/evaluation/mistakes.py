@@ -66,7 +66,7 @@ class WorstMistakes:
             heapq.heappushpop(self._heap, entry)
 
     def worst_first(self) -> list[Mistake]:
-        """The mistakes kept, the highest probability first."""
+        """Return the mistakes kept, the highest probability first."""
         return [mistake for _, _, mistake in sorted(self._heap, reverse=True)]
 
 

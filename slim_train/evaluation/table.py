@@ -17,7 +17,7 @@ _MOST_CLASSES = 30
 
 
 def metrics_table(report: ClassificationReport, labels: Sequence[str]) -> Group:
-    """What ``rich`` prints: a line for each class, the averages and a summary.
+    """Return what ``rich`` prints: a line for each class, the averages and a summary.
 
     Of more than 30 classes the 30 with the lowest F1 are shown, among those that occur.
     """
@@ -40,7 +40,7 @@ def metrics_table(report: ClassificationReport, labels: Sequence[str]) -> Group:
 
 
 def format_metrics(report: ClassificationReport, labels: Sequence[str]) -> str:
-    """The same as plain text."""
+    """Return the same as plain text."""
     # A notebook would show it otherwise.
     console = Console(file=io.StringIO(), width=100, color_system=None, legacy_windows=False, force_jupyter=False)
     with console.capture() as captured:
@@ -49,7 +49,7 @@ def format_metrics(report: ClassificationReport, labels: Sequence[str]) -> str:
 
 
 def summary(report: ClassificationReport) -> str:
-    """One line: images, accuracy, top-5 where there are more than 5 classes, balanced accuracy, loss."""
+    """Return one line: images, accuracy, top-5 if there are more than 5 classes, balanced accuracy, loss."""
     top_5 = f" · top-5 {report.top_5_accuracy:.2%}" if len(report.support) > 5 else ""
     return (
         f"{report.images:,} images · accuracy {report.accuracy:.2%}{top_5} · "

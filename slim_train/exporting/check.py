@@ -41,7 +41,7 @@ class Difference:
 
 
 def compare(answers: NDArray[np.float32], expected: NDArray[np.float32]) -> Difference:
-    """The difference between two arrays of probabilities, [pictures, classes] each."""
+    """Return the difference between two arrays of probabilities, [pictures, classes] each."""
     same_best = int((answers.argmax(axis=1) == expected.argmax(axis=1)).sum())
     return Difference(float(np.abs(answers - expected).max()), same_best, len(expected))
 

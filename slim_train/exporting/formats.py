@@ -105,7 +105,7 @@ def write_tflite(path: Path, graph_def: Any, kind: str) -> None:
 
 
 def with_16_bit_constants(graph_def: Any, dtype: Any) -> Any:
-    """The same graph with its weights stored as ``dtype``, float16 or bfloat16, each followed by a cast back.
+    """Return the same graph with its weights stored as ``dtype``, float16 or bfloat16, each followed by a cast back.
 
     TensorFlow folds the casts when the graph is first run: memory and speed are those of float32. Constants of one
     dimension stay as they are: they are few, and variances that batch norm divides by may be too small for float16. So

@@ -67,7 +67,7 @@ class ResultOptions(Options):
         self.wanted_formats()
 
     def wanted_formats(self) -> tuple[str, ...]:
-        """The formats, or UsageError where one is unknown."""
+        """Return the formats, or UsageError where one is unknown."""
         names = tuple(dict.fromkeys(name.strip() for name in self.formats.split(",") if name.strip()))
         for name in names:
             if name not in FORMATS:

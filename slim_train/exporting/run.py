@@ -48,7 +48,7 @@ class ExportedFile:
       format: such as ``tflite float16``.
       path: relative to the export folder.
       bytes: of the file, or of all files in the folder.
-      difference: from the checkpoint's answers; None where nothing was compared.
+      difference: from the checkpoint's answers; None if nothing was compared.
     """
 
     format: str
@@ -215,7 +215,7 @@ class _Job:
 
 
 def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> Iterator[_Job]:
-    """What the options ask for."""
+    """Yield what the options ask for."""
     plain = trained.freeze()
     dtype = _DTYPES[options.result.precision]
     graph_def = plain if dtype == tf.float32 else formats.with_16_bit_constants(plain, dtype)
@@ -270,7 +270,7 @@ def _destination(options: ExportOptions, trained: TrainedModel) -> Path:
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A folder in ``folder`` that is gone in the end, whatever happens."""
+    """A folder in ``folder`` that is removed at the end, whatever happens."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))

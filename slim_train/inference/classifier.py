@@ -122,7 +122,7 @@ def _is_one(images: Any) -> bool:
 
 
 def _encoded(image: Any) -> bytes:
-    """The bytes of a file. Pixels become a PNG, which loses nothing, so that all images take the same way."""
+    """Return the bytes of a file. Pixels become a PNG, which loses nothing, so that all images take the same way."""
     if isinstance(image, bytes):
         return image
     if isinstance(image, str | os.PathLike):

@@ -45,7 +45,7 @@ def write_export_info(path: Path, info: ExportInfo) -> None:
 
 
 def read_export_info(path: Path) -> ExportInfo | None:
-    """What ``path`` says, or None where there is no such file, or one of another program.
+    """Return what ``path`` says, or None if there is no such file, or one of another program.
 
     Raises:
       UsageError: the file is broken.

@@ -14,7 +14,7 @@ _NUMBERED = re.compile(r"\d+:")
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:
-    """The class names of a file with a ``0:angry`` line for each (labels.txt) or a plain name a line (TF-Hub's).
+    """Return the class names of a file with a ``0:angry`` line for each (labels.txt) or a plain name a line (TF-Hub's).
 
     Raises:
       UsageError: the file cannot be read, or names no class.

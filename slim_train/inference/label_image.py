@@ -76,7 +76,7 @@ def run(options: LabelImageOptions) -> str:
 
 
 def label_files(predictor: Predictor, files: Sequence[Path], top: int) -> Iterator[LabelledImage]:
-    """The ``top`` likeliest classes of each file, in the order of ``files``."""
+    """Yield the ``top`` likeliest classes of each file, in the order of ``files``."""
     with ProgressBar("labelling", len(files), "pictures") as bar:
         for begin in range(0, len(files), _BATCH_SIZE):
             batch = files[begin : begin + _BATCH_SIZE]
@@ -143,7 +143,7 @@ def _as_json(name: str, results: Sequence[LabelledImage]) -> dict[str, Any]:
 
 
 def _text(results: Sequence[LabelledImage]) -> Iterator[str]:
-    """The classes of each image; the file's name above them where there are several."""
+    """Yield the classes of each image; the file's name above them if there are several."""
     for number, result in enumerate(results):
         if len(results) > 1:
             yield f"{'' if number == 0 else chr(10)}{result.image}"

@@ -39,7 +39,7 @@ class LoadedModel:
     """A classifier in a session.
 
     Attributes:
-      session: to be closed in the end.
+      session: to be closed at the end.
       decode: the bytes of a JPEG or PNG to float32 [height, width, channels] as ``score`` takes them.
       score: a batch of those to probabilities [N, classes].
       name: of the net, or of the file.
@@ -58,7 +58,7 @@ class LoadedModel:
 
 
 def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
-    """A training folder's newest checkpoint, or the checkpoint at ``path``."""
+    """Return a training folder's newest checkpoint, or the checkpoint at ``path``."""
     if given.describes_input:
         raise UsageError(
             f"--input_layer, --output_layer, --input_mean and --input_std are for exported graphs: {path} is a "
@@ -70,7 +70,7 @@ def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
 
 
 def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
-    """A GraphDef with its variables as constants: of export, of retrain, or another."""
+    """Return a GraphDef with its variables as constants: of export, of retrain, or another."""
     graph_def = tf.GraphDef()
     try:
         graph_def.ParseFromString(path.read_bytes())
@@ -90,7 +90,7 @@ def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
 
 
 def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
-    """A SavedModel: one of export, or another that takes float images."""
+    """Return a SavedModel: one of export, or another that takes float images."""
     session = _session(tf.Graph())
     try:
         with session.graph.as_default():
@@ -122,7 +122,7 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
 
 
 def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
-    """A graph of :meth:`TrainedModel.build`, the recipe's decoding before it."""
+    """Return a graph of :meth:`TrainedModel.build`, the recipe's decoding before it."""
     height, width = info.image_size
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(graph_def, name="")
@@ -184,7 +184,7 @@ def _check_size(path: Path, given: ModelOverrides, height: int | None, width: in
 
 
 def _labels(path: Path, given: tuple[str, ...] | None, num_classes: int) -> tuple[str, ...]:
-    """The names given, else those of the labels file in or beside the model, else numbers."""
+    """Return the names given, else those of the labels file in or beside the model, else numbers."""
     if given is not None:
         file, labels = "--labels", given
     else:
@@ -201,7 +201,7 @@ def _labels(path: Path, given: tuple[str, ...] | None, num_classes: int) -> tupl
 
 
 def _choose(nodes: Mapping[str, NodeT], name: str | None, usual: Sequence[str], kind: str, path: Path) -> NodeT:
-    """The node called ``name``; without a name the first with a usual one, or the only one there is.
+    """Return the node called ``name``; without a name the first with a usual one, or the only one there is.
 
     Raises:
       UsageError: there is no such node, or the choice is not clear; the message lists nodes.
@@ -227,12 +227,12 @@ def _choose(nodes: Mapping[str, NodeT], name: str | None, usual: Sequence[str], 
 
 
 def _of_floats(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """The entries of a signature's inputs or outputs that are float32."""
+    """Return the entries of a signature's inputs or outputs that are float32."""
     return {name: entries[name] for name in entries if entries[name].dtype == tf.float32.as_datatype_enum}
 
 
 def _tensors(signature: Any, side: str) -> list[str]:
-    """Names of the tensors of a signature's ``inputs`` or ``outputs``."""
+    """Return names of the tensors of a signature's ``inputs`` or ``outputs``."""
     return [entry.name for entry in getattr(signature, side).values()]
 
 

@@ -46,7 +46,7 @@ class Predictor:
         self._model = model
 
     def prepare(self, data: bytes) -> FloatArray:
-        """One encoded image of any kind that conversion reads, preprocessed as in evaluation.
+        """Decode an image of any kind that conversion reads, and preprocess it as in evaluation.
 
         Returns:
           float32 [height, width, channels] as :meth:`scores` takes it: 0..255 for what was trained or exported with
@@ -63,13 +63,13 @@ class Predictor:
             raise ImageError(f"TensorFlow cannot decode it: {error.message}") from None
 
     def scores(self, batch: FloatArray) -> FloatArray:
-        """The probabilities of the classes, float32 [N, classes], for float32 [N, height, width, channels]."""
+        """Return the probabilities of the classes, float32 [N, classes], for float32 [N, height, width, channels]."""
         if not len(batch):
             return np.zeros((0, len(self.labels)), np.float32)
         return self._model.score(batch).reshape(len(batch), len(self.labels))
 
     def predict(self, images: Sequence[bytes]) -> FloatArray:
-        """The probabilities of the classes, float32 [N, classes], for encoded images.
+        """Return the probabilities of the classes, float32 [N, classes], for encoded images.
 
         Raises:
           ImageError: one of them cannot be read.
@@ -112,7 +112,7 @@ def load_predictor(path: str | Path, given: ModelOverrides | None = None) -> Pre
 def newest_saved_model(path: Path) -> Path | None:
     """``path`` if it is a SavedModel, else the newest of the numbered ones in it or in its folder ``saved_model``.
 
-    None where there is no such, and in a training folder, which stands for its newest checkpoint.
+    None if there is no such, and in a training folder, which stands for its newest checkpoint.
     """
     found = _newest_saved_model(path)
     # Asked last: to look for a checkpoint is to open it, and services look every few seconds.

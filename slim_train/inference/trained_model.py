@@ -46,7 +46,7 @@ class TrainedModel:
     use_averages: bool | None = None
 
     def info(self) -> ExportInfo:
-        """What the graph of :meth:`build` does not say itself."""
+        """Return what the graph of :meth:`build` does not say itself."""
         return ExportInfo(
             model_name=self.spec.name,
             labels=self.labels,
@@ -58,7 +58,7 @@ class TrainedModel:
         )
 
     def takes_averages(self) -> bool:
-        """Whether moving averages are taken, for the log."""
+        """Return whether moving averages are taken, for the log."""
         names = tf.train.load_checkpoint(self.checkpoint).get_variable_to_shape_map()
         return self.use_averages is not False and any(name.endswith(f"/{AVERAGE}") for name in names)
 
@@ -84,7 +84,7 @@ class TrainedModel:
         return pixels, tf.nn.softmax(logits, name=SCORES)
 
     def freeze(self) -> Any:
-        """The graph of :meth:`build` with the trained values as constants, batch norm folded: a GraphDef.
+        """Return the graph of :meth:`build` with the trained values as constants, batch norm folded: a GraphDef.
 
         Raises:
           RunError: the checkpoint does not fit the net.
@@ -162,7 +162,7 @@ def resolve_spec(folder: Path, given: ModelOverrides) -> tuple[ModelSpec, tuple[
 
 
 def _labels_of(folders: Sequence[Path], num_classes: int | None, labels_offset: int) -> tuple[str, ...]:
-    """The class names of the data set, without a background class, from the first folder that has them."""
+    """Return the class names of the data set, without a background class, from the first folder that has them."""
     for folder in folders:
         if (folder / INFO_FILE).is_file():
             return read_info(folder).labels

@@ -50,7 +50,7 @@ class VariableRestorer:
             self._savers[key].restore(session, checkpoint)
 
     def _names(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Names in the checkpoint, and the variables that take their values."""
+        """Return the names in the checkpoint, and the variables that take their values."""
         averages = {f"{name}/{AVERAGE}": variable for name, variable in self._variables.items()}
         if self._use_averages:
             return averages

@@ -47,7 +47,7 @@ def explain_input_error(error: tf.errors.OpError, dataset: DatasetSpec) -> RunEr
       dataset: what the input was reading.
 
     Returns:
-      An error that names file, byte offset and reason; None where ``error`` comes from elsewhere or the records are
+      An error that names file, byte offset and reason; None if ``error`` comes from elsewhere or the records are
       sound.
     """
     of_data = isinstance(error, (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError))
@@ -68,7 +68,7 @@ def explain_input_error(error: tf.errors.OpError, dataset: DatasetSpec) -> RunEr
 
 
 def _first_problem(file: str, check: Callable[[dict[str, Any]], Any]) -> str | None:
-    """The first record of ``file`` that is damaged or fails the check, and why."""
+    """Return the first record of ``file`` that is damaged or fails the check, and why."""
     try:
         offsets = [offset for offset, _ in tfrecords.scan_records(file)]
     except DataError as damage:
@@ -81,7 +81,7 @@ def _first_problem(file: str, check: Callable[[dict[str, Any]], Any]) -> str | N
 
 
 def _first_failure(file: str, check: Callable[[dict[str, Any]], Any]) -> tuple[int, str | None]:
-    """The position of the first record that fails, and why; None for a reason when all pass."""
+    """Return the position of the first record that fails, and why; None for a reason when all pass."""
 
     @tf.autograph.experimental.do_not_convert
     def passes(serialized: Any) -> Any:

@@ -83,7 +83,7 @@ def training_batches(
       num_preprocessing_threads: threads of this input alone that decode and distort; None means one for each processor.
       shard_index: which of ``num_shards`` this reader is; each has its own order.
       num_shards: how many readers train together.
-      shard: give each reader its own part of the data instead of all of it: whole files where there is one for each,
+      shard: give each reader its own part of the data instead of all of it: whole files if there is one for each,
         else every ``num_shards``-th record.
       shuffle: False gives all records in the order of the files, over and over.
       prefetch: batches kept ready; one for each clone at least.
@@ -226,7 +226,7 @@ def numbered_batches(
 
 
 def batch_source(batches: Any, num_clones: int) -> Callable[[], dict[str, Any]]:
-    """A function to call once for each clone: each call adds to the graph a take of the next batch.
+    """Return a function to call once for each clone: each call adds to the graph a take of the next batch.
 
     The iterator starts with the session, through the table initializers.
 
@@ -281,7 +281,7 @@ def _parse(serialized: Any, *keys: str) -> dict[str, Any]:
 
 
 def _mix(seed: int, shard_index: int) -> int:
-    """A seed of its own for each reader; neighbouring seeds and readers do not meet."""
+    """Return a seed of its own for each reader; neighbouring seeds and readers do not meet."""
     return random.Random(f"{seed}/{shard_index}").randrange(2**31)
 
 

@@ -59,7 +59,7 @@ def _fold(node: Any, nodes: dict[str, Any], uses: collections.Counter[str]) -> l
 
 
 def _constant(name: str, nodes: dict[str, Any]) -> NDArray[np.float32] | None:
-    """The value of a float32 constant, seen through identities; None where it is no constant."""
+    """Return the value of a float32 constant, seen through identities; None if it is no constant."""
     node = nodes.get(name)
     while node is not None and node.op == "Identity":
         node = nodes.get(node.input[0])

@@ -17,7 +17,7 @@ class FrozenTrunk:
     above sees other features each step, whether it is trained or not.
 
     Args:
-      trained_scopes: what is trained, see :mod:`slim_train.checkpoints.scopes`; the whole net where there are none.
+      trained_scopes: what is trained, see :mod:`slim_train.checkpoints.scopes`; the whole net if there are none.
     """
 
     def __init__(self, trained_scopes: Sequence[str]) -> None:

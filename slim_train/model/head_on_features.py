@@ -50,7 +50,7 @@ def build_head_on_features(
 
 
 def _depending_on(tensor: Any) -> set[Any]:
-    """The operations that cannot run without ``tensor``, its own included."""
+    """Return the operations that cannot run without ``tensor``, its own included."""
     found: set[Any] = set()
     pending = [tensor.op]
     while pending:

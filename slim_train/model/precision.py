@@ -64,7 +64,7 @@ def check(options: ComputeOptions, device: str) -> None:
 
 
 def session_config(base: Any, precision: str, xla: bool = False, master: str = "") -> Any:
-    """A copy of the ``tf.ConfigProto`` ``base`` for sessions that compute in ``precision``: fp32, bf16 or fp16.
+    """Return a copy of the ``tf.ConfigProto`` ``base`` for sessions that compute in ``precision``: fp32, bf16 or fp16.
 
     Args:
       xla: compile clusters of operations with XLA.
@@ -87,7 +87,7 @@ def session_config(base: Any, precision: str, xla: bool = False, master: str = "
 def resolve(
     options: ComputeOptions, device: str, base: Any, measure: Callable[[Sequence[str]], dict[str, float]] | None
 ) -> str:
-    """The precision to compute in: the one that is asked for, or for ``auto`` the fastest.
+    """Return the precision to compute in: the one that is asked for, or for ``auto`` the fastest.
 
     Args:
       device: "CPU" or "GPU", where the net runs.
@@ -125,7 +125,7 @@ def resolve(
 
 
 def is_served(precision: str, base: Any) -> bool:
-    """Whether TensorFlow computes in ``precision``, bf16 or fp16, on this machine: tried on a small product."""
+    """Return whether TensorFlow computes in ``precision``, bf16 or fp16, on this machine: tried on a small product."""
     with tf.Graph().as_default() as graph:
         matrix = tf.placeholder(tf.float32, [8, 8])
         product = tf.matmul(matrix, matrix) + 1.0
@@ -193,7 +193,7 @@ def _reduced(device: str) -> str:
 
 
 def _alone(config: Any) -> Any:
-    """The options for a session that sees this process only."""
+    """Return the options for a session that sees this process only."""
     del config.device_filters[:]
     config.ClearField("experimental")
     config.isolate_session_state = False

@@ -58,13 +58,13 @@ def resolve_model(
 
 
 def class_names(labels: Sequence[str], model: ModelSpec) -> list[str]:
-    """One name for each logit: the data set's labels from the offset on, numbers for classes beyond them."""
+    """Return one name for each logit: the data set's labels from the offset on, numbers for classes beyond them."""
     names = ["background"] * -model.labels_offset + list(labels[max(0, model.labels_offset) :])
     return names + [str(index) for index in range(len(names), model.num_classes)]
 
 
 def _recipe_name(name: str) -> str:
-    """A recipe's own name; a net's name stands for its recipe, as in research/slim."""
+    """Return a recipe's own name; a net's name stands for its recipe, as in research/slim."""
     recipes, net_names = preprocessing.recipe_names(), nets.net_names()
     if name in recipes:
         return name

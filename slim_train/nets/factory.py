@@ -51,15 +51,15 @@ _RECORDS = types.MappingProxyType({record.name: record for family in _FAMILIES f
 
 
 def net_names() -> tuple[str, ...]:
-    """The names that ``get_record`` and ``get_network_fn`` take, sorted."""
+    """Return the names that ``get_record`` and ``get_network_fn`` take, sorted."""
     return tuple(sorted(_RECORDS))
 
 
 def get_record(name: str) -> NetRecord:
-    """What is known of the net ``name``.
+    """Return what is known of the net ``name``.
 
     Raises:
-      UsageError: there is no such net; the message tells the nearest, or lists all where none is near.
+      UsageError: there is no such net; the message tells the nearest, or lists all if none is near.
     """
     if name not in _RECORDS:
         raise unknown("net", name, _RECORDS, listed_by="slim_models")
@@ -74,7 +74,7 @@ def get_network_fn(
     batch_norm_decay: float | None = None,
     freeze_batch_norm: bool | Callable[[Any, str], bool] = False,
 ) -> Callable[..., tuple[Any, dict[str, Any]]]:
-    """A function that builds the net ``name`` on images.
+    """Return a function that builds the net ``name`` on images.
 
     Args:
       name: one of ``net_names()``.

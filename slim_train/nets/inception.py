@@ -30,7 +30,7 @@ def inception_v1(images: Any, num_classes: int, dropout_keep_prob: float = 0.8) 
 
 
 def inception_v2(images: Any, num_classes: int, dropout_keep_prob: float = 0.8) -> tuple[Any, dict[str, Any]]:
-    """The net of the batch norm paper."""
+    """Return the net of the batch norm paper."""
     with tf.variable_scope("InceptionV2", values=[images]) as scope:
         net, end_points = inception.inception_v2_base(images, scope=scope)
         output = pooled_classifier(

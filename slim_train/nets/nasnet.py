@@ -74,7 +74,7 @@ class _Size:
     dropout_keep_prob: float
 
     def reductions(self) -> tuple[int, int]:
-        """The numbers of the cells that come after a reduction."""
+        """Return the numbers of the cells that come after a reduction."""
         return self.cells // 3, 2 * self.cells // 3
 
 

@@ -57,7 +57,7 @@ class _Size:
     drop_path: DropPath
 
     def reductions(self) -> tuple[int, int]:
-        """The numbers of the cells that shrink their maps."""
+        """Return the numbers of the cells that shrink their maps."""
         return self.cells // 3, 2 * self.cells // 3
 
 

@@ -32,11 +32,11 @@ class NetRecord:
       num_classes: of the released weights, or of the data that the net's authors trained on; 1001 are ImageNet's with a
         class 0 for background.
       num_parameters: trained numbers between image and logits at the default image size with ``num_classes`` classes,
-        as ``costs.count_costs`` counts them; None where nobody has.
+        as ``costs.count_costs`` counts them; None if nobody has.
       flops: floating-point operations for one image, counted likewise.
       imagenet_top1: percent of ImageNet's validation images that the released weights label right, one crop each, as
-        research/slim states it; None where no weights were released.
-      checkpoint_url: the archive of the released weights; None where none were.
+        research/slim states it; None if no weights were released.
+      checkpoint_url: the archive of the released weights; None if none were.
       checkpoint_image_size: height and width in pixels that the released weights were evaluated at, where that is not
         the default.
       checkpoint_preprocessing: the recipe that the released weights were trained with, where that is not

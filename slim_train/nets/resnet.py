@@ -52,7 +52,7 @@ def _record(trunk: Builder, **facts: Any) -> NetRecord:
 
 
 def _v1(trunk: Builder, num_parameters: int, flops: int, top1: float | None = None) -> NetRecord:
-    """The weights with a ``top1`` are those of the paper's authors, converted; 1000 classes."""
+    """Return the weights with a ``top1`` are those of the paper's authors, converted; 1000 classes."""
     return _record(
         trunk,
         paper="https://arxiv.org/abs/1512.03385",
@@ -64,7 +64,7 @@ def _v1(trunk: Builder, num_parameters: int, flops: int, top1: float | None = No
 
 
 def _v2(trunk: Builder, num_parameters: int, flops: int, top1: float | None = None) -> NetRecord:
-    """The weights with a ``top1`` were trained with the preprocessing and at the image size of Inception v3."""
+    """Return the weights with a ``top1`` were trained with the preprocessing and at the image size of Inception v3."""
     return _record(
         trunk,
         paper="https://arxiv.org/abs/1603.05027",

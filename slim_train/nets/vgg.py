@@ -16,7 +16,7 @@ _RELEASES = "http://download.tensorflow.org/models"
 
 
 def vgg(name: str, images: Any, num_classes: int, dropout_keep_prob: float = 0.5) -> tuple[Any, dict[str, Any]]:
-    """The net of one column of the paper's table, its fully connected layers as convolutions."""
+    """Return the net of one column of the paper's table, its fully connected layers as convolutions."""
     end_points = {}
     with tf.variable_scope(name, values=[images]) as scope:
         net = images
@@ -44,7 +44,7 @@ def vgg_arg_scope(weight_decay: float, batch_norm_decay: float | None = None) ->
 
 
 def _record(name: str, num_parameters: int, flops: int, top1: float | None = None) -> NetRecord:
-    """The weights with a ``top1`` are those of the paper's authors, converted."""
+    """Return the weights with a ``top1`` are those of the paper's authors, converted."""
     return NetRecord(
         name=name,
         builder=functools.partial(vgg, name),

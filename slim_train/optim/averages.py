@@ -19,7 +19,7 @@ class MovingAverages(tf.train.ExponentialMovingAverage):
     """
 
     def apply(self, var_list: Any = None) -> Any:
-        """The op that updates the averages of ``var_list``; run it after the variables' update."""
+        """Return the op that updates the averages of ``var_list``; run it after the variables' update."""
         with uncached(var_list):
             return super().apply(var_list)
 

@@ -14,7 +14,7 @@ from slim_train.tf_compat import tf
 
 
 def build_learning_rate(options: OptimizerOptions, schedule: Schedule, global_step: Any) -> Any:
-    """The learning rate at a global step, scalar float32.
+    """Return the learning rate at a global step, scalar float32.
 
     fixed, exponential (in steps) and polynomial (a line to ``end_learning_rate``) are research/slim's, counted from
     step 0 and paced by ``schedule.decay_steps``. cosine falls from the end of the warmup to ``end_learning_rate`` at

@@ -45,7 +45,7 @@ class LossScaled(tf.train.Optimizer):
     def apply_gradients(
         self, grads_and_vars: Sequence[tuple[Any, Any]], global_step: Any = None, name: str | None = None
     ) -> Any:
-        """The op that updates variables and global step if all gradients are finite, and then the scale."""
+        """Return the op that updates variables and global step if all gradients are finite, and then the scale."""
         grads_and_vars = list(grads_and_vars)
         is_finite = tf.reduce_all([_is_finite(gradient) for gradient, _ in grads_and_vars if gradient is not None])
 

@@ -27,11 +27,11 @@ def add_classification_loss(
     Args:
       logits: [B, C] of any floating type; the loss is computed in float32.
       labels: [B] integers in [0, C).
-      end_points: the net's; ``AuxLogits``, [B, C], is used where there is one.
+      end_points: the net's; ``AuxLogits``, [B, C], is used if there is one.
       label_smoothing: share of the target spread evenly over all classes, in [0, 1] (Szegedy et al. 2015).
       class_weights: factor of each class in the loss, C numbers; None weighs all alike. The batch is averaged over its
         number of images, not the sum of their weights, so that the loss of two batches together is the mean of both.
-      mixed_labels: [B], the other label of images that are mixed from two; None where they are not.
+      mixed_labels: [B], the other label of images that are mixed from two; None if they are not.
       label_weights: [B] in [0, 1], the share of ``labels`` in the loss then; ``mixed_labels`` have the rest.
 
     Returns:

@@ -39,7 +39,7 @@ def parse_multipliers(text: str | None, head_scopes: Sequence[str] = ()) -> dict
 
 
 def multiplier_of_each(variables: Iterable[Any], multipliers: Mapping[str, float]) -> dict[str, float]:
-    """The multiplier of each variable by the name of its op: that of the innermost scope it lies in, else 1.
+    """Return the multiplier of each variable by the name of its op: that of the innermost scope it lies in, else 1.
 
     Raises:
       UsageError: no variable lies in a scope.
@@ -74,7 +74,7 @@ class MultipliedRates(tf.train.Optimizer):
     def apply_gradients(
         self, grads_and_vars: Sequence[tuple[Any, Any]], global_step: Any = None, name: str | None = None
     ) -> Any:
-        """The op that updates every variable at its own rate, and then the global step."""
+        """Return the op that updates every variable at its own rate, and then the global step."""
         groups: dict[float, list[tuple[Any, Any]]] = {multiplier: [] for multiplier in self._optimizers}
         for gradient, variable in grads_and_vars:
             groups[self._multipliers[variable.op.name]].append((gradient, variable))

@@ -12,7 +12,7 @@ from slim_train.tf_compat import tf
 
 
 def build_optimizer(options: OptimizerOptions, learning_rate: Any, weight_decay: float = 0.0) -> Any:
-    """The ``tf.train.Optimizer`` that the options name, with research/slim's parameters.
+    """Return the ``tf.train.Optimizer`` that the options name, with research/slim's parameters.
 
     Args:
       learning_rate: scalar, a number or a tensor.

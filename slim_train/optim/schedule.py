@@ -25,7 +25,7 @@ class Schedule:
       sync_replicas: whether replicas make their steps together.
       num_epochs: passes over the data after which training ends; None sets no such end.
       max_number_of_steps: global step at which training ends; None sets no such end. The earlier end counts.
-      num_epochs_per_decay: epochs between decays of the learning rate; None where it does not fall by epochs.
+      num_epochs_per_decay: epochs between decays of the learning rate; None if it does not fall by epochs.
       warmup_steps: steps over which the learning rate first climbs.
 
     Raises:
@@ -83,7 +83,7 @@ class Schedule:
 
     @property
     def last_step(self) -> int | None:
-        """Global step at which training ends, every epoch being complete; None where it does not end by itself."""
+        """Global step at which training ends, every epoch being complete; None if it does not end by itself."""
         ends = [] if self.max_number_of_steps is None else [self.max_number_of_steps]
         if self.num_epochs is not None:
             ends.append(math.ceil(self._steps(self.num_epochs)))

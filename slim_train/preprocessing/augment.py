@@ -14,7 +14,7 @@ from slim_train.preprocessing.recipe import Recipe
 
 
 def augmentation_names() -> tuple[str, ...]:
-    """The valid names, sorted."""
+    """Return the valid names, sorted."""
     return tuple(sorted(_AUGMENTATIONS))
 
 

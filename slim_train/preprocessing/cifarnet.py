@@ -18,7 +18,7 @@ _CONTRAST_RANGE = (0.2, 1.8)
 
 
 def recipe(padding: int = _PADDING) -> Recipe:
-    """The recipe.
+    """Return the recipe.
 
     Args:
       padding: the largest shift in training, in pixels; black comes in at the border.

@@ -26,7 +26,7 @@ def resize(image: Any, height: int, width: int) -> Any:
 
 
 def central_window(picture: Picture, fraction: float) -> Any:
-    """The middle ``fraction`` of each side, rounded as tf.image.central_crop does: top, left, height, width."""
+    """Return the middle ``fraction`` of each side, rounded as tf.image.central_crop does: top, left, height, width."""
     size = tf.stack([picture.height, picture.width])
     begin = tf.cast((1.0 - fraction) / 2.0 * tf.cast(size, tf.float64), tf.int32)
     return tf.concat([begin, size - 2 * begin], axis=0)
@@ -38,7 +38,7 @@ def uniform_by_image(images: Any, count: int, seed: Any) -> list[Any]:
 
 
 def another_seed(seed: Any, number: int) -> Any:
-    """A seed whose random numbers have nothing to do with those of ``seed`` and of other numbers."""
+    """Return a seed whose random numbers have nothing to do with those of ``seed`` and of other numbers."""
     return tf.random.experimental.stateless_fold_in(seed, number)
 
 

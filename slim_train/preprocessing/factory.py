@@ -18,12 +18,12 @@ _RECIPES: dict[str, Callable[..., Recipe]] = {
 
 
 def recipe_names() -> tuple[str, ...]:
-    """The valid names, sorted."""
+    """Return the valid names, sorted."""
     return tuple(sorted(_RECIPES))
 
 
 def get_recipe(name: str, **options: Any) -> Recipe:
-    """The recipe called ``name``.
+    """Return the recipe called ``name``.
 
     Args:
       name: one of :func:`recipe_names`.
@@ -40,7 +40,7 @@ def get_recipe(name: str, **options: Any) -> Recipe:
 def get_preprocessing(
     name: str, is_training: bool = False, recipe_of_net: Mapping[str, str] | None = None
 ) -> Callable[..., Any]:
-    """A function that preprocesses one decoded image, as research/slim's preprocessing_factory gives.
+    """Return a function that preprocesses one decoded image, as research/slim's preprocessing_factory gives.
 
     Args:
       name: a recipe, or a net listed in ``recipe_of_net``.

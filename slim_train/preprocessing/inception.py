@@ -24,7 +24,7 @@ _SATURATION_RANGE = (0.5, 1.5)
 
 
 def recipe(bbox: Any = None) -> Recipe:
-    """The recipe.
+    """Return the recipe.
 
     Args:
       bbox: float32 [1, boxes, 4]: ymin, xmin, ymax, xmax of what the image shows, each in 0..1; a training crop holds

@@ -14,7 +14,7 @@ from slim_train.preprocessing.recipe import Recipe
 
 
 def recipe() -> Recipe:
-    """The recipe."""
+    """Return the recipe."""
     return Recipe(
         name="lenet",
         channels=1,

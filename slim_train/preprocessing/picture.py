@@ -20,10 +20,10 @@ class Picture(Protocol):
     width: Any
 
     def whole(self) -> Any:
-        """All pixels: [height, width, channels], uint8 or float32, in 0..255."""
+        """Return all pixels: [height, width, channels], uint8 or float32, in 0..255."""
 
     def crop(self, window: Any) -> Any:
-        """The pixels of ``window``, int32 [4]: top, left, height, width."""
+        """Return the pixels of ``window``, int32 [4]: top, left, height, width."""
 
 
 class JpegPicture:

@@ -109,7 +109,7 @@ class RandAugment:
 
 
 def apply_distortions(images: Any, levels: dict[str, Any], signs: dict[str, Any]) -> Any:
-    """What :meth:`RandAugment.draw` has drawn, applied: float32 [batch, height, width, channels] in 0..255."""
+    """Return what :meth:`RandAugment.draw` has drawn, applied: float32 [batch, height, width, channels] in 0..255."""
 
     angle, shear_x, shear_y, shift_x, shift_y = (signs[name] * tf.maximum(levels[name], 0.0) for name in _GEOMETRY)
     images = warp(

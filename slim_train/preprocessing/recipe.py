@@ -63,7 +63,7 @@ class Recipe:
         return tf.ensure_shape(with_picture(encoded, channels, prepare, fast=False), [height, width, channels])
 
     def preprocess(self, image: Any, height: int, width: int, *, is_training: bool) -> Any:
-        """A decoded image [any height, any width, channels], uint8 or float32, as the net takes it in float32.
+        """Return a decoded image [any height, any width, channels], uint8 or float32, as the net takes it in float32.
 
         Raises:
           ValueError: the image's shape does not say that it has 1 or 3 channels.

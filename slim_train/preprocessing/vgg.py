@@ -23,7 +23,7 @@ _GREY_MEAN = 117.38  # their luminance
 
 
 def recipe(resize_side_min: int | None = None, resize_side_max: int | None = None) -> Recipe:
-    """The recipe.
+    """Return the recipe.
 
     Args:
       resize_side_min: smallest length in pixels that the smaller side of an image is resized to; the one used in

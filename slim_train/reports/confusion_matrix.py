@@ -26,7 +26,7 @@ _WRONG = np.array([[250, 248, 247], [204, 69, 8]], np.float32)
 def draw_confusion_matrix(path: Path, matrix: NDArray[np.integer], labels: Sequence[str], note: str = "") -> bool:
     """Draw how often each class was taken for each other one, as PNG.
 
-    A cell shows its count and its share of the true class where there is room for them, and is the darker the larger
+    A cell shows its count and its share of the true class if there is room for them, and is the darker the larger
     the share: blue on the diagonal, orange where the prediction was wrong.
 
     Args:
@@ -97,7 +97,7 @@ def _separate_cells(axes: Any, num_classes: int) -> None:
 
 
 def _write_counts(axes: Any, matrix: NDArray[np.integer], shares: NDArray[np.floating], cell: float) -> None:
-    """Write the counts, and below them the shares where there is room for two lines; zeros stay blank."""
+    """Write the counts, and below them the shares if there is room for two lines; zeros stay blank."""
     has_share = cell >= 36
     digits = "," if has_share else "d"
     size = min(_LARGEST_TEXT, 0.42 * cell, 0.85 * cell / (_CHARACTER_WIDTH * len(f"{matrix.max():{digits}}")))

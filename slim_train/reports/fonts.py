@@ -47,12 +47,12 @@ def drawable_labels(labels: Sequence[str]) -> list[str]:
 
 
 def can_draw(text: str) -> bool:
-    """Whether some font has every character of ``text``."""
+    """Return whether some font has every character of ``text``."""
     return font_file(text) is not None or _has_glyphs(None, text)
 
 
 def font_file(text: str) -> str | None:
-    """The best font file that has every character of ``text``; None where no file has."""
+    """Return the best font file that has every character of ``text``; None if no file has."""
     return next((path for path in _font_files() if _has_glyphs(path, text)), None)
 
 
@@ -68,7 +68,7 @@ def pillow_font(path: str | None, size: int) -> ImageFont.FreeTypeFont:
 
 @lru_cache(maxsize=1)
 def _font_files() -> tuple[str, ...]:
-    """All usable font files, best first."""
+    """Return all usable font files, best first."""
     files = {
         str(path)
         for folder in _font_folders()
@@ -110,7 +110,7 @@ def _needs_glyph(character: str) -> bool:
 
 @cache
 def _has_glyph(path: str | None, character: str) -> bool:
-    """Whether a font draws ``character`` otherwise than one that cannot exist."""
+    """Return whether a font draws ``character`` otherwise than one that cannot exist."""
     try:
         return _glyph(path, character) != _glyph(path, "\U0010ffff")
     except OSError:  # Not a font FreeType can read.

@@ -16,7 +16,7 @@ INK, FAINT_INK, BLUE, ORANGE = "#1f2933", "#7b8794", "#1f6fb2", "#d9730d"
 
 @lru_cache(maxsize=1)
 def has_matplotlib() -> bool:
-    """Whether charts can be drawn; said once in the log where they cannot."""
+    """Return whether charts can be drawn; said once in the log where they cannot."""
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
@@ -26,7 +26,7 @@ def has_matplotlib() -> bool:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty matplotlib Figure, sizes in inches, that draws to memory."""
+    """Return an empty matplotlib Figure, sizes in inches, that draws to memory."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

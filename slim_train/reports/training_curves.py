@@ -29,7 +29,7 @@ def draw_training_curves(metrics_file: Path, path: Path) -> bool:
 
 
 def curves_figure(curves: Mapping[str, Curve]) -> Any:
-    """The matplotlib Figure of curves as :func:`read_curves` gives them, one panel above the other."""
+    """Return the matplotlib Figure of curves as :func:`read_curves` gives them, one panel above the other."""
     panels = _panels(curves)
     figure = new_figure(9, 2.7 * len(panels))
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False, gridspec_kw={"hspace": 0.32})[:, 0]

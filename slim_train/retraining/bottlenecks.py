@@ -31,7 +31,7 @@ _LARGE_BYTES = 64 * 2**20
 
 
 def digest(picture: bytes) -> bytes:
-    """The key of an image: it depends on all bytes of the file."""
+    """Return the key of an image: it depends on all bytes of the file."""
     return hashlib.blake2b(picture, digest_size=_DIGEST_BYTES).digest()
 
 
@@ -63,7 +63,7 @@ class BottleneckStore:
         return len(self._features)
 
     def gather(self, keys: Sequence[bytes | None]) -> Features:
-        """The features of images, [pictures, num_features]; zeros where there is no key."""
+        """Return the features of images, [pictures, num_features]; zeros if there is no key."""
         gathered = np.zeros((len(keys), self._num_features), np.float32)
         for row, key in zip(gathered, keys, strict=True):
             if key is not None:
@@ -91,7 +91,7 @@ class BottleneckStore:
         return sorted(path for path in self._folder.glob("*.npz") if not path.name.startswith("."))
 
     def _read(self, path: Path) -> dict[bytes, Features]:
-        """What a file holds; nothing, with a word in the log, where it is damaged."""
+        """Return what a file holds; nothing, with a message in the log, where it is damaged."""
         try:
             with np.load(path, allow_pickle=False) as stored:
                 keys, features = stored["keys"], stored["features"]

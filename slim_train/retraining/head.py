@@ -70,7 +70,7 @@ class Head:
         self._biases -= gradient.sum(axis=0)
 
     def score(self, numbers: NDArray[np.int64], features: NDArray[np.float32] | None = None) -> Score:
-        """How well N images are classified: numbers [N], features [N, D].
+        """Return how well N images are classified: numbers [N], features [N, D].
 
         Raises:
           RunError: training has diverged.
@@ -92,7 +92,7 @@ class Head:
         return np.concatenate(parts) + self._biases
 
     def read(self) -> HeadWeights:
-        """The weights as they are now."""
+        """Return the weights as they are now."""
         return HeadWeights(self._weights.copy(), self._biases.copy())
 
 

@@ -66,7 +66,7 @@ class FeatureModule:
         return tf.ensure_shape(features, [None, self.num_features])
 
     def session(self, threads: int = 0) -> Any:
-        """A session on the current graph that computes features in the precision of the module.
+        """Return a session on the current graph that computes features in the precision of the module.
 
         Args:
           threads: that one operation may use; 0 is all cores.
@@ -76,7 +76,7 @@ class FeatureModule:
 
 
 def load_module(options: ModuleOptions) -> FeatureModule:
-    """The module or net that ``options`` name.
+    """Return the module or net that ``options`` name.
 
     Raises:
       UsageError: it is not there, gives no features for color images, or the precision is none of this machine's.

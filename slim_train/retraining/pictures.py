@@ -55,7 +55,7 @@ class Pictures:
         self.rejected: dict[int, ImageRejected] = {}
 
     def digests(self) -> list[bytes | None]:
-        """A key of each image's bytes; None where the file cannot be read."""
+        """Return a key of each image's bytes; None if the file cannot be read."""
         numbers = range(len(self.names))
         # Many at a time: handing one small file to a thread takes longer than to read it.
         shares = [numbers[start : start + _DIGESTS_AT_ONCE] for start in numbers[::_DIGESTS_AT_ONCE]]
@@ -63,7 +63,7 @@ class Pictures:
             return [key for keys in pool.map(lambda share: [self._digest(n) for n in share], shares) for key in keys]
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """The pixels, [height, width, 3]; none where the image is rejected."""
+        """Return the pixels, [height, width, 3]; none where the image is rejected."""
         try:
             return decode((self.folder / self.names[index]).read_bytes())
         except OSError as error:
@@ -209,7 +209,7 @@ def _start(module: FeatureModule, batches: Any, streams: int = 1) -> FeatureBatc
 
 
 def _run(session: Any, initializer: Any, fetches: Any, streams: int) -> FeatureBatches:
-    """What the session gives, run after run until the end of its images; so many runs at a time."""
+    """Return what the session gives, run after run until the end of its images; so many runs at a time."""
     with contextlib.closing(session), ThreadPoolExecutor(streams) as pool:
         session.run(initializer)
         pending = collections.deque(pool.submit(session.run, fetches) for _ in range(streams))
@@ -228,7 +228,7 @@ def _whole(image: Any, module: FeatureModule) -> Any:
 
 
 def _distorted(image: Any, module: FeatureModule, options: DistortionOptions, seed: Any) -> Any:
-    """An image, scaled up at random and cropped, mirrored, made lighter or darker: [height, width, 3].
+    """Return an image, scaled up at random and cropped, mirrored, made lighter or darker: [height, width, 3].
 
     As retrain.py has it: the image is first resized to the module's size and ``random_crop`` percent more, and up to
     ``random_scale`` percent more again; of that a window of the module's size is seen. Nothing is clipped to 0..1.

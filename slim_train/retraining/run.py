@@ -84,7 +84,7 @@ def run(options: RetrainOptions) -> report.RetrainReport:
 
 
 def list_pictures(image_dir: str) -> ImageSource:
-    """The class folders of ``image_dir``.
+    """Return the class folders of ``image_dir``.
 
     Raises:
       UsageError: there are not two or more of them.
@@ -112,7 +112,7 @@ def list_pictures(image_dir: str) -> ImageSource:
 
 
 def store_folder(bottleneck_dir: str, module: FeatureModule) -> Path:
-    """Where the features of ``module`` are kept: a folder that people recognise and no other module has."""
+    """Return where the features of ``module`` are kept: a folder that people recognise and no other module has."""
     words = re.sub(r"[^A-Za-z0-9.]+", "_", module.name.rstrip("/").rpartition("/")[2])
     return Path(bottleneck_dir) / f"{words}-{module.identity}-{module.precision}"
 

@@ -47,8 +47,8 @@ class Signature:
       tags: of its graph.
       input: name of the tensor that takes images, float32 [N, height, width, 3].
       output: name of the tensor that gives features, or logits.
-      fixed_size: height and width in pixels; None where it takes any.
-      default_size: height and width in pixels that it was made for; None where it does not say.
+      fixed_size: height and width in pixels; None if it takes any.
+      default_size: height and width in pixels that it was made for; None if it does not say.
     """
 
     folder: Path
@@ -65,7 +65,7 @@ class Signature:
 
 
 def find_folder(module: str) -> Path:
-    """The folder of a module: ``module`` itself, or where tensorflow_hub keeps what it fetches for this handle.
+    """Return the folder of a module: ``module`` itself, or where tensorflow_hub keeps what it fetches for this handle.
 
     Raises:
       UsageError: there is no such folder, or tensorflow_hub is not installed.
@@ -179,7 +179,7 @@ def _attached_image_size(graph: Any) -> tuple[int, int] | None:
 
 
 def _fields(message: bytes) -> dict[int, Any]:
-    """The fields of a serialized proto by number, for the few protos that only tensorflow_hub has classes of."""
+    """Return the fields of a serialized proto by number, for the few protos that only tensorflow_hub has classes of."""
     return {field.field_number: field.data for field in UnknownFieldSet(Empty.FromString(message))}
 
 

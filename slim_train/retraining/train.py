@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """How well the last batch and the validation images are classified; no ``validation`` where there are none."""
+    """How well the last batch and the validation images are classified; no ``validation`` if there are none."""
 
     training: Score
     validation: Score | None

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 async def run(model: Model, images: Sequence[bytes]) -> tuple[Version, list[Any]]:
-    """The results of a model for some images, in their order.
+    """Return the results of a model for some images, in their order.
 
     Raises:
       RequestError: an image cannot be read, the queue is full, no version is loaded, or the model failed.
@@ -43,7 +43,7 @@ def _explained(error: BaseException, index: int, count: int, model: Model) -> Ba
 
 
 async def read_json(request: Request) -> dict[str, Any]:
-    """The JSON object that a request holds.
+    """Return the JSON object that a request holds.
 
     Raises:
       RequestError: 400, it holds none.
@@ -72,7 +72,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def decode_base64(text: Any, where: str) -> bytes:
-    """The bytes that base64 ``text`` stands for.
+    """Return the bytes that base64 ``text`` stands for.
 
     Raises:
       RequestError: 400, naming ``where`` it was.
@@ -86,18 +86,18 @@ def decode_base64(text: Any, where: str) -> bytes:
 
 
 def best_first(scores: Any, labels: Sequence[str], count: int) -> list[list[Any]]:
-    """The ``count`` most likely of the classes: [label, probability] pairs; of equals the first class first."""
+    """Return the ``count`` most likely of the classes: [label, probability] pairs; of equals the first class first."""
     order = np.argsort(-scores, kind="stable")[:count]
     return [[labels[index], number(scores[index])] for index in order]
 
 
 def number(value: Any) -> float:
-    """A float32 as the shortest decimal that stands for it, instead of the 17 digits of its float64."""
+    """Return a float32 as the shortest decimal that stands for it, instead of the 17 digits of its float64."""
     return float(str(value))
 
 
 def check_labels(version: Version, model: Model) -> tuple[str, ...]:
-    """The labels of a model that has scores.
+    """Return the labels of a model that has scores.
 
     Raises:
       RequestError: 400, its results are in a form of its own.

@@ -35,7 +35,7 @@ _PAGE_HEADERS = {
 def create_app(
     store: ModelStore, metrics: Metrics, *, top_k: int, max_body_bytes: int, api_keys: tuple[str, ...] = ()
 ) -> FastAPI:
-    """The application that answers with the models of ``store``.
+    """Return the application that answers with the models of ``store``.
 
     Args:
       store: the models; need not be loaded yet.

@@ -17,7 +17,7 @@ class RequestError(Exception):
         self.status, self.message, self.retry_after = status, message, retry_after
 
     def headers(self) -> dict[str, str]:
-        """The headers that go with it."""
+        """Return the headers that go with it."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 

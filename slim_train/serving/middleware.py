@@ -106,7 +106,7 @@ class RequireKey:
 
 
 class LimitBody:
-    """Answers 413 to requests whose body is too large, by its header or, where there is none, as soon as it is.
+    """Answers 413 to requests whose body is too large, by its header or, if there is none, as soon as it is.
 
     Bodies are held in memory until their requests are answered: 503 where all of them together would be too much, and
     408 where one does not come to its end.

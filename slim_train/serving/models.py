@@ -147,7 +147,7 @@ class Model:
 
 
 class ModelStore:
-    """All models of a server, by name; the first is the one that is meant where none is named.
+    """All models of a server, by name; the first is the one that is meant if none is named.
 
     Args:
       sources: one for each model.
@@ -179,7 +179,7 @@ class ModelStore:
         return all(model.is_ready for model in self) and not self._stopping.is_set()
 
     def get(self, name: str | None = None) -> Model:
-        """The model called ``name``; the first one for None.
+        """Return the model called ``name``; the first one for None.
 
         Raises:
           RequestError: 404, there is none; the message lists those there are.

@@ -78,7 +78,7 @@ class ServeOptions(Options):
 
 
 def named_paths(flag: str, value: str | None) -> list[tuple[str | None, Path]]:
-    """The entries of ``--flag=a,NAME=b``: a name, or None where there is none, and a path that is there.
+    """Return the entries of ``--flag=a,NAME=b``: a name, or None if there is none, and a path that is there.
 
     Raises:
       UsageError: an empty name, or a path that is not there.
@@ -99,7 +99,7 @@ def named_paths(flag: str, value: str | None) -> list[tuple[str | None, Path]]:
 
 
 def read_api_keys(path: str | os.PathLike[str] | None) -> tuple[str, ...]:
-    """The keys of ``--api_key_file``, one a line; blank lines and those that start with # are passed over.
+    """Return the keys of ``--api_key_file``, one a line; blank lines and those that start with # are passed over.
 
     Raises:
       UsageError: the file cannot be read or holds no key: a server asked to be closed must not come up open.

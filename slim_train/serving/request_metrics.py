@@ -48,7 +48,7 @@ class Metrics:
         self._latency.labels(route).observe(seconds)
 
     def batch_observer(self, model: str) -> Callable[[int, float], None]:
-        """What a batcher of ``model`` tells its runs to."""
+        """Return what a batcher of ``model`` tells its runs to."""
         size, seconds = self._batch_size.labels(model), self._batch_seconds.labels(model)
 
         def observe(images: int, took: float) -> None:
@@ -66,5 +66,5 @@ class Metrics:
         self._version.labels(model).set(number)
 
     def render(self) -> bytes:
-        """All of it, in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         return generate_latest(self._registry)

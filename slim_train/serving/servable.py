@@ -30,20 +30,20 @@ class Servable(Protocol):
     labels: tuple[str, ...] | None
 
     def prepare(self, data: bytes) -> Any:
-        """The body of a request as an item of a batch; any thread may call it.
+        """Return the body of a request as an item of a batch; any thread may call it.
 
         Raises:
           RequestError: it cannot be one.
         """
 
     def run(self, batch: list[Any]) -> Sequence[Any]:
-        """A result for each item: float32 [classes], or whatever a user's model gives."""
+        """Return a result for each item: float32 [classes], or whatever a user's model gives."""
 
     def warm_up(self, max_batch_size: int) -> None:
         """Run once what will be run often, so that the first request is no slower than the rest."""
 
     def describe(self) -> dict[str, Any]:
-        """What /models says of it besides its name and version."""
+        """Return what /models says of it besides its name and version."""
 
     def close(self) -> None:
         """Release what it holds; nothing runs any more."""
@@ -62,7 +62,7 @@ class ServedPredictor:
         self._predictor, self._max_megapixels = predictor, max_megapixels
 
     def prepare(self, data: bytes) -> Any:
-        """An encoded image to float32 [height, width, channels]."""
+        """Return an encoded image to float32 [height, width, channels]."""
         check_picture_size(data, self._max_megapixels)
         try:
             return self._predictor.prepare(data)
@@ -70,7 +70,7 @@ class ServedPredictor:
             raise RequestError(400, f"The image cannot be read: {error}.") from None
 
     def run(self, batch: list[Any]) -> Sequence[Any]:
-        """The probabilities of the classes, float32 [classes], of each image."""
+        """Return the probabilities of the classes, float32 [classes], of each image."""
         return list(self._predictor.scores(np.stack(batch)))
 
     def warm_up(self, max_batch_size: int) -> None:
@@ -80,7 +80,7 @@ class ServedPredictor:
             self.run([image] * size)
 
     def describe(self) -> dict[str, Any]:
-        """The net's name, image size and labels."""
+        """Return the net's name, image size and labels."""
         height, width = self._predictor.image_size
         return {
             "net": self._predictor.name,
@@ -115,7 +115,7 @@ def check_picture_size(data: bytes, max_megapixels: float) -> None:
 
 
 def plain_picture(height: int, width: int) -> bytes:
-    """A grey JPEG."""
+    """Return a grey JPEG."""
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), (127, 127, 127)).save(buffer, "JPEG")
     return buffer.getvalue()

@@ -99,7 +99,7 @@ def _sources(served: ServedOptions, max_megapixels: float) -> list[Source]:
 
 
 def _model_name(path: Path) -> str:
-    """What a folder or file is about: ``fer`` for models/fer/export/saved_model/1."""
+    """Return what a folder or file is about: ``fer`` for models/fer/export/saved_model/1."""
     parts = [path.resolve().stem, *(parent.name for parent in path.resolve().parents)]
     return next((part for part in parts if part not in _NO_NAMES and not part.isdecimal()), "model")
 

@@ -24,7 +24,7 @@ class Found:
     Attributes:
       path: what to load.
       number: version number: the folder's name, as for TensorFlow Serving, or the step of the newest checkpoint in it;
-        None where there is neither.
+        None if there is neither.
       fingerprint: another one when the files are other ones.
     """
 
@@ -39,7 +39,7 @@ class Source(Protocol):
     name: str
 
     def find(self) -> Found:
-        """The newest version, not loaded."""
+        """Return the newest version, not loaded."""
 
     def load(self, found: Found) -> Servable:
         """Load a version.
@@ -64,7 +64,7 @@ class FolderSource:
         self._path, self._max_megapixels = path, max_megapixels
 
     def find(self) -> Found:
-        """The newest version on disk."""
+        """Return the newest version on disk."""
         path = newest_saved_model(self._path) or self._path
         return Found(path, _number(path), fingerprint(path))
 

@@ -129,7 +129,7 @@ class SessionCreator(sessions.SessionCreator):
         return session
 
     def coordinate(self, hooks: Sequence[Any]) -> list[Any]:
-        """The hooks, none of which stops this task without the others any more."""
+        """Return the hooks, none of which stops this task without the others any more."""
         together = StopTogether(self._graph, self._last_step, self._let_peers_leave)
         return [together, *(_AskAll(hook, together.request) for hook in hooks)]
 

@@ -81,7 +81,7 @@ def _batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> I
 
 
 def displayed(images: NDArray[Any], black: NDArray[Any], white: NDArray[Any]) -> NDArray[np.uint8]:
-    """What a net takes, as pixels in 0..255.
+    """Return what a net takes, as pixels in 0..255.
 
     Args:
       images: float [batch, height, width, channels].
@@ -96,7 +96,7 @@ def displayed(images: NDArray[Any], black: NDArray[Any], white: NDArray[Any]) ->
 
 
 def note(model: ModelSpec, augment: AugmentationOptions) -> str:
-    """All that happens to the images, in a line."""
+    """Return all that happens to the images, in a line."""
     chances = {"erasing": augment.random_erasing, "mixup": augment.mixup_alpha, "CutMix": augment.cutmix_alpha}
     parts = [f"preprocessing {model.preprocessing}", f"augmentation {augment.augmentation}"]
     parts += [f"{name} {value:g}" for name, value in chances.items() if value]
@@ -104,7 +104,7 @@ def note(model: ModelSpec, augment: AugmentationOptions) -> str:
 
 
 def caption(batch: dict[str, Any], index: int, names: Sequence[str]) -> list[str | tuple[str, str]]:
-    """The class of an image of ``batch``; of a mixed one both with their shares of the label, the larger first.
+    """Return the class of an image of ``batch``; of a mixed one both with their shares of the label, the larger first.
 
     A class is named once, and not where its share rounds to 0%.
     """

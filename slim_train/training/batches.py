@@ -11,7 +11,7 @@ from slim_train.options import TrainOptions
 
 
 def synthetic_batches(options: TrainOptions, model: ModelSpec) -> Any:
-    """One batch of noise over and over, as tf.data.Dataset."""
+    """Return one batch of noise over and over, as tf.data.Dataset."""
     return pipeline.synthetic_batches(
         batch_size=options.data.batch_size,
         image_size=model.image_size,

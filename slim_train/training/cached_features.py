@@ -44,7 +44,7 @@ def check_options(options: TrainOptions, cluster: ClusterConfig) -> None:
 
 
 def make_cache(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, precision: str) -> FeatureCache | None:
-    """The cache that ``--cache_features`` asks for, computed in ``precision``; None without that flag."""
+    """Return the cache that ``--cache_features`` asks for, computed in ``precision``; None without that flag."""
     if not options.restore.caches_features:
         return None
     source = FeatureSource(

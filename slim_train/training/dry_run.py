@@ -103,7 +103,7 @@ class ServerLoad:
 
 
 def server_loads(devices: Sequence[str], of_net: Sequence[Any], others: Sequence[Any]) -> list[ServerLoad]:
-    """What each of the servers at ``devices`` holds of the net's variables and of the others."""
+    """Return what each of the servers at ``devices`` holds of the net's variables and of the others."""
     loads = []
     for device in devices:
         variables = [variable for variable in of_net if variable.device == device]

@@ -63,7 +63,7 @@ class FeatureSource:
     num_preprocessing_threads: int | None = None
 
     def identity(self, weights: str) -> str:
-        """A hex digest that no other features have; ``weights`` is the digest of the trunk's.
+        """Return a hex digest that no other features have; ``weights`` is the digest of the trunk's.
 
         Raises:
           RunError: the records are not as many as info.json says.
@@ -174,7 +174,7 @@ class FeatureCache:
         self.path = self._folder / f"{self._source.model.name}-{identity}.npy"
 
     def describe(self) -> str:
-        """One line: whose features, and where they are."""
+        """Return one line for the log: whose features, and where they are."""
         variants, images = self._shape
         of_each = f" x {variants} distorted variants" if self._source.num_variants else ", undistorted"
         size = self._row.itemsize * variants * images / 2**20
@@ -221,7 +221,7 @@ class FeatureCache:
         return rows["features"], rows["label"]
 
     def _open(self) -> NDArray[Any] | None:
-        """The rows of the file, in a map; None where it is missing, or, with a word in the log, damaged."""
+        """Return the rows of the file, in a map; None if it is missing, or, with a message in the log, damaged."""
         try:
             rows = np.load(self.path, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
@@ -235,7 +235,7 @@ class FeatureCache:
         return rows
 
     def _compute(self, config: Any, device: str, is_interrupted: Callable[[], bool]) -> Iterator[NDArray[Any]]:
-        """All rows in the order of the file, a batch at a time."""
+        """Yield all rows in the order of the file, a batch at a time."""
         variants, images = self._shape
         done, total = 0, variants * images
         with tf.Graph().as_default(), ProgressBar("computing features", total, "images") as bar:
@@ -262,7 +262,7 @@ class FeatureCache:
 
 
 def _frozen_trunk(model: ModelSpec, model_variables: Iterable[Any], trained: Iterable[Any]) -> list[str]:
-    """The names of the variables that the features depend on; UsageError where a step changes one."""
+    """Return the names of the variables that the features depend on; UsageError where a step changes one."""
     heads = nets.get_record(model.name).head_scopes
     names = [variable.op.name for variable in model_variables]
     trunk = [name for name in names if not any(scopes.in_scope(name, head) for head in heads)]

@@ -175,7 +175,7 @@ def _build_clones(
     trainable_scopes: Sequence[str],
     class_weights: Sequence[float] | None,
 ) -> tuple[list[model_deploy.Clone], Any]:
-    """The clones, whose losses are in the graph's collection, and the data loss of the first."""
+    """Return the clones, whose losses are in the graph's collection, and the data loss of the first."""
     network_fn = nets.get_network_fn(
         model.name,
         num_classes=model.num_classes,
@@ -209,7 +209,7 @@ def _build_clones(
 
 
 def _update(step: Step, optimizer: Any, global_step: Any, deployment: DeploymentConfig) -> tuple[Any, Any]:
-    """The training op, which evaluates to the loss, and the global step after it."""
+    """Return the training op, which evaluates to the loss, and the global step after it."""
     with tf.device(deployment.optimizer_device()):
         apply = optimizer.apply_gradients(step.gradients, global_step=global_step)
         # A group says once for each server that its updates are made, not for each of them.
@@ -220,7 +220,7 @@ def _update(step: Step, optimizer: Any, global_step: Any, deployment: Deployment
 
 
 def _replica_group(deployment: DeploymentConfig) -> ReplicaGroup | None:
-    """The tasks that all-reduce; None with parameter servers, and for a task alone."""
+    """Return the tasks that all-reduce; None with parameter servers, and for a task alone."""
     if deployment.num_replicas == 1 or deployment.num_ps_tasks:
         return None
     return ReplicaGroup(deployment.num_replicas, deployment.replica_id, deployment.inputs_device())
@@ -238,7 +238,7 @@ def _variables_to_train(trainable_scopes: Sequence[str], multiplier_of: Mapping[
 def _optimizer(
     options: OptimizerOptions, model_options: ModelOptions, learning_rate: Any, multiplier_of: Mapping[str, float]
 ) -> Any:
-    """The optimizer of variables whose rates are multiples, by name, of ``learning_rate``."""
+    """Return the optimizer of variables whose rates are multiples, by name, of ``learning_rate``."""
 
     def make(multiplier: float) -> Any:
         decay = model_options.weight_decay if _decays_weights(options) else 0.0
@@ -249,7 +249,7 @@ def _optimizer(
 
 
 def _decays_weights(options: OptimizerOptions) -> bool:
-    """Whether the optimizer decays weights by itself, outside of the loss."""
+    """Return whether the optimizer decays weights by itself, outside of the loss."""
     return options.optimizer == "adamw"
 
 

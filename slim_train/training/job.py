@@ -115,7 +115,7 @@ class Job:
         return self.resumed is not None and last_step is not None and step_of(self.resumed) >= last_step
 
     def is_complete(self) -> bool:
-        """Whether the training folder says that the run with these options has ended."""
+        """Return whether the training folder says that the run with these options has ended."""
         return training_folder.is_complete(self.train_dir, self.options)
 
     def resolved_options(self) -> TrainOptions:

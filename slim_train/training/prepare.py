@@ -85,7 +85,7 @@ def _deployment(options: TrainOptions, cluster: ClusterConfig) -> DeploymentConf
 
 
 def _start_server(options: TrainOptions, cluster: ClusterConfig, config: Any) -> str:
-    """The address of the TensorFlow server to train on, started here unless by hand; "" where none is needed."""
+    """Return the address of the TensorFlow server to train on, started here unless by hand; "" if none is needed."""
     if options.cluster.master or cluster.strategy == "local" or options.loop.dry_run:
         return options.cluster.master
     return servers.start_server(cluster, config).target
@@ -116,7 +116,7 @@ def _schedule(options: TrainOptions, dataset: DatasetSpec, cluster: ClusterConfi
 
 
 def _checkpoint_to_resume(options: TrainOptions) -> str | None:
-    """The checkpoint of the training folder that goes on, said loudly, or None for a fresh start."""
+    """Return the checkpoint of the training folder that goes on, said loudly, or None for a fresh start."""
     if options.loop.restart:
         return None
     find = latest_checkpoint if options.loop.dry_run else repair_state

@@ -18,7 +18,7 @@ _BY_HAND = ("master", "task", "worker_replicas", "num_ps_tasks")
 
 
 def resolve_cluster(options: ClusterOptions) -> ClusterConfig:
-    """The cluster of this process; one local task where neither TF_CONFIG nor a flag names any.
+    """Return the cluster of this process; one local task where neither TF_CONFIG nor a flag names any.
 
     Raises:
       ClusterError: TF_CONFIG is malformed.

@@ -84,7 +84,7 @@ class SessionCreator(tf.train.SessionCreator):
         self._sessions_made = 0
 
     def create_session(self) -> Any:
-        """A session whose variables are ready.
+        """Return a session whose variables are ready.
 
         Raises:
           servers.LostTaskError: other tasks did not come in time; the message names them.
@@ -121,7 +121,7 @@ class SessionCreator(tf.train.SessionCreator):
         return contextlib.nullcontext()
 
     def _prepare(self, restores: bool = True) -> Any:
-        """A session with initialized variables, or those of the newest checkpoint where there is one."""
+        """Return a session with initialized variables, or those of the newest checkpoint if there is one."""
         if restores:
             checkpoint = repair_state(self._train_dir)
             if self._sessions_made:
@@ -159,12 +159,12 @@ class SessionCreator(tf.train.SessionCreator):
         return session
 
     def _step(self, session: Any) -> int | None:
-        """The global step; None if the job has ended."""
+        """Return the global step; None if the job has ended."""
         phase, step = session.run(self._progress)
         return None if phase == ENDED else int(step)
 
     def _join(self) -> Any:
-        """A session on variables that are being trained, or None where they are not ready for that."""
+        """Return a session on variables that are being trained, or None if they are not ready for that."""
         session = tf.Session(self._master, config=self._config)
         try:
             if not session.run(self._missing).size:

@@ -26,7 +26,7 @@ class Entry:
     Attributes:
       record: the net.
       image_size: height and width in pixels that its costs are for.
-      costs: None where images of that size are too small for the net.
+      costs: None if images of that size are too small for the net.
     """
 
     record: NetRecord
@@ -34,7 +34,7 @@ class Entry:
     costs: Costs | None
 
     def as_json(self) -> dict[str, Any]:
-        """All that is known of the net, but for its functions."""
+        """Return all that is known of the net, but for its functions."""
         facts = {
             field.name: getattr(self.record, field.name)
             for field in dataclasses.fields(self.record)
@@ -45,7 +45,7 @@ class Entry:
 
 
 def find(names: Sequence[str]) -> list[str]:
-    """The nets that any of ``names`` means, sorted: that of the name, else those that have it in theirs.
+    """Return the nets that any of ``names`` means, sorted: that of the name, else those that have it in theirs.
 
     With ``*``, ``?`` or ``[`` in it a name is a shell pattern of whole names. No names mean all nets.
 
@@ -63,7 +63,7 @@ def find(names: Sequence[str]) -> list[str]:
 
 
 def entries(names: Sequence[str], image_size: int | None = None) -> list[Entry]:
-    """The nets of these full names with their costs at ``image_size``; None: at each net's own size."""
+    """Return the nets of these full names with their costs at ``image_size``; None: at each net's own size."""
     listed = []
     with ProgressBar("counting", len(names), "nets") as bar:
         for name in names:
@@ -76,7 +76,7 @@ def entries(names: Sequence[str], image_size: int | None = None) -> list[Entry]:
 
 
 def table(listed: Sequence[Entry]) -> Table:
-    """A line for each net, for ``rich`` to print."""
+    """Return a line for each net, for ``rich`` to print."""
     lines = Table("net", box=None, pad_edge=False, header_style="bold")
     for heading in ("image size", "parameters (M)", "GFLOPs", "top-1"):
         lines.add_column(heading, justify="right")
@@ -95,7 +95,7 @@ def table(listed: Sequence[Entry]) -> Table:
 
 
 def detail(entry: Entry) -> str:
-    """All that is known of a net, and how to train it: several lines."""
+    """Return all that is known of a net, and how to train it: several lines."""
     lines = [entry.record.name, "", *(f"  {label:<18}{value}" for label, value in _facts(entry)), ""]
     return "\n".join([*lines, *_commands(entry.record)])
 

@@ -78,7 +78,7 @@ def _released(record: NetRecord) -> NetRecord:
 
 
 def _checkpoint_in(folder: Path) -> str:
-    """The prefix of the checkpoint in ``folder`` or below; of several, that of the moving averages."""
+    """Return the prefix of the checkpoint in ``folder`` or below; of several, that of the moving averages."""
     folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
     found = [prefix for path in folders if (prefix := newest_checkpoint(path))]
     if not found:

@@ -8,7 +8,7 @@ from slim_train.tf_compat import slim, tf
 
 
 def global_average_pool(net: Any, name: str) -> Any:
-    """The mean over all positions: [batch, height, width, channels] -> [batch, 1, 1, channels]."""
+    """Return the mean over all positions: [batch, height, width, channels] -> [batch, 1, 1, channels]."""
     return tf.reduce_mean(net, [1, 2], keepdims=True, name=name)
 
 
@@ -34,7 +34,7 @@ def pooled_classifier(
       dropout: scope of the dropout layer.
       dropout_keep_prob: share of the features that dropout keeps.
       logits: scope of the classifier in the scope ``Logits``.
-      dropped: end point of the features after dropout, where there is one.
+      dropped: end point of the features after dropout, if there is one.
       predictions: scope of the probabilities.
 
     Returns:
@@ -54,7 +54,7 @@ def pooled_classifier(
 
 
 def pointwise_logits(features: Any, num_classes: int, scope: str, **conv_arguments: Any) -> Any:
-    """A linear classifier as a 1x1 convolution: [batch, 1, 1, width] -> [batch, num_classes]."""
+    """Return a linear classifier as a 1x1 convolution: [batch, 1, 1, width] -> [batch, num_classes]."""
     logits = slim.conv2d(
         features, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope=scope, **conv_arguments
     )
@@ -62,7 +62,7 @@ def pointwise_logits(features: Any, num_classes: int, scope: str, **conv_argumen
 
 
 def fully_connected_conv2d(net: Any, width: int, size: int, scope: str, **conv_arguments: Any) -> Any:
-    """A fully connected layer over ``size`` x ``size`` maps as a convolution, so that other sizes work too.
+    """Return a fully connected layer over ``size`` x ``size`` maps as a convolution, so that other sizes work too.
 
     A larger map gives one output per place where the kernel fits; a smaller one is padded with zeros (SAME) and gives
     one output per position. The weights are [size, size, channels, width] whatever the map.
@@ -74,7 +74,7 @@ def fully_connected_conv2d(net: Any, width: int, size: int, scope: str, **conv_a
 def convolutional_mlp(
     net: Any, num_classes: int, map_size: int, widths: tuple[int, int], dropout_keep_prob: float
 ) -> tuple[Any, dict[str, Any]]:
-    """The layers fc6, fc7 and fc8 of AlexNet and its successors, as convolutions: logits [batch, num_classes].
+    """Return the layers fc6, fc7 and fc8 of AlexNet and its successors, as convolutions: logits [batch, num_classes].
 
     Off the default image size fc6 and fc7 give a map; ``fc7``, the features, is then its mean, as in section 3.2 of the
     VGG paper, where the class scores are averaged over positions: fc8 is linear, so that is the same. Without classes

@@ -17,7 +17,7 @@ Branch = tuple[Layer, ...]
 
 
 def conv(scope: str, width: int, stride: int = 1, padding: str = "SAME") -> Layer:
-    """A convolution with the kernel that ``scope`` ends with."""
+    """Return a convolution with the kernel that ``scope`` ends with."""
     kernel = _window(scope)
     return lambda net: slim.conv2d(net, width, kernel, stride=stride, padding=padding, scope=scope)
 
@@ -35,12 +35,12 @@ def avg_pool(scope: str) -> Layer:
 
 
 def fork(*layers: Layer) -> Layer:
-    """The outputs of ``layers`` on the same input, one after the other along the channels."""
+    """Return the outputs of ``layers`` on the same input, one after the other along the channels."""
     return lambda net: tf.concat([layer(net) for layer in layers], axis=3)
 
 
 def branches(net: Any, *table: Branch) -> Any:
-    """The outputs of parallel branches, one after the other along the channels."""
+    """Return the outputs of parallel branches, one after the other along the channels."""
     outputs = []
     for number, branch in enumerate(table):
         with tf.variable_scope(f"Branch_{number}", values=[net]):
@@ -52,7 +52,7 @@ def branches(net: Any, *table: Branch) -> Any:
 
 
 def auxiliary_features(net: Any, pool: str, wide_conv: str, **conv_arguments: Any) -> Any:
-    """What an auxiliary head classifies, [batch, 1, 1, 768]; ``pool`` and ``wide_conv`` are scopes."""
+    """Return what an auxiliary head classifies, [batch, 1, 1, 768]; ``pool`` and ``wide_conv`` are scopes."""
     net = fitting_avg_pool2d(net, 5, stride=3, scope=pool)
     net = slim.conv2d(net, 128, [1, 1], scope="Conv2d_1b_1x1")
     net = fully_connected_conv2d(net, 768, 5, scope=wide_conv, **conv_arguments)

@@ -38,7 +38,7 @@ class Unit:
 def stack_units(
     net: Any, units: tuple[Unit, ...], width_multiplier: float
 ) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """The units one after the other, in the scopes ``expanded_conv``, ``expanded_conv_1`` and so on.
+    """Return the units one after the other, in the scopes ``expanded_conv``, ``expanded_conv_1`` and so on.
 
     Returns:
       The last output; the outputs as ``layer_2``, ``layer_3`` and so on, the layer before them being the first; the
@@ -93,7 +93,7 @@ def _inverted_residual(net: Any, unit: Unit, width: int, scope: str) -> dict[str
 
 
 def _squeeze_excite(net: Any) -> Any:
-    """A quarter of the channels inside; the gate is a hard sigmoid (section 5.3 of arXiv:1905.02244)."""
+    """Return a quarter of the channels inside; the gate is a hard sigmoid (section 5.3 of arXiv:1905.02244)."""
     width = net.shape.as_list()[-1]
     with tf.variable_scope("squeeze_excite", values=[net]):
         gate = tf.reduce_mean(net, [1, 2], keepdims=True)
@@ -103,7 +103,7 @@ def _squeeze_excite(net: Any) -> Any:
 
 
 def hard_sigmoid(net: Any) -> Any:
-    """A piecewise linear sigmoid, relu6(x + 3) / 6."""
+    """Return a piecewise linear sigmoid, relu6(x + 3) / 6."""
     return tf.nn.relu6(net + 3.0) / 6.0
 
 

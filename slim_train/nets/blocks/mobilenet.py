@@ -36,7 +36,7 @@ def round_width(width: float, divisor: int = 8) -> int:
 
 
 def mobilenet_classifier(net: Any, end_points: dict[str, Any], num_classes: int, dropout_keep_prob: float) -> Any:
-    """The head of MobileNet v2 and v3: logits, or the pooled features where there are no classes."""
+    """Return the head of MobileNet v2 and v3: logits, or the pooled features if there are no classes."""
     return pooled_classifier(
         net,
         end_points,

@@ -118,14 +118,14 @@ def max_pool(net: Any, width: int, stride: int) -> Any:
 
 
 def identity(net: Any, width: int, stride: int) -> Any:
-    """The map itself, through ReLU and a projection where the size or the width is another."""
+    """Return the map itself, through ReLU and a projection where the size or the width is another."""
     if stride == 1 and net.shape.as_list()[-1] == width:
         return net
     return _projection(tf.nn.relu(net), width, stride)
 
 
 def stack_cells(stem: Any, stem_stride: int, rows: Sequence[Row], drop_path: DropPath) -> dict[str, Any]:
-    """The cells of ``rows`` one after the other on the output of the first layer; their end points, in order."""
+    """Return the cells of ``rows`` one after the other on the output of the first layer; their end points, in order."""
     outputs: list[_Map | None] = [None, _Map(stem, stem_stride)]
     end_points = {}
     for number, row in enumerate(rows, start=1):
@@ -197,7 +197,7 @@ def nasnet_arg_scope(
 
 
 def _inputs(current: _Map, previous: _Map | None, width: int) -> list[Any]:
-    """Both inputs of a cell with the size of the current one; the widths agree where there is a previous cell."""
+    """Both inputs of a cell with the size of the current one; the widths agree if there is a previous cell."""
     if previous is None:
         other = current.tensor
     elif previous.stride != current.stride:
@@ -227,7 +227,7 @@ def _factorized_reduction(net: Any, width: int) -> Any:
 
 
 def _fitted(net: Any, width: int, index: int) -> Any:
-    """A map as part of a cell's output, projected where the width is another."""
+    """Return a map as part of a cell's output, projected where the width is another."""
     if net.shape.as_list()[-1] == width:
         return net
     with tf.variable_scope(f"cell_output/reduction_{index}"):

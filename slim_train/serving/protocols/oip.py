@@ -21,7 +21,7 @@ _OUTPUTS = ("classes", "scores")
 
 
 def routes(store: ModelStore) -> APIRouter:
-    """The routes of this protocol."""
+    """Return the routes of this protocol."""
     router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
     @router.get("", summary="The server")
@@ -90,7 +90,7 @@ def _model(store: ModelStore, name: str, version: str | None) -> Model:
 
 
 def _request_id(content: dict[str, Any]) -> dict[str, str]:
-    """The id as the answer repeats it, if there is one."""
+    """Return the id as the answer repeats it, if there is one."""
     given = content.get("id")
     if given is None:
         return {}

@@ -26,7 +26,7 @@ _BODY = {
 
 
 def routes(store: ModelStore, top_k: int) -> APIRouter:
-    """The routes of this protocol.
+    """Return the routes of this protocol.
 
     Args:
       store: the models.
@@ -36,17 +36,17 @@ def routes(store: ModelStore, top_k: int) -> APIRouter:
 
     @router.post("/service", openapi_extra=_BODY, summary="Classify an image with the first model")
     async def service(request: Request, top_k: int = Query(top_k, ge=1)) -> Response:
-        """The image is the body, or a file of a multipart form; several files get a list of answers."""
+        """Return the image is the body, or a file of a multipart form; several files get a list of answers."""
         return await _answer(store, None, request, top_k)
 
     @router.post("/service/{model}", openapi_extra=_BODY, summary="Classify an image with a model of this name")
     async def service_of_model(request: Request, model: str, top_k: int = Query(top_k, ge=1)) -> Response:
-        """The image is the body, or a file of a multipart form; several files get a list of answers."""
+        """Return the image is the body, or a file of a multipart form; several files get a list of answers."""
         return await _answer(store, model, request, top_k)
 
     @router.get("/models", summary="What is served")
     async def models() -> JSONResponse:
-        """The models, the one that answers /service first."""
+        """Return the models, the one that answers /service first."""
         return JSONResponse(
             [
                 {"name": model.name, "ready": model.is_ready}
@@ -70,7 +70,7 @@ async def _answer(store: ModelStore, name: str | None, request: Request, top_k: 
 
 
 async def _images(request: Request) -> tuple[list[bytes], bool]:
-    """What was sent, and whether it was several files."""
+    """Return what was sent, and whether it was several files."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         images: list[Any] = [await request.body()]
     else:

@@ -20,7 +20,7 @@ from slim_train.serving.models import Model, ModelStore, Version
 
 
 def routes(store: ModelStore) -> APIRouter:
-    """The routes of this protocol."""
+    """Return the routes of this protocol."""
     router = APIRouter(prefix="/v1/models", tags=["TensorFlow Serving"])
 
     @router.get("/{name}/versions/{version}", summary="Status of a version")
@@ -95,7 +95,7 @@ def _check_signature(content: dict[str, Any], *others: str) -> None:
 
 
 def _images(value: Any, key: str) -> list[bytes]:
-    """The images of a request: ``{"b64": ...}``, alone or as the one input of an instance."""
+    """Return the images of a request: ``{"b64": ...}``, alone or as the one input of an instance."""
     if isinstance(value, dict) and key == "inputs" and "b64" not in value and len(value) == 1:
         (value,) = value.values()
     if not isinstance(value, list):

@@ -25,10 +25,10 @@ class UaiConf:
       path: of the file.
       content: all of it, with model_dir as an absolute path.
       main_class: name of the class that answers.
-      main_file: the Python file that defines it; None where no such file is there.
+      main_file: the Python file that defines it; None if no such file is there.
       model_dir: folder with the model.
-      input_width: pixels; None where nothing is said. Likewise input_height and eval_image_size.
-      model_name: the net; None where nothing is said. Likewise preprocessing_name.
+      input_width: pixels; None if nothing is said. Likewise input_height and eval_image_size.
+      model_name: the net; None if nothing is said. Likewise preprocessing_name.
     """
 
     path: Path
@@ -106,7 +106,7 @@ def _text(section: dict[str, Any], key: str, path: Path, where: str) -> str | No
 
 
 def _number(section: dict[str, Any], key: str, path: Path, where: str) -> int | None:
-    """A whole number above 0, which the examples write as text."""
+    """Return a whole number above 0, which the examples write as text."""
     value = section.get(key)
     if value in (None, "", "None"):
         return None

@@ -42,7 +42,7 @@ class UserFiles:
         self._package = package.__name__
 
     def load(self, name: str) -> types.ModuleType:
-        """The module ``name`` of the folder."""
+        """Return the module ``name`` of the folder."""
         return importlib.import_module(f"{self._package}.{name}")
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class _UserFile(importlib.machinery.SourceFileLoader):
     """Runs a file with an ``import`` of its own, for all that the file ever imports."""
 
     def get_code(self, name: str) -> types.CodeType:
-        """The code as it is in the file: __pycache__ would miss a change within a second."""
+        """Return the code as it is in the file: __pycache__ would miss a change within a second."""
         return self.source_to_code(self.get_data(self.path), self.path)
 
     def exec_module(self, module: types.ModuleType) -> None:
@@ -87,7 +87,7 @@ class _UserFile(importlib.machinery.SourceFileLoader):
 def _import(
     package: str, name: str, globals: Any = None, locals: Any = None, fromlist: Sequence[str] = (), level: int = 0
 ) -> Any:
-    """What ``__import__`` does, for a file in ``package``."""
+    """Return what ``__import__`` does, for a file in ``package``."""
     if name == "tensorflow" and not level:
         return tf
     first = name.partition(".")[0]
@@ -99,7 +99,7 @@ def _import(
 
 
 def _is_neighbour(package: str, name: str) -> bool:
-    """Whether a file or folder of the package goes before a library of that name."""
+    """Return whether a file or folder of the package goes before a library of that name."""
     if name == "uai":  # The SDK, should it lie beside the file, is for its own server.
         return False
     spec = importlib.util.find_spec(f"{package}.{name}")

@@ -45,7 +45,7 @@ class UaiSource:
             )
 
     def find(self) -> Found:
-        """The files of model_dir. A user's class is loaded once: what it reads is its own affair."""
+        """Return the files of model_dir. A user's class is loaded once: what it reads is its own affair."""
         folder = self._conf.model_dir
         return Found(folder, None, fingerprint(self._conf.main_file or folder))
 
@@ -70,7 +70,7 @@ def _retrained_graph(conf: UaiConf) -> Predictor:
 
 
 def _slim_checkpoint(conf: UaiConf) -> Predictor:
-    """A checkpoint folder with info.json and labels.txt."""
+    """Return a checkpoint folder with info.json and labels.txt."""
     if (conf.model_dir / "config.yaml").is_file():  # A folder of ours knows the rest by itself.
         return load_predictor(conf.model_dir)
     if conf.model_name is None:
@@ -95,7 +95,7 @@ def _slim_checkpoint(conf: UaiConf) -> Predictor:
 
 
 def _count_outputs(conf: UaiConf, record: NetRecord) -> int:
-    """The classes of the checkpoint: the length of the bias of its net's head."""
+    """Return the classes of the checkpoint: the length of the bias of its net's head."""
     checkpoint = resolve_checkpoint(str(conf.model_dir))
     shapes = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
     head = record.head_scopes[0]

@@ -57,7 +57,7 @@ class ArchJsonConfLoader:
         return self.main_file
 
     def get_main_class(self) -> str:
-        """Name of the user's class."""
+        """Return the name of the user's class."""
         return self.main_class
 
 
@@ -97,7 +97,7 @@ class AiUcloudModel:
         """Load what ``execute`` needs. For subclasses."""
 
     def execute(self, data: Sequence[Upload], batch_size: int) -> Sequence[Any]:
-        """A result for each of ``batch_size`` requests. For subclasses."""
+        """Return a result for each of ``batch_size`` requests. For subclasses."""
         raise NotImplementedError
 
 
@@ -149,11 +149,11 @@ class UserModel:
             raise UsageError(f"{conf.main_file}: class {conf.main_class} does not load: {what}.") from error
 
     def prepare(self, data: bytes) -> Any:
-        """The request as ``execute`` takes it."""
+        """Return the request as ``execute`` takes it."""
         return Upload(data)
 
     def run(self, batch: list[Any]) -> Sequence[Any]:
-        """What ``execute`` answers, with NumPy's types turned into Python's."""
+        """Return what ``execute`` answers, with NumPy's types turned into Python's."""
         for upload in batch:
             upload.seek(0)
         try:
@@ -171,7 +171,7 @@ class UserModel:
         """Nothing: what it takes is its own affair."""
 
     def describe(self) -> dict[str, Any]:
-        """The name of the class."""
+        """Return the name of the class."""
         return {"main_class": self._name}
 
     def close(self) -> None:
@@ -192,7 +192,7 @@ def _blame_picture(data: bytes, error: BaseException) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """A result as JSON can hold it."""
+    """Return a result as JSON can hold it."""
     if isinstance(value, np.generic):
         return float(str(value)) if isinstance(value, np.floating) else value.item()
     if isinstance(value, np.ndarray):

@@ -98,7 +98,7 @@ def _plateau(job: Job, graph: TrainingGraph) -> PlateauHook:
 
 
 def _of_every_task(job: Job, graph: TrainingGraph, phase: JobPhase | None) -> list[Any]:
-    """What stops the loop at its last step or with the chief, and keeps synchronous workers in step."""
+    """Return what stops the loop at its last step or with the chief, and keeps synchronous workers in step."""
     schedule = job.schedule
     hooks: list[Any] = []
     release = None

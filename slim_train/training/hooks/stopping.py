@@ -62,7 +62,7 @@ class EndOfJob(tf.train.SessionRunHook):
     """Ends the job for all its tasks when the chief's session ends; in workers, stops when the chief has ended it.
 
     Args:
-      release: an op that the chief runs then, to free workers that wait in their step; None where they never do.
+      release: an op that the chief runs then, to free workers that wait in their step; None if they never do.
     """
 
     def __init__(self, phase: JobPhase, is_chief: bool, release: Any = None) -> None:
