@@ -60,7 +60,7 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
     """List the images below ``root``; the label of a class is its place among the class names sorted.
 
     The folders are splits when all of them are named like one (train, val, validation, test) and hold folders. Every
-    other file is taken for an image: the decoder says what is none. Hidden files and Thumbs.db are passed over, and so
+    other file is taken for an image: the decoder says what is none. Hidden files and Thumbs.db are ignored, and so
     are empty class folders, with a message in the log. Folders inside a class folder belong to the class; links are
     followed, each folder once.
 

@@ -32,7 +32,7 @@ class ConversionReport:
     Attributes:
       dataset_dir: the output folder.
       info: what its info.json and labels.txt say.
-      rejected: reason -> how many images this conversion left out for it.
+      rejected: reason -> how many images this conversion rejected for it.
       num_bytes: size of the record files.
       seconds: time taken, downloads included.
       already_finished: the folder held this data set before, and nothing was done.
@@ -52,7 +52,7 @@ class ConversionReport:
 
     @property
     def num_rejected(self) -> int:
-        """Images that were left out, now or when the folder was made."""
+        """Images that were rejected, now or when the folder was made."""
         return self.info.settings.get("num_rejected", 0)
 
 
@@ -115,7 +115,7 @@ def convert_dataset(
       num_workers: processes that decode images; 1 uses this process.
       on_error: ``skip`` lists a bad image in rejected.csv; ``fail`` stops at it.
       split_by: ``random``, or ``filename_hash`` for a split in which an image stays when others are added.
-      overwrite: convert anew although the folder holds a finished data set.
+      overwrite: convert again although the folder holds a finished data set.
       on_progress: called as ``on_progress(what, done, total, unit)``.
 
     Raises:

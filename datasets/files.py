@@ -14,7 +14,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     An error removes it, and leaves an older ``path`` as it was. Any number of processes may write the same path: the
     last one wins. The temporary path keeps the suffix, which tells some writers the format. Nothing is synced to the
-    disk: whoever needs that calls ``os.fsync`` in the block.
+    disk: callers that need that call ``os.fsync`` in the block.
 
     Raises:
       OSError: the file cannot be written. The error names ``path``, not the temporary path.

@@ -72,9 +72,9 @@ class ImageRejected(Exception):
 
 
 def normalise(data: bytes) -> EncodedImage:
-    """Decode one file's bytes in full; keep them where TensorFlow reads them rightly, else encode them anew.
+    """Decode one file's bytes in full; keep them if TensorFlow reads them correctly, else encode them again.
 
-    Kept are 8-bit JPEG in grey or color and PNG in up to 8 bits per channel. Encoded anew, upright and in 8-bit grey
+    Kept are 8-bit JPEG in grey or color and PNG in up to 8 bits per channel. Encoded again, upright and in 8-bit grey
     or RGB with transparency dropped: CMYK, 16-bit and palette-with-alpha images, images with an EXIF orientation
     (JPEG as JPEG of quality 95, the rest as PNG), and WebP, BMP, TIFF, PPM and the first frame of GIF (as PNG).
 
@@ -91,7 +91,7 @@ def decode(data: bytes) -> NDArray[np.uint8]:
     """The pixels of one file's bytes, [height, width, 3]: what TensorFlow decodes from what :func:`normalise` gives.
 
     JPEG as with TensorFlow's ``dct_method="INTEGER_ACCURATE"``; its default is off by a level or so. An image that
-    would be encoded anew as JPEG is spared the loss.
+    would be encoded again as JPEG is spared the loss.
 
     Raises:
       ImageRejected: the bytes are no whole image.
@@ -165,7 +165,7 @@ def _is_jpeg(image: Image.Image) -> bool:
 def _check_jpeg_markers(data: bytes) -> int:
     """Return the start-of-frame marker, which tells how the image is coded.
 
-    Pillow stops reading once it has all the pixels. TensorFlow goes on to the end-of-image marker and fails for want of
+    Pillow stops reading once it has all the pixels. TensorFlow goes on to the end-of-image marker and fails if it lacks
     it, so it must be there, and no segment may run past it.
     """
     frame = 0
@@ -181,7 +181,7 @@ def _check_jpeg_markers(data: bytes) -> int:
 
 
 def _check_png_chunks(data: bytes) -> None:
-    """Check what libpng in TensorFlow insists on and Pillow passes over: the checksum of every critical chunk."""
+    """Check what libpng in TensorFlow insists on and Pillow ignores: the checksum of every critical chunk."""
     position = 8
     while position + 12 <= len(data):
         length = int.from_bytes(data[position : position + 4], "big")

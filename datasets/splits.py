@@ -1,6 +1,6 @@
 """Which split an image belongs to, and in which order a split is written.
 
-All of it hangs on names alone, by hashing: the same images give the same splits on every machine and Python version.
+Everything depends on names alone, by hashing: the same images give the same splits on every machine and Python version.
 Names are compared in Unicode form NFC, since file systems differ in the form they give back.
 """
 
@@ -53,7 +53,7 @@ def train_test_split(images: ImagesByClass, test_fraction: float, seed: int, met
 
 
 def name_fraction(name: str) -> float:
-    """Return a number from 0 to 1 that depends on ``name`` only (less what follows ``_nohash_``)."""
+    """Return a number from 0 to 1 that depends on ``name`` only (ignoring anything after ``_nohash_``)."""
     digest = hashlib.sha1(_NOHASH.sub("", nfc(name)).encode("utf-8", "surrogateescape")).hexdigest()
     return int(digest, 16) % _HASH_BUCKETS / (_HASH_BUCKETS - 1)
 

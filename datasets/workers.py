@@ -38,7 +38,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Rejection:
-    """An image that was left out."""
+    """A rejected image."""
 
     name: str
     split_name: str
@@ -55,7 +55,7 @@ class ConvertedChunk:
       records: framed as in a TFRecord file, one after the other.
       rejections: the bad images.
       heights: smallest and largest, in pixels; empty where all images are bad.
-      widths: likewise.
+      widths: smallest and largest, in pixels.
     """
 
     records: bytes
@@ -144,7 +144,7 @@ def convert_chunks(
 
 
 def _start_method() -> str:
-    # A fork starts in no time, where a fresh process imports everything anew; but it can hang when the process that is
+    # A fork starts in no time, where a fresh process imports everything again; but it can hang when the process that is
     # forked has threads, such as TensorFlow's.
     alone = threading.active_count() == 1 and "tensorflow" not in sys.modules
     return "fork" if alone and sys.platform == "linux" else "spawn"

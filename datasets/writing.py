@@ -24,7 +24,7 @@ class Tally:
       class_counts: split name -> images written, by label.
       rejections: the bad images.
       heights: smallest and largest, in pixels; empty before the first image.
-      widths: likewise.
+      widths: smallest and largest, in pixels.
       num_bytes: size of the record files.
     """
 

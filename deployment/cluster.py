@@ -8,7 +8,7 @@ hand::
 
 The tasks that train form TensorFlow's job ``worker``: first the chief (``chief`` or ``master``), if there is one,
 then the workers. Without a chief worker 0 leads. An ``evaluator`` stands outside the cluster. Keys that are not needed
-here (``environment``, ``job``, ``trial``) are passed over.
+here (``environment``, ``job``, ``trial``) are ignored.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class DeploymentConfig:
       ps_job_name: TensorFlow job of the parameter servers.
       num_cpu_devices: logical CPU devices of this process (``ConfigProto.device_count``, see :func:`session_config`).
         Clones on the CPU take them in turn: with more than one, CPUs stand for GPUs.
-      partition_min_bytes: trained variables of so many bytes and more are cut into parts, one for each parameter
+      partition_min_bytes: trained variables of this size and larger are split into parts, one for each parameter
         server; 0 leaves all whole.
 
     Raises:

@@ -73,7 +73,7 @@ def serve_parameters(cluster: ClusterConfig, wait_secs: float = 0, idle_timeout_
 def report_done(cluster: ClusterConfig, server_target: str) -> None:
     """Tell every parameter server that this task is done. Call it once the task's training session is closed.
 
-    A server that is not there, or goes while it is told, is passed over.
+    A server that is not there, or goes while it is told, is ignored.
     """
     for task in cluster.tasks:
         if task.job != "ps" or not task.address or not is_reachable(task):

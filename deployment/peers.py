@@ -120,5 +120,5 @@ class PeerWatch:
 
     def _sentence(self, silent: list[str], replaced: list[str]) -> str | None:
         parts = [f"{self._peers.describe(name)} no longer answers" for name in silent]
-        parts += [f"{self._peers.describe(name)} has been started anew" for name in replaced]
+        parts += [f"{self._peers.describe(name)} has been restarted" for name in replaced]
         return ", ".join(parts) or None

@@ -1,7 +1,7 @@
 """The training tasks meet before their first collective op, and only living processes of the same attempt do.
 
 A collective op that starts while one task is still a process of an earlier attempt, about to fail, drags the new
-processes down with it, which must then be started anew, and so on in turn. So the chief calls the roll first: each
+processes down with it, which must then be restarted, and so on. So the chief calls the roll first: each
 worker leaves its number and its server's status in a queue on the chief's server, and the chief lets them in once all
 are there and each server still gives the status that its worker left. A worker that meets a chief of an earlier attempt
 waits until that one is gone. No task waits in a call that cannot be interrupted.
@@ -102,7 +102,7 @@ def meet(
             if len(statuses) == len(peers.names):
                 return Meeting(peers, statuses, [])
         except tf.errors.OpError as error:
-            log.debug("The roll call broke off, the chief is being started anew: %s", error)
+            log.debug("The roll call broke off, the chief is being restarted: %s", error)
 
 
 def _call_the_roll(target: str, names: list[str], signature: bytes, peers: Peers, wait: _Wait) -> dict[str, _Token]:

@@ -69,7 +69,7 @@ def training_config(cluster: ClusterConfig, deployment: DeploymentConfig) -> tf.
 
 
 def parameter_server_config(cluster: ClusterConfig) -> tf.ConfigProto:
-    """Options of a parameter server: no GPU, and no eye for other tasks."""
+    """Session options for a parameter server: no GPU, isolated from other tasks."""
     intra_op, inter_op = _threads_from_environment()
     return tf.ConfigProto(
         device_count={"GPU": 0},
@@ -116,7 +116,7 @@ def wait_until_none_missing(
         if is_interrupted():
             raise Interrupted
         if limit_secs and time.monotonic() - began > limit_secs:
-            raise LostTaskError(f"waited {limit_secs:g} s in vain for {', '.join(names)}")
+            raise LostTaskError(f"waited {limit_secs:g} s without success for {', '.join(names)}")
         if not said:
             log.info("Waiting for %s.", ", ".join(names))
             said = True

@@ -13,7 +13,7 @@ def available_cpus() -> int:
 
 
 def thread_environment(threads: int) -> dict[str, str]:
-    """Environment variables that hold a training process to so many CPU threads.
+    """Environment variables that hold a training process to a number of CPU threads.
 
     TensorFlow sizes its pools for work inside an operation and across operations by the first two, the pools of a
     ``tf.distribute.Server`` included, where the session's own settings do not say otherwise. A second thread across

@@ -21,7 +21,7 @@ from slim_train.retraining.options import RetrainOptions
 
 FILE = Path(__file__).resolve().parents[1] / "slim_train" / "api" / "keywords.py"
 
-# Name of the class, the command, its options, and the flags that are arguments of their own or are left out.
+# Name of the class, the command, its options, and the flags that are arguments of their own or are not taken.
 CLASSES: tuple[tuple[str, str, Any, tuple[str, ...]], ...] = (
     ("ConvertFlags", "download_and_convert_data", ConvertOptions(), ("pic_path", "dataset_dir")),
     ("TrainFlags", "train_image_classifier", TrainOptions(), ("dataset_dir", "train_dir")),

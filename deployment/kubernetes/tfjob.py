@@ -22,7 +22,7 @@ class TrainingJob:
 
     Attributes:
       name: of the job; a DNS label, and so are the names of its tasks, ``<name>-worker-0``.
-      namespace: None: that of whoever submits it.
+      namespace: None means that of the submitter.
       image: container image in which ``train_image_classifier`` is on the path.
       flags: of ``train_image_classifier``.
       data_claim: persistent volume claim that is mounted, read-only, at ``DATA_MOUNT``.
@@ -91,7 +91,7 @@ _Dumper.add_representer(
 
 
 def _filled(part: Any, values: Mapping[str, Any]) -> Any:
-    """``part`` of the template with its ``${...}`` replaced; keys whose value is None are left out."""
+    """``part`` of the template with its ``${...}`` replaced; keys whose value is None are removed."""
     if isinstance(part, dict):
         filled = {key: _filled(value, values) for key, value in part.items()}
         return {key: value for key, value in filled.items() if value is not None}

@@ -134,7 +134,7 @@ def _number(environment: Mapping[str, str], name: str) -> int:
 def main() -> int:
     """Become the command, with TF_CONFIG and the number of threads in its environment."""
     parser = argparse.ArgumentParser(prog="python -m deployment.slurm.tf_config", description=__doc__.split("\n")[0])
-    parser.add_argument("--num_ps", type=int, default=0, help="parameter servers: so many of the last tasks")
+    parser.add_argument("--num_ps", type=int, default=0, help="number of parameter servers, the last tasks")
     parser.add_argument("--base_port", type=int, help="port of the first task on a node; default: by the job's number")
     parser.add_argument("command", nargs="+", help="the command to run, after --")
     arguments = parser.parse_args()

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, default=25, help="steps a measurement; few would time the batches that wait prefetched"
     )
-    parser.add_argument("--memory_steps", type=int, default=0, help="measure memory over so many steps instead")
+    parser.add_argument("--memory_steps", type=int, default=0, help="measure memory over this many steps instead")
 
 
 def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -24,7 +24,7 @@ class RestorePlan:
     Attributes:
       checkpoint: its prefix.
       restored: names in the checkpoint, and the variable that each goes to, or the parts of one.
-      excluded: names left out by ``--checkpoint_exclude_scopes``.
+      excluded: names excluded by ``--checkpoint_exclude_scopes``.
       missing: names that the checkpoint lacks.
     """
 
@@ -42,7 +42,7 @@ class RestorePlan:
         """Return one line for the log."""
         parts = [f"{len(self.restored)} variables restored from {self.checkpoint}"]
         if self.excluded:
-            parts.append(f"{len(self.excluded)} left out by --checkpoint_exclude_scopes")
+            parts.append(f"{len(self.excluded)} excluded by --checkpoint_exclude_scopes")
         if self.missing:
             parts.append(f"{len(self.missing)} not in it")
         return ", ".join(parts)

@@ -31,7 +31,7 @@ def select(names: Iterable[str], scopes: Sequence[str], flag: str) -> list[str]:
     """Return the names that lie in any of ``scopes``, each once, in their own order.
 
     Raises:
-      UsageError: a scope takes none of the names; the message names ``flag``, the scope and the nearest scopes.
+      UsageError: a scope matches none of the names; the message names ``flag``, the scope and the nearest scopes.
     """
     names = list(names)
     for scope in scopes:

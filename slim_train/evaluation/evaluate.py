@@ -44,7 +44,7 @@ class Evaluator:
       batch_size: images per step.
       use_averages: evaluate the moving averages of the variables, the variables, or, with None, the averages that a
         checkpoint holds.
-      max_batches: stop after so many batches; None evaluates all images.
+      max_batches: number of batches to evaluate; None evaluates all images.
       num_preprocessing_threads: threads that decode; None lets TensorFlow choose.
       master: address of a TensorFlow server, or "" for this process.
       config: session options; None computes in float32.

@@ -52,7 +52,7 @@ class WorstMistakes:
         labels: Iterable[int],
         predictions: Predictions,
     ) -> None:
-        """Offer one batch of B images; the rightly predicted ones are passed over."""
+        """Offer one batch of B images; correctly predicted ones are ignored."""
         for image, file, label, predicted, probability in zip(images, files, labels, *predictions, strict=True):
             if label != predicted:
                 self._offer(Mistake(image, file, int(label), int(predicted), float(probability)))

@@ -25,7 +25,7 @@ class Costs:
     Attributes:
       num_parameters: trained numbers that the logits depend on. Moving statistics and auxiliary heads do not count.
       flops: floating-point operations of convolutions and matrix products. A multiplication and the addition that
-        follows are two operations: papers that count multiply-adds state half of this. What is left out (batch norm,
+        follows are two operations: papers that count multiply-adds state half of this. What is not counted (batch norm,
         activations, pooling) is about a hundredth of it.
     """
 

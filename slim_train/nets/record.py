@@ -33,7 +33,7 @@ class NetRecord:
         class 0 for background.
       num_parameters: trained numbers between image and logits at the default image size with ``num_classes`` classes,
         as ``costs.count_costs`` counts them; None if nobody has.
-      flops: floating-point operations for one image, counted likewise.
+      flops: floating-point operations for one image, counted in the same way.
       imagenet_top1: percent of ImageNet's validation images that the released weights label right, one crop each, as
         research/slim states it; None if no weights were released.
       checkpoint_url: the archive of the released weights; None if none were.

@@ -13,7 +13,7 @@ class AdamW(tf.train.AdamOptimizer):
 
     Before each Adam update a variable loses the share ``learning_rate * weight_decay`` of itself. As in PyTorch's AdamW
     the share follows the learning rate through its schedule. Vectors and scalars keep their size: these are biases and
-    batch norm's gammas and betas. Regularization losses must be left out of the loss, or weights decay twice.
+    batch norm's gammas and betas. Regularization losses must not be part of the loss, or weights decay twice.
 
     Args:
       weight_decay: decay rate; customary values, 0.01 to 0.1, are far above those of L2 losses.

@@ -2,7 +2,7 @@
 
 Micikevicius et al., "Mixed Precision Training", 2018: the loss is multiplied before gradients are computed, and these
 are divided by the same factor afterwards, in float32. The factor grows as far as float16 allows: a step whose gradients
-overflow is left out and the factor halved, and after many steps without it is doubled.
+overflow is skipped and the factor is halved, and after many steps without it is doubled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class LossScaled(tf.train.Optimizer):
     """An optimizer whose gradients are computed from a scaled loss, and that skips steps where they are not finite.
 
     A step that is skipped changes no variable, slots and the global step included. Scale and counter are local
-    variables: checkpoints are the same with and without scaling, and training that resumes finds its scale anew. All
+    variables: checkpoints are the same with and without scaling, and training that resumes finds its scale again. All
     tasks that apply the same gradients keep the same scale.
 
     Args:

@@ -1,4 +1,4 @@
-"""RandAugment: a few of fifteen distortions for each image, drawn anew each time, all of about the same magnitude.
+"""RandAugment: a few of fifteen distortions for each image, drawn each time, all of about the same magnitude.
 
 Cubuk et al. 2019, https://arxiv.org/abs/1909.13719, with the distortions, ranges and names of timm's "rand-..."
 policies. Two things differ, so that whole batches are distorted at once: an image never gets the same distortion twice,

@@ -25,7 +25,7 @@ def report(title: str, note: str, *parts: str) -> str:
 
 
 def facts(values: Mapping[str, Any]) -> str:
-    """Return a table of two columns: names and values. A value that is None is left out."""
+    """Return a table of two columns: names and values. A value that is None is not shown."""
     rows = "".join(
         f'<tr><td style="{_LEFT};{_FAINT}">{escape(name)}</td><td style="{_LEFT}">{escape(str(value))}</td></tr>'
         for name, value in values.items()

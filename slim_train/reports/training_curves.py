@@ -15,7 +15,7 @@ Curve = tuple[list[int], list[float]]
 
 
 def draw_training_curves(metrics_file: Path, path: Path) -> bool:
-    """Draw the curves of a training folder's metrics.jsonl as PNG; a panel without values is left out.
+    """Draw the curves of a training folder's metrics.jsonl as PNG; a panel without values is not drawn.
 
     Returns:
       Whether they were drawn: not where matplotlib is missing or there is nothing to draw yet.

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 Features = NDArray[np.float32]
 
 _DIGEST_BYTES = 16
-# Files of this size or more are left as they are: gathering a large store anew after each small addition would be slow.
+# Larger files are left as they are: gathering a large store again after each small addition would be slow.
 _LARGE_BYTES = 64 * 2**20
 
 

@@ -63,7 +63,7 @@ class HeadOptions(Options):
 
 @dataclass(frozen=True)
 class DistortionOptions(Options):
-    """Distortions of training images. Each makes features anew in every step, which is slow."""
+    """Distortions of training images. Features are computed again in every step, which is slow."""
 
     flip_left_right: bool = option(False, "Mirror half of the images.")
     random_crop: int = option(0, "Percentage by which an image is larger than the crop.", at_least=0)

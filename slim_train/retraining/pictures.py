@@ -209,7 +209,7 @@ def _start(module: FeatureModule, batches: Any, streams: int = 1) -> FeatureBatc
 
 
 def _run(session: Any, initializer: Any, fetches: Any, streams: int) -> FeatureBatches:
-    """Return what the session gives, run after run until the end of its images; so many runs at a time."""
+    """Return what the session gives, run after run until the end of its images; several runs at a time."""
     with contextlib.closing(session), ThreadPoolExecutor(streams) as pool:
         session.run(initializer)
         pending = collections.deque(pool.submit(session.run, fetches) for _ in range(streams))

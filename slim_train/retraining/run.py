@@ -144,7 +144,7 @@ def training_batches(
     random: np.random.Generator,
     seed: int,
 ) -> Generator[Batch, None, None]:
-    """Batches without end: of images whose features are stored, or with features of images distorted anew."""
+    """Batches without end: of images whose features are stored, or with features of newly augmented images."""
     size = options.head.train_batch_size
     if not options.distortions.any:
         while True:

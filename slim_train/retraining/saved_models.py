@@ -184,7 +184,7 @@ def _fields(message: bytes) -> dict[int, Any]:
 
 
 def _save_with_signature(folder: Path, copy: Path, default_size: int) -> None:
-    """Save a TF2 module that can only be called, as ``module(images)``, anew with that call as its signature."""
+    """Save a TF2 module that can only be called, as ``module(images)``, again with that call as its signature."""
     import tensorflow as tf2
 
     module = tf2.saved_model.load(str(folder))

@@ -45,7 +45,7 @@ class Batcher:
       run: a list of items to as many results; called on one thread, never twice at a time.
       limits: of batches and of the queue.
       pool: where ``prepare`` runs; not shut down here.
-      observe: told of every run: the number of its items and the seconds it took.
+      observe: called after every run with the number of its items and the seconds it took.
     """
 
     def __init__(

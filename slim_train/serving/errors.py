@@ -8,7 +8,7 @@ class RequestError(Exception):
 
     Attributes:
       status: HTTP status code.
-      message: one or two sentences for whoever sent the request.
+      message: one or two sentences for the client.
       retry_after: seconds after which it may succeed, for the Retry-After header; None for never.
     """
 

@@ -114,7 +114,7 @@ class LimitBody:
     Args:
       app: what is protected.
       max_bytes: largest body that passes.
-      largest_at_once: so many of that size may be held at one time, or more that are smaller.
+      largest_at_once: how many of that size may be held at one time, or more that are smaller.
       seconds: time that a body has to come in.
     """
 

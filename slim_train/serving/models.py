@@ -46,7 +46,7 @@ class Model:
       source: where versions come from.
       limits: of batches and of the queue.
       pool: threads that decode.
-      metrics: told of batches and versions.
+      metrics: counts batches and versions.
     """
 
     def __init__(self, source: Source, limits: BatchLimits, pool: ThreadPoolExecutor, metrics: Metrics) -> None:
@@ -152,7 +152,7 @@ class ModelStore:
     Args:
       sources: one for each model.
       options: of batching.
-      metrics: told of batches and versions.
+      metrics: counts batches and versions.
 
     Raises:
       UsageError: no model, or two of one name.
@@ -204,7 +204,7 @@ class ModelStore:
             model.load()
 
     def watch(self, seconds: float) -> None:
-        """Look for new versions every so many seconds until the store stops."""
+        """Look for new versions at intervals until the store stops."""
         while not self._stopping.wait(seconds):
             for model in self:
                 try:

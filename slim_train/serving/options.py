@@ -99,7 +99,7 @@ def named_paths(flag: str, value: str | None) -> list[tuple[str | None, Path]]:
 
 
 def read_api_keys(path: str | os.PathLike[str] | None) -> tuple[str, ...]:
-    """Return the keys of ``--api_key_file``, one a line; blank lines and those that start with # are passed over.
+    """Return the keys of ``--api_key_file``, one a line; blank lines and those that start with # are ignored.
 
     Raises:
       UsageError: the file cannot be read or holds no key: a server asked to be closed must not come up open.

@@ -66,8 +66,8 @@ def wait_for_step(
             raise servers.Interrupted
         if limit_secs and time.monotonic() - moved > limit_secs:
             raise servers.LostTaskError(
-                f"waited {limit_secs:g} s in vain for the chief to go on from step {step}: this worker joins at step "
-                f"{first_step} (--startup_delay_steps)"
+                f"waited {limit_secs:g} s without success for the chief to continue from step {step}: this worker "
+                f"joins at step {first_step} (--startup_delay_steps)"
             )
         time.sleep(_POLL_SECS)
         last, step = step, read_step()

@@ -48,7 +48,7 @@ def test_a_killed_worker_ends_the_chief_which_names_it_and_the_job_resumes_when_
     cluster.start("worker 1")  # Before the chief has gone.
     assert cluster.exit_codes("worker 0") == {"worker 0": 1}
     assert re.search(
-        r"worker 1 \(.*\) (no longer answers|has been started anew); training cannot", cluster.log("worker 0")
+        r"worker 1 \(.*\) (no longer answers|has been restarted); training cannot", cluster.log("worker 0")
     )
     assert "Traceback" not in cluster.log("worker 0")
     resumed = step_of(latest_checkpoint(cluster.train_dir))

@@ -130,7 +130,7 @@ def test_a_worker_whose_parameter_server_never_comes_names_it(make_cluster):
     cluster.start("worker 0")
     assert cluster.exit_codes() == {"worker 0": 1}
     last = cluster.log("worker 0").splitlines()[-1]
-    assert "waited 1 s in vain for ps 0" in last
+    assert "waited 1 s without success for ps 0" in last
     assert cluster.addresses["ps"][0] in last
 
 

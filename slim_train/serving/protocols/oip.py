@@ -126,7 +126,7 @@ def _images(content: dict[str, Any]) -> list[bytes]:
         raise RequestError(400, "The input's data must be a list of base64 texts, one for each image.")
     count = len(data)
     if shape not in ([count], [count, 1]):
-        raise RequestError(400, f"The input's shape does not fit its data: it must be [{count}] for so many images.")
+        raise RequestError(400, f"The input's shape does not fit its data: it must be [{count}].")
     return [answers.decode_base64(text, f"data[{index}]") for index, text in enumerate(data)]
 
 

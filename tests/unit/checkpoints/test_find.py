@@ -202,7 +202,7 @@ def test_parts_of_a_variable_are_restored_and_excluded_by_its_name(tmp_path):
         variables = tf.global_variables()
         plan = plan_restore(prefix, variables, exclude_scopes=["net/conv/weights", "net/logits"])
         assert plan.excluded == ("net/conv/weights", "net/logits/weights", "net/logits/biases")
-        assert "1 variables restored" in plan.describe() and "3 left out" in plan.describe()
+        assert "1 variables restored" in plan.describe() and "3 excluded" in plan.describe()
         session.run(tf.variables_initializer(variables))
         session.run([variable.assign(tf.zeros_like(variable)) for variable in variables])
         plan.init_fn()(None, session)

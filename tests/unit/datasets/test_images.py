@@ -212,7 +212,7 @@ def test_a_truncated_jpeg_is_rejected_with_its_reason(encoded: Callable[..., byt
 
 
 def test_a_jpeg_without_its_end_marker_is_truncated(encoded: Callable[..., bytes]) -> None:
-    # Pillow has all the pixels by then; TensorFlow fails for want of the marker.
+    # Pillow has all the pixels by then; TensorFlow fails if it lacks the marker.
     data = encoded("JPEG", "L")
     assert data.endswith(b"\xff\xd9")
     assert _reason(data[:-2]) == "truncated"

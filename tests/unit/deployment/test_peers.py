@@ -85,7 +85,7 @@ def test_another_process_in_the_place_of_a_peer_is_noticed(server):
     with _watching(anew, losses, patience_secs=3):
         assert losses.wait()
     anew.stop()
-    assert losses.sentences == [f"worker 1 ({server.address}) has been started anew"]
+    assert losses.sentences == [f"worker 1 ({server.address}) has been restarted"]
 
 
 def test_after_stop_peers_may_leave(server):

@@ -61,12 +61,12 @@ def test_both_learn_whether_the_other_has_the_same_signature(clusters, of_worker
 
 def test_a_chief_whose_worker_does_not_come_names_it(clusters):
     chief, worker = clusters
-    with pytest.raises(LostTaskError, match=rf"in vain for worker 0 \({worker.own.address}\)"):
+    with pytest.raises(LostTaskError, match=rf"without success for worker 0 \({worker.own.address}\)"):
         _meet(chief, limit_secs=0.1)
 
 
 def test_a_worker_waits_for_a_chief_that_does_not_call_the_roll(clusters):
     chief, worker = clusters
     _server = start_server(chief, tf.ConfigProto())
-    with pytest.raises(LostTaskError, match=rf"in vain for chief \({chief.own.address}\)"):
+    with pytest.raises(LostTaskError, match=rf"without success for chief \({chief.own.address}\)"):
         _meet(worker, limit_secs=1)

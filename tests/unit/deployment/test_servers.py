@@ -65,7 +65,7 @@ def test_waiting_names_the_missing_once_and_ends_when_they_are_there(monkeypatch
 
 def test_waiting_gives_up_with_the_names_of_the_missing(monkeypatch):
     monkeypatch.setattr(servers, "POLL_SECS", 0)
-    with pytest.raises(servers.LostTaskError, match="in vain for ps 0"):
+    with pytest.raises(servers.LostTaskError, match="without success for ps 0"):
         servers.wait_until_none_missing(lambda: ["ps 0 (a:1)"], limit_secs=1e-6)
 
 

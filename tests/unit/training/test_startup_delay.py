@@ -59,5 +59,5 @@ def test_a_worker_that_is_stopped_while_it_waits_is_interrupted():
 
 
 def test_a_job_that_stands_still_is_given_up():
-    with pytest.raises(servers.LostTaskError, match="go on from step 7: this worker joins at step 50"):
+    with pytest.raises(servers.LostTaskError, match="continue from step 7: this worker joins at step 50"):
         wait_for_step(50, lambda: 7, limit_secs=0.2)
