@@ -37,7 +37,9 @@ def command_lines() -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("words", list(command_lines()), ids=" ".join)
 def test_command_lines_have_only_flags_of_their_command(words: list[str]) -> None:
-    given = {word.removeprefix("--").partition("=")[0] for word in words[1:] if word != "..."}
+    free = COMMANDS[words[0]].words  # words that are no flags
+    flags = [word for word in words[1:] if word != "..." and not (free and not word.startswith("-"))]
+    given = {word.removeprefix("--").partition("=")[0] for word in flags}
     assert given <= flags_of(words[0])
 
 

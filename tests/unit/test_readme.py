@@ -55,16 +55,29 @@ def test_flags_in_the_text_belong_to_a_command() -> None:
 def test_the_table_of_nets_is_what_slim_models_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert COMMANDS["slim_models"].main([]) == 0
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
-    (shown,) = re.findall(r"^\$ slim_models\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    models = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^\$ slim_models\n(.*?)^```", models, re.DOTALL | re.MULTILINE)
     lines = [line.split() for line in shown.splitlines()]
     assert len(lines) > 39
     assert [line for line in lines if line not in printed] == []
 
 
 def test_linked_files_exist() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", README) if "://" not in link]
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_table_of_contents_links_to_headings() -> None:
+    headings = re.findall(r"^## (.+)$", README, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    linked = set(re.findall(r"\]\(#([^)]+)\)", README))
+    assert linked
+    assert linked <= anchors
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(README.splitlines()) <= 200
 
 
 def test_git_ignores_the_folders_that_command_lines_write_into_the_checkout() -> None:
