@@ -18,7 +18,7 @@ from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.optim import losses
 from slim_train.optim.schedule import Schedule
-from slim_train.options import TrainOptions
+from slim_train.options import OptimizerOptions, TrainOptions
 from slim_train.training.feature_cache import FeatureCache
 
 
@@ -88,6 +88,17 @@ class Job:
     def trainable_scopes(self) -> tuple[str, ...]:
         """Scopes to train; none means everything."""
         return scopes.split_scopes(self.options.restore.trainable_scopes, self.head_scopes)
+
+    @property
+    def optimizer_options(self) -> OptimizerOptions:
+        """The options of the optimizer.
+
+        Tasks of a sparse cluster each know another number of workers. Momentum corrected for it would differ between
+        them.
+        """
+        if self.cluster.is_complete:
+            return self.options.optimizer
+        return dataclasses.replace(self.options.optimizer, correct_async_momentum=False)
 
     @property
     def class_weights(self) -> Sequence[float] | None:

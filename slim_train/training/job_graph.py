@@ -23,7 +23,7 @@ def build_graph(job: Job, dataset: Any = None) -> TrainingGraph:
     return build_training_graph(
         job.model,
         job.options.model,
-        job.options.optimizer,
+        job.optimizer_options,
         job.schedule,
         job.deployment,
         next_batch,

@@ -50,6 +50,12 @@ def prepare(options: TrainOptions, cluster: ClusterConfig) -> Job:
              dataset.num_classes)  # fmt: skip
     log.info("%s", schedule.describe())
 
+    if not cluster.is_complete and options.optimizer.correct_async_momentum:
+        log.warning(
+            "The number of workers is unknown in a sparse cluster: momentum is not corrected for it. Set a lower "
+            "--momentum or --rmsprop_momentum, see docs/distributed.md."
+        )
+
     # Where to start: a checkpoint in the training folder, else --checkpoint_path, else initial values.
     resumed = _checkpoint_to_resume(options) if is_chief or options.loop.dry_run else None
     job = Job(options, cluster, deployment, dataset, validation_set, model, schedule, session_config, master, resumed)
