@@ -48,7 +48,7 @@ def download_checkpoint(record: NetRecord, checkpoint_dir: Path, on_progress: On
     assert record.checkpoint_url
     home = checkpoint_dir / record.name
     if home.exists():
-        log.info("%s is there already.", home)
+        log.info("%s already exists.", home)
         return _checkpoint_in(home)
     download = Download(record.checkpoint_url, otherwise=f"unpack it in the folder {home}")
     try:

@@ -127,7 +127,7 @@ def test_restart_begins_at_step_0_and_keeps_the_old_run(shapes_dir, tmp_path):
 
 def test_a_training_shorter_than_its_warm_up_says_so_and_logs_its_last_step(shapes_dir, tmp_path, capsys):
     assert _train(shapes_dir, tmp_path, "--max_number_of_steps=3", "--warmup_steps=500") == 0
-    assert "--warmup_steps=500 is no shorter than the training, 3 steps" in capsys.readouterr().err
+    assert "--warmup_steps=500 is not shorter than the training, 3 steps" in capsys.readouterr().err
     assert [line["step"] for line in _metrics(tmp_path) if "loss" in line] == [3]
 
 
