@@ -102,7 +102,7 @@ class SessionCreator(tf.train.SessionCreator):
         return session
 
     def _lead(self, phase: JobPhase) -> Any:
-        session = self._join()
+        session = self._join_if_under_way()
         if session is not None:
             log.info("The job is under way on the parameter servers: joining it.")
             return session
@@ -111,6 +111,25 @@ class SessionCreator(tf.train.SessionCreator):
         session = self._prepare()
         session.run(phase.train)
         return session
+
+    def _join_if_under_way(self) -> Any:
+        """Return a session on variables that are being trained; None if the servers said that they must be prepared.
+
+        A connection that breaks says nothing of the variables. Taken for unprepared, those of a living job would be
+        replaced by the last checkpoint.
+        """
+        found: list[Any] = []
+
+        def missing() -> list[str]:
+            try:
+                found.append(self._join())
+            except _CONNECTION_ERRORS as error:
+                log.debug("No answer: %s", error)
+                return ["the parameter servers to answer"]
+            return []
+
+        self._wait(missing)
+        return found[0]
 
     def coordinate(self, hooks: Sequence[Any]) -> list[Any]:
         """The hooks for the loop, from those that look at this task alone: the same, a task may stop by itself."""
@@ -144,7 +163,11 @@ class SessionCreator(tf.train.SessionCreator):
         found: list[Any] = []
 
         def missing() -> list[str]:
-            session = self._join()
+            try:
+                session = self._join()
+            except _CONNECTION_ERRORS as error:
+                log.debug("No answer: %s", error)
+                session = None
             if session is None:
                 chief = next((task for task in self._cluster.tasks if task.job == "worker" and task.number == 0), None)
                 address = f" ({chief.address})" if chief and chief.address else ""
@@ -164,14 +187,25 @@ class SessionCreator(tf.train.SessionCreator):
         return None if phase == ENDED else int(step)
 
     def _join(self) -> Any:
-        """Return a session on variables that are being trained, or None if they are not ready for that."""
+        """Return a session on variables that are being trained, or None if they are not ready for that.
+
+        Raises:
+          AbortedError, UnavailableError: a server did not answer.
+        """
         session = tf.Session(self._master, config=self._config)
+        is_ready = False
         try:
-            if not session.run(self._missing).size:
+            is_ready = not session.run(self._missing).size
+            if is_ready:
                 session.run(self._scaffold.local_init_op)
-                return session
-        except (tf.errors.FailedPreconditionError, *_CONNECTION_ERRORS) as error:
+        except tf.errors.FailedPreconditionError as error:
             log.debug("Not ready: %s", error)
+            is_ready = False
+        except BaseException:
+            session.close()
+            raise
+        if is_ready:
+            return session
         session.close()
         return None
 
