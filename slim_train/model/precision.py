@@ -8,6 +8,7 @@ range of float32 and needs nothing else; float16 has not, and training in it nee
 from __future__ import annotations
 
 import logging
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -126,6 +127,8 @@ def resolve(
 
 def is_served(precision: str, base: Any) -> bool:
     """Return whether TensorFlow computes in ``precision``, bf16 or fp16, on this machine: tried on a small product."""
+    if precision == "bf16" and _held_below_avx512():
+        return False
     with tf.Graph().as_default() as graph:
         matrix = tf.placeholder(tf.float32, [8, 8])
         product = tf.matmul(matrix, matrix) + 1.0
@@ -143,6 +146,15 @@ def is_served(precision: str, base: Any) -> bool:
         for node in partition.node
         if "MatMul" in node.op
     }
+
+
+def _held_below_avx512() -> bool:
+    """Whether the environment holds oneDNN to instructions without bfloat16.
+
+    TensorFlow asks the CPU, not oneDNN, and a process that tries it is aborted.
+    """
+    limits = (os.environ.get(name, "").upper() for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"))
+    return any(limit.startswith(("SSE", "AVX")) and not limit.startswith(("AVX512", "AVX10")) for limit in limits)
 
 
 def measure_rates(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -103,6 +106,16 @@ def test_auto_takes_the_faster_and_says_both_rates(bf16, caplog, rates, chosen):
     assert (
         f"fp32 makes {rates['fp32']} images/s, bf16 makes {rates['bf16']} images/s. Going on in {chosen}" in caplog.text
     )
+
+
+@pytest.mark.parametrize("limit", ["ONEDNN_MAX_CPU_ISA=AVX2", "DNNL_MAX_CPU_ISA=SSE41"])
+def test_where_onednn_is_held_below_avx512_bf16_is_not_served(limit):
+    code = "from slim_train.model import precision; from slim_train.tf_compat import tf; "
+    code += "print(precision.is_served('bf16', tf.ConfigProto(device_count={'GPU': 0})))"
+    name, _, value = limit.partition("=")
+    environment = {**os.environ, name: value, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "False"), done.stderr[-500:]
 
 
 @pytest.mark.parametrize("named", ["fp32", "bf16"])
