@@ -135,7 +135,7 @@ def test_where_bf16_is_not_served_auto_is_fp32_and_asking_for_it_an_error(monkey
         precision.resolve(ComputeOptions(precision="bf16"), "CPU", BASE, measure)
 
 
-def test_rates_are_measured_on_steps_of_the_graph_in_each_precision():
+def test_rates_are_measured_on_steps_of_the_graph_in_each_precision(bf16):
     rates = precision.measure_rates(small_net, 4, BASE, ("fp32", "bf16"), seconds=0.0)
     assert set(rates) == {"fp32", "bf16"} and min(rates.values()) > 0
 
