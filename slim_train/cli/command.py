@@ -16,7 +16,6 @@ import os
 import signal
 import sys
 import textwrap
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Generic, TypeVar
@@ -30,6 +29,9 @@ from slim_train.errors import RunError, UsageError
 OptionsT = TypeVar("OptionsT")
 
 _LOG_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+_STOPPED = "stopped by Ctrl-C"
+_EXIT_CODE_STOPPED = 130
 
 _OLD_LOGGING_FLAGS = ("alsologtostderr", "logtostderr")
 
@@ -73,7 +75,7 @@ class Command(Generic[OptionsT]):
         except RunError as error:
             return self._fail(error, 1)
         except KeyboardInterrupt:
-            return self._fail("stopped by Ctrl-C", 130)
+            return self._fail(_STOPPED, _EXIT_CODE_STOPPED)
         except BrokenPipeError:
             # Who reads our output has had enough, as in `... | head`. Python would complain once more at its exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -100,11 +102,22 @@ class Command(Generic[OptionsT]):
         _start_logging(flag_values.verbosity)
         options = self._options(flag_values)
         if self.uses_tensorflow:
-            _start_tensorflow(flag_values.verbosity, self.needs_keras)
+            self._start_tensorflow(flag_values.verbosity)
         try:
             return self.run(options, *([command] if self.takes_command else []), *([words] if self.words else [])) or 0
         except (DataError, ClusterError) as error:
             return self._fail(error, 2)
+
+    def _start_tensorflow(self, verbosity: str) -> None:
+        # Read by TensorFlow when it is first imported. Its errors come as exceptions, too; what its C++ writes by
+        # itself is chatter about missing GPUs that hides what users look for.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity == "debug" else "3")
+        if "tensorflow" not in sys.modules:
+            with _ctrl_c_exits(self.name):
+                _import_tensorflow(self.needs_keras)
+        from slim_train import tf_compat
+
+        tf_compat.silence_deprecation_noise()
 
     def _fail(self, error: object, code: int) -> int:
         logging.getLogger(__name__).debug("Where it happened:", exc_info=True)
@@ -210,45 +223,30 @@ def _start_logging(verbosity: str) -> None:
         logging.getLogger(noisy).setLevel(logging.DEBUG if verbosity == "debug" else logging.ERROR)
 
 
-def _start_tensorflow(verbosity: str, needs_keras: bool) -> None:
-    # Read by TensorFlow when it is first imported. Its errors come as exceptions, too; what its C++ writes by itself is
-    # chatter about missing GPUs that hides what users look for.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbosity == "debug" else "3")
-    if "tensorflow" not in sys.modules:
-        _import_tensorflow(needs_keras)
-    from slim_train import tf_compat
-
-    tf_compat.silence_deprecation_noise()
-
-
 @contextlib.contextmanager
-def _interrupt_kept() -> Iterator[None]:
-    """Make sure that Ctrl-C in the block ends the command.
+def _ctrl_c_exits(name: str) -> Iterator[None]:
+    """End the process at Ctrl-C in the block, from the signal's handler.
 
-    Python forgets a KeyboardInterrupt that is raised in a callback, such as those of weak references, and an import may
-    catch it, or fail for another reason once it was half done.
+    An exception can get lost: imports catch it, Python drops what callbacks raise, and an import that was half done may
+    fail for another reason, or crash at the exit. So early in a command there is nothing to clean up. A signal that is
+    ignored, as in a shell's background jobs, or that somebody else handles is left alone.
     """
-    received = False
+    from deployment.signals import handled
 
-    def receive(number: int, frame: FrameType | None) -> None:
-        nonlocal received
-        received = True
-        signal.default_int_handler(number, frame)
-
-    if threading.current_thread() is not threading.main_thread():
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    before = signal.signal(signal.SIGINT, receive)
+    stderr = os.dup(2)  # the import hides what is written to 2
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        os.write(stderr, f"{name}: error: {_STOPPED}\n".encode())
+        os._exit(_EXIT_CODE_STOPPED)
+
     try:
-        yield
-    except Exception as error:
-        if received:
-            raise KeyboardInterrupt from error
-        raise
+        with handled([signal.SIGINT], stop):
+            yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if received:
-        raise KeyboardInterrupt
+        os.close(stderr)
 
 
 def _import_tensorflow(needs_keras: bool) -> None:
@@ -262,8 +260,7 @@ def _import_tensorflow(needs_keras: bool) -> None:
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     gc.disable()
     try:
-        with _interrupt_kept():
-            importlib.import_module("slim_train.tf_compat")
+        importlib.import_module("slim_train.tf_compat")
     finally:
         gc.enable()
     gc.freeze()

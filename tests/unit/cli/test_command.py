@@ -1,4 +1,5 @@
 import dataclasses
+import signal
 import subprocess
 import sys
 import textwrap
@@ -6,6 +7,7 @@ import textwrap
 import pytest
 
 from datasets.errors import DataError
+from slim_train.cli import command
 from slim_train.cli.command import Command
 from slim_train.config import Options, option
 from slim_train.errors import RunError, UsageError
@@ -163,7 +165,7 @@ def test_ctrl_c_while_tensorflow_is_imported_is_one_line(tmp_path):
 @pytest.mark.parametrize(
     "swallow",
     [
-        # As a weak reference's callback does: Python says "Exception ignored in" and goes on.
+        # A weak reference's callback: Python writes "Exception ignored in" and goes on.
         "import weakref\nclass A: pass\na = A()\nr = weakref.ref(a, lambda _: interrupt())\ndel a",
         "try:\n    interrupt()\nexcept BaseException:\n    pass",
         "try:\n    interrupt()\nexcept BaseException:\n    raise ImportError('half done')",
@@ -185,16 +187,25 @@ def test_ctrl_c_that_an_import_swallows_ends_the_command_all_the_same(swallow, t
         sys.exit(COMMAND.main(["--image=x", "--train_dir={tmp_path}"]))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
-    assert done.returncode == 130
-    assert done.stderr.endswith("label_image: error: stopped by Ctrl-C\n")
+    assert (done.returncode, done.stderr) == (130, "label_image: error: stopped by Ctrl-C\n")
+
+
+def test_an_ignored_ctrl_c_stays_ignored_while_tensorflow_is_imported():
+    """Shells have their background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with command._ctrl_c_exits("paint"):
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_words_that_are_no_flags_reach_a_command_that_takes_them(capsys):
     seen = []
-    command = _paint(lambda options, words: seen.append((options.layers, words)), words="[ROOM ...]")
-    assert command.main(["hall", "--layers=2", "kitchen"]) == 0
+    paint = _paint(lambda options, words: seen.append((options.layers, words)), words="[ROOM ...]")
+    assert paint.main(["hall", "--layers=2", "kitchen"]) == 0
     assert seen == [(2, ["hall", "kitchen"])]
-    assert command.main(["--help"]) == 0
+    assert paint.main(["--help"]) == 0
     assert "usage: paint [--flag=value ...] [ROOM ...]\n" in capsys.readouterr().out
 
 
