@@ -102,6 +102,18 @@ def decode(data: bytes) -> NDArray[np.uint8]:
         return np.array((image if _kept(image, data) else _upright_8_bit(image)).convert("RGB"))
 
 
+def encode_image(image: Image.Image) -> EncodedImage:
+    """Encode a Pillow image of any mode as PNG, upright and in 8-bit gray or color.
+
+    Raises:
+      ImageRejected: the image has 32-bit pixels, or cannot be read.
+    """
+    try:
+        return _encode(_upright_8_bit(image), "PNG")
+    except OSError as error:
+        raise ImageRejected("cannot be read", str(error)) from error
+
+
 def encode_planes(pixels: bytes, height: int, width: int, bands: int) -> EncodedImage:
     """Raw 8-bit pixels as PNG: one plane of rows (grey), or three, one after the other (red, green, blue)."""
     area = height * width

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
+from datasets.images import ImageRejected, encode_image
 from slim_train.errors import UsageError
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import ImageError, Predictor, load_predictor
@@ -85,7 +85,7 @@ class Classifier:
             return self._predictor.prepare(_encoded(image))
         except OSError as error:
             raise UsageError(f"{name} cannot be read: {error.strerror or error}.") from error
-        except (ImageError, TypeError) as error:
+        except (ImageError, ImageRejected, TypeError) as error:
             raise UsageError(f"{name} cannot be read: {error}.") from error
 
     def _answers(self, batch: Sequence[Any], top: int) -> Iterator[Prediction]:
@@ -136,6 +136,4 @@ def _encoded(image: Any) -> bytes:
         image = Image.fromarray(image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image)
     if not isinstance(image, Image.Image):
         raise TypeError(f"it must be a path, bytes, a PIL image or an array, not {type(image).__name__}")
-    buffer = io.BytesIO()
-    ImageOps.exif_transpose(image).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    return encode_image(image).data

@@ -43,6 +43,15 @@ def test_grey_arrays_are_grey_images(classifier, pixels):
     np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
 
 
+@pytest.mark.parametrize("mode", ["CMYK", "YCbCr", "P", "LA", "RGBA", "1"])
+def test_pil_images_of_other_modes_are_classified_as_their_files_are(classifier, tmp_path: Path, mode):
+    image = Image.fromarray(PIXELS).convert(mode)
+    path = tmp_path / "image.tif"
+    image.save(path)
+    [expected], [found] = classifier.predict(path), classifier.predict(Image.open(path))
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=1e-6)
+
+
 def test_a_prediction_names_the_best_classes_first(classifier):
     [prediction] = classifier.predict(PIXELS, top=2)
     assert len(prediction.top) == 2
@@ -69,6 +78,7 @@ def test_more_images_than_a_batch_are_answered_in_their_order(classifier):
             np.zeros((4, 4, 3), np.float32),
             r"Image 0 .* an array must be uint8 .*, not float32 \[4, 4, 3\]",
         ),
+        (Image.new("F", (4, 4)), "Image 0 cannot be read: 32-bit pixels"),
         (np.zeros((4, 4, 7), np.uint8), r"not uint8 \[4, 4, 7\]"),
     ],
 )
