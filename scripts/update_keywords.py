@@ -16,8 +16,8 @@ from slim_train.api.load import SOURCES
 from slim_train.evaluation.options import EvalOptions
 from slim_train.exporting.options import ExportOptions
 from slim_train.inference.options import ClassifierOptions
-from slim_train.options import TrainOptions
 from slim_train.retraining.options import RetrainOptions
+from slim_train.training_options import TrainOptions
 
 FILE = Path(__file__).resolve().parents[1] / "slim_train" / "api" / "keywords.py"
 

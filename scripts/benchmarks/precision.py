@@ -60,8 +60,8 @@ def _train_op(net: str, image_size: int, batch_size: int, num_classes: int, depl
     from slim_train.model.spec import ModelSpec
     from slim_train.nets.factory import get_record
     from slim_train.optim.schedule import Schedule
-    from slim_train.options import ModelOptions, OptimizerOptions
     from slim_train.training.graph import build_training_graph
+    from slim_train.training_options import ModelOptions, OptimizerOptions
 
     record = get_record(net)
     batches = pipeline.synthetic_batches(

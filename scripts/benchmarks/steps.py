@@ -67,9 +67,9 @@ def _trainer(args: argparse.Namespace, synthetic: bool) -> Callable[[], Any]:
     from slim_train.inputs import pipeline
     from slim_train.model.spec import resolve_model
     from slim_train.optim.schedule import Schedule
-    from slim_train.options import ModelOptions, OptimizerOptions
     from slim_train.tf_compat import tf
     from slim_train.training.graph import build_training_graph
+    from slim_train.training_options import ModelOptions, OptimizerOptions
 
     dataset = get_dataset(None, "train", args.dataset_dir)
     model = resolve_model(args.model_name, dataset, image_size=args.image_size)

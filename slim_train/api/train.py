@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
 from slim_train.api.tensorflow import tensorflow_ready
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

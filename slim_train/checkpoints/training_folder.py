@@ -14,7 +14,7 @@ from datasets.files import replacing
 from datasets.spec import read_labels
 from slim_train import config
 from slim_train.errors import UsageError
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 PREFIX = "model.ckpt"
 BEST = "best"

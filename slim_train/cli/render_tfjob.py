@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from slim_train.cli.command import Command
 from slim_train.config import Options, flag_specs, option
 from slim_train.errors import UsageError
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 # The names of its tasks, such as <name>-evaluator-0 and <name>-worker-9999, are DNS labels of at most 63 characters.
 _JOB_NAME = re.compile(r"[a-z]([-a-z0-9]{0,49}[a-z0-9])?")

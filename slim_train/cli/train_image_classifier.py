@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from slim_train.cli.command import Command
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 
 def _run(options: TrainOptions) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
-from slim_train.options import ComputeOptions
+from slim_train.training_options import ComputeOptions
 
 
 @dataclass(frozen=True)

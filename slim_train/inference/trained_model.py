@@ -18,9 +18,9 @@ from slim_train.inference.variables import AVERAGE, VariableRestorer
 from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.model.spec import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
-from slim_train.options import TrainOptions
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import tf
+from slim_train.training_options import TrainOptions
 
 # Names of nodes.
 PIXELS, INPUT, SCORES = "pixels", "input", "scores"

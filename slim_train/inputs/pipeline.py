@@ -17,13 +17,13 @@ from datasets import tfrecords
 from datasets.spec import DatasetSpec
 from deployment.threads import available_cpus
 from slim_train.inputs.errors import check_labels, explain_input_error
-from slim_train.options import AugmentationOptions
 from slim_train.preprocessing import distort
 from slim_train.preprocessing.augment import augmented
 from slim_train.preprocessing.erasing import erase_rectangles
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.preprocessing.mixing import mix_batch
 from slim_train.tf_compat import tf
+from slim_train.training_options import AugmentationOptions
 
 __all__ = [
     "batch_source",

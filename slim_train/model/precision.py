@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from slim_train.errors import UsageError
-from slim_train.options import ComputeOptions
 from slim_train.tf_compat import tf
+from slim_train.training_options import ComputeOptions
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import logging
 
 from slim_train import config
 from slim_train.optim.schedule import Schedule
-from slim_train.options import OptimizerOptions
+from slim_train.training_options import OptimizerOptions
 
 log = logging.getLogger(__name__)
 

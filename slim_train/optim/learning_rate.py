@@ -9,8 +9,8 @@ import numpy as np
 
 from slim_train.errors import UsageError, unknown
 from slim_train.optim.schedule import Schedule
-from slim_train.options import OptimizerOptions
 from slim_train.tf_compat import tf
+from slim_train.training_options import OptimizerOptions
 
 
 def build_learning_rate(options: OptimizerOptions, schedule: Schedule, global_step: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 from slim_train.errors import unknown
 from slim_train.optim.adamw import AdamW
-from slim_train.options import OptimizerOptions
 from slim_train.tf_compat import tf
+from slim_train.training_options import OptimizerOptions
 
 
 def build_optimizer(options: OptimizerOptions, learning_rate: Any, weight_decay: float = 0.0) -> Any:

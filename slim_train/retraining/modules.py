@@ -21,11 +21,11 @@ from slim_train.errors import UsageError
 from slim_train.model import precision
 from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.nets import factory as nets
-from slim_train.options import ComputeOptions
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.retraining import saved_models
 from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import slim, tf
+from slim_train.training_options import ComputeOptions
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
-from slim_train.options import PRECISIONS
+from slim_train.training_options import PRECISIONS
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slim_train.config import Options, option
-from slim_train.options import AugmentationOptions, TrainOptions
 from slim_train.reports import Tile, check_sheet_path, draw_contact_sheet
+from slim_train.training_options import AugmentationOptions, TrainOptions
 
 if TYPE_CHECKING:
     from datasets.spec import DatasetSpec

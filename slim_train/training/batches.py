@@ -7,7 +7,7 @@ from typing import Any
 from datasets.spec import DatasetSpec
 from slim_train.inputs import pipeline
 from slim_train.model.spec import ModelSpec
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 
 def synthetic_batches(options: TrainOptions, model: ModelSpec) -> Any:

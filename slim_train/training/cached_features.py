@@ -8,8 +8,8 @@ from datasets.spec import DatasetSpec
 from deployment.cluster import ClusterConfig
 from slim_train.errors import UsageError
 from slim_train.model.spec import ModelSpec
-from slim_train.options import AugmentationOptions, TrainOptions
 from slim_train.training.feature_cache import FeatureCache, FeatureSource
+from slim_train.training_options import AugmentationOptions, TrainOptions
 
 
 def check_options(options: TrainOptions, cluster: ClusterConfig) -> None:

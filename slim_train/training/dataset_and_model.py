@@ -5,7 +5,7 @@ from __future__ import annotations
 from datasets.factory import get_dataset
 from datasets.spec import DatasetSpec
 from slim_train.model.spec import ModelSpec, resolve_model
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 
 def open_dataset(options: TrainOptions) -> DatasetSpec:

@@ -8,7 +8,7 @@ from deployment import servers
 from slim_train.checkpoints import training_folder
 from slim_train.evaluation import evaluate
 from slim_train.evaluation.options import EvalOptions
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 _LOOKS_EVERY_SECS = 2
 

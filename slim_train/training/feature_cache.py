@@ -30,9 +30,9 @@ from slim_train.errors import RunError, UsageError
 from slim_train.inputs import pipeline
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
-from slim_train.options import AugmentationOptions
 from slim_train.progress import ProgressBar
 from slim_train.tf_compat import slim, tf
+from slim_train.training_options import AugmentationOptions
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from slim_train.optim.learning_rate import build_learning_rate
 from slim_train.optim.loss_scaling import LossScaled
 from slim_train.optim.schedule import Schedule
 from slim_train.optim.step import Step, Transform, chain
-from slim_train.options import ModelOptions, OptimizerOptions
 from slim_train.tf_compat import slim, tf
+from slim_train.training_options import ModelOptions, OptimizerOptions
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.optim import losses
 from slim_train.optim.schedule import Schedule
-from slim_train.options import OptimizerOptions, TrainOptions
 from slim_train.training.feature_cache import FeatureCache
+from slim_train.training_options import OptimizerOptions, TrainOptions
 
 
 @dataclasses.dataclass(frozen=True)

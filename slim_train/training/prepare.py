@@ -16,11 +16,11 @@ from slim_train.checkpoints.find import latest_checkpoint, repair_state, step_of
 from slim_train.errors import UsageError
 from slim_train.model import precision
 from slim_train.optim.schedule import Schedule
-from slim_train.options import TrainOptions
 from slim_train.training import batches, cached_features
 from slim_train.training.dataset_and_model import choose_model, open_dataset, open_validation_set
 from slim_train.training.job import Job
 from slim_train.training.job_graph import build_graph
+from slim_train.training_options import TrainOptions
 
 log = logging.getLogger(__name__)
 

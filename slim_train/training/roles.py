@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from deployment.cluster import ClusterConfig, Task, parse_tf_config
 from deployment.role_output import LINES_HAVE_PREFIXES
 from slim_train.errors import UsageError
-from slim_train.options import ClusterOptions
+from slim_train.training_options import ClusterOptions
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from deployment.cluster import ClusterConfig
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError
 from slim_train.inputs import pipeline
-from slim_train.options import TrainOptions
 from slim_train.tf_compat import tf
 from slim_train.training import dry_run, evaluator, roles, session_creator, sessions, starting_point
 from slim_train.training.graph import TrainingGraph
@@ -24,6 +23,7 @@ from slim_train.training.job import Job
 from slim_train.training.job_graph import build_graph
 from slim_train.training.prepare import prepare
 from slim_train.training.result import TrainingResult, finish, finish_again
+from slim_train.training_options import TrainOptions
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from slim_train import config
-from slim_train.options import TrainOptions
 from slim_train.tf_compat import tf
 from slim_train.training import train
+from slim_train.training_options import TrainOptions
 
 
 def _options(dataset_dir, train_dir, **values):

@@ -5,7 +5,7 @@ import pytest
 from slim_train.config import Options, flag_specs, option, read_yaml, with_values, write_yaml
 from slim_train.errors import UsageError
 from slim_train.evaluation.options import EvalOptions
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from slim_train import config
 from slim_train.nets import factory
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 RECIPES = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 

@@ -22,7 +22,7 @@ from slim_train.cli import (
     train_image_classifier,
 )
 from slim_train.inference.options import ClassifierOptions
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 # The verb, its command, and the flags that it has under other names.
 VERBS: dict[str, tuple[Callable[..., Any], Any, dict[str, str]]] = {

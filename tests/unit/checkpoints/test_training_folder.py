@@ -4,7 +4,7 @@ from pathlib import Path
 
 from slim_train import config
 from slim_train.checkpoints import training_folder
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 
 def _options(**flags: object) -> TrainOptions:

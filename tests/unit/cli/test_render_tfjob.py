@@ -7,7 +7,7 @@ import yaml
 
 from slim_train.cli import train_image_classifier
 from slim_train.cli.render_tfjob import COMMAND
-from slim_train.options import TrainOptions
+from slim_train.training_options import TrainOptions
 
 ROOT = Path(__file__).resolve().parents[3]
 JOB = ("--image=slim", "--data_claim=datasets", "--train_claim=runs")

@@ -12,8 +12,8 @@ from deployment.partitions import by_stored_name, is_part, partition, partitioni
 from slim_train.optim import optimizers
 from slim_train.optim.averages import MovingAverages
 from slim_train.optim.clipping import clip_by_global_norm
-from slim_train.options import OPTIMIZERS, OptimizerOptions
 from slim_train.tf_compat import slim, tf
+from slim_train.training_options import OPTIMIZERS, OptimizerOptions
 
 
 @pytest.mark.parametrize(

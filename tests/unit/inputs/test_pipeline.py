@@ -9,8 +9,8 @@ from PIL import Image
 from datasets import tfrecords
 from datasets.spec import DatasetSpec
 from slim_train.inputs import pipeline
-from slim_train.options import AugmentationOptions
 from slim_train.tf_compat import tf
+from slim_train.training_options import AugmentationOptions
 
 CLASSES = 3
 

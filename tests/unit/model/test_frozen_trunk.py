@@ -9,9 +9,9 @@ from deployment.model_deploy import DeploymentConfig
 from slim_train.model.frozen_trunk import FrozenTrunk
 from slim_train.model.spec import ModelSpec
 from slim_train.optim.schedule import Schedule
-from slim_train.options import ModelOptions, OptimizerOptions
 from slim_train.tf_compat import slim, tf
 from slim_train.training.graph import build_training_graph
+from slim_train.training_options import ModelOptions, OptimizerOptions
 
 
 def training_graph(net, trained, image_size=64, **model_options):

@@ -14,8 +14,8 @@ import pytest
 
 from slim_train.errors import UsageError
 from slim_train.model import precision
-from slim_train.options import ComputeOptions
 from slim_train.tf_compat import slim, tf
+from slim_train.training_options import ComputeOptions
 
 BASE = tf.ConfigProto(device_count={"GPU": 0})
 

@@ -9,7 +9,7 @@ import pytest
 
 from slim_train.optim.asynchrony import corrected_momentum, with_corrected_momentum
 from slim_train.optim.schedule import Schedule
-from slim_train.options import OptimizerOptions
+from slim_train.training_options import OptimizerOptions
 
 
 def _schedule(num_replicas, **kwargs):

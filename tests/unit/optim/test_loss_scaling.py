@@ -12,9 +12,9 @@ from slim_train.model.spec import ModelSpec
 from slim_train.optim.loss_scaling import LossScaled
 from slim_train.optim.optimizers import build_optimizer
 from slim_train.optim.schedule import Schedule
-from slim_train.options import ModelOptions, OptimizerOptions
 from slim_train.tf_compat import tf
 from slim_train.training.graph import build_training_graph
+from slim_train.training_options import ModelOptions, OptimizerOptions
 
 
 class Training:

@@ -8,8 +8,8 @@ import pytest
 from slim_train.errors import UsageError
 from slim_train.optim import optimizers
 from slim_train.optim.multipliers import MultipliedRates, multiplier_of_each, parse_multipliers
-from slim_train.options import OPTIMIZERS, OptimizerOptions
 from slim_train.tf_compat import tf
+from slim_train.training_options import OPTIMIZERS, OptimizerOptions
 
 NAMES = ("net/trunk/weights", "net/trunk/block/weights", "net/head/weights", "net/header/weights")
 

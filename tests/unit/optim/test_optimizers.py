@@ -12,8 +12,8 @@ from slim_train.optim.adamw import AdamW
 from slim_train.optim.clipping import clip_by_global_norm
 from slim_train.optim.learning_rate import build_learning_rate
 from slim_train.optim.schedule import Schedule
-from slim_train.options import DECAY_TYPES, OPTIMIZERS, OptimizerOptions
 from slim_train.tf_compat import tf
+from slim_train.training_options import DECAY_TYPES, OPTIMIZERS, OptimizerOptions
 
 
 def rates(options: OptimizerOptions, schedule: Schedule, steps: list[int]) -> list[float]:

@@ -13,8 +13,8 @@ from PIL import Image
 from datasets import tfrecords
 from slim_train.cli.show_augmentations import COMMAND
 from slim_train.model.spec import ModelSpec
-from slim_train.options import AugmentationOptions
 from slim_train.training.augmentation_sheet import caption, displayed, note
+from slim_train.training_options import AugmentationOptions
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from deployment.partitions import stored_name, stored_shape
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.optim.schedule import Schedule
-from slim_train.options import ClusterOptions, ModelOptions, OptimizerOptions
 from slim_train.tf_compat import tf
 from slim_train.training import dry_run
 from slim_train.training.graph import TrainingGraph, build_training_graph
+from slim_train.training_options import ClusterOptions, ModelOptions, OptimizerOptions
 
 SCHEDULE = Schedule(num_samples=100, batch_size=2, num_epochs_per_decay=2.0)
 

@@ -26,9 +26,9 @@ from slim_train.cli import eval_image_classifier, train_image_classifier
 from slim_train.errors import RunError, UsageError
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
-from slim_train.options import AugmentationOptions
 from slim_train.tf_compat import slim, tf
 from slim_train.training.feature_cache import FeatureCache, FeatureSource
+from slim_train.training_options import AugmentationOptions
 
 NUM_IMAGES = 10
 WIDTH = 1024  # of lenet's features

@@ -14,8 +14,8 @@ from slim_train import config
 from slim_train.errors import UsageError
 from slim_train.model.spec import resolve_model
 from slim_train.optim.schedule import Schedule
-from slim_train.options import TrainOptions
 from slim_train.training.job import Job
+from slim_train.training_options import TrainOptions
 
 COMPLETE = {"cluster": {"chief": ["a:1"], "ps": ["b:1"], "worker": ["c:1", "d:1"]}}
 SPARSE = {"cluster": {"ps": ["b:1"], "worker": {"1": "d:1"}}}

@@ -6,8 +6,8 @@ import pytest
 
 from deployment.role_output import LINES_HAVE_PREFIXES
 from slim_train.errors import UsageError
-from slim_train.options import ClusterOptions
 from slim_train.training import roles
+from slim_train.training_options import ClusterOptions
 
 PS_CLUSTER = '{"cluster": {"worker": ["a:1", "b:1"], "ps": ["c:1"]}, "task": {"type": "worker", "index": 1}}'
 
