@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 # Where Pillow refuses to go on: at twice the size at which it warns.
 TOO_LARGE = "over 178 megapixels"
 # A list of our own: Pillow would also start Ghostscript on an EPS file, and read formats nobody trains on.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_SUFFIXES_OF = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".ppm", ".pgm"),
+}
+_FORMATS = tuple(_SUFFIXES_OF)
+# Of the files that are taken for images where folders hold other files too.
+SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES_OF.values() for suffix in suffixes)
 _ORIENTATION = 0x0112
 _UPRIGHT = (None, 1)
 _JPEG_QUALITY = 95

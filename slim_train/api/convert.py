@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from slim_train.api.conversion import ConversionReport
     from slim_train.api.keywords import ConvertFlags
+
+log = logging.getLogger(__name__)
 
 _OWN_IMAGES = "image_folder"
 
@@ -107,7 +111,13 @@ def convert(
             flags["dataset_name"] = dataset_name
         positional = {"pic_path": pic_path, "dataset_dir": output, "dataset_name": flags.pop("dataset_name")}
         required = ("dataset_name", "dataset_dir")
-        return run(options_from(ConvertOptions(), "convert", flags, positional, config, required))
+        report = run(options_from(ConvertOptions(), "convert", flags, positional, config, required))
+    if report.already_finished:
+        log.warning(
+            "%s holds a finished data set of the classes %s: nothing was converted. overwrite=True converts again.",
+            report.dataset_dir, _named(report.labels),
+        )  # fmt: skip
+    return report
 
 
 def run(options: ConvertOptions) -> ConversionReport:
@@ -137,6 +147,10 @@ def run(options: ConvertOptions) -> ConversionReport:
             on_progress=progress.update,
         )
     return ConversionReport(**vars(report))
+
+
+def _named(labels: Sequence[str]) -> str:
+    return ", ".join(labels) if len(labels) <= 5 else f"{', '.join(labels[:4])} and {len(labels) - 4} more"
 
 
 def _resolve_source(source: PathLike | None) -> tuple[PathLike | None, str | None]:

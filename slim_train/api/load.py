@@ -52,6 +52,8 @@ def load(
     """
     if given_twice := [name for name in SOURCES if name in flags]:
         raise UsageError(f"load(): give the path alone, without {given_twice[0]}: any kind of model is found there.")
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"load(): path must be text or a path, not {type(path).__name__}.")
     options = options_from(ClassifierOptions(), "load", flags, {})
     with one_usage_error(), tensorflow_ready():
         from slim_train.inference.classifier import load_classifier
@@ -59,6 +61,8 @@ def load(
         from slim_train.inference.overrides import ModelOverrides
 
         names = read_class_names(Path(labels)) if isinstance(labels, str | os.PathLike) else labels
+        if names is not None and not all(isinstance(name, str) for name in names):
+            raise UsageError("load(): labels must be a file of class names, or class names as text.")
         given: dict[str, Any] = {name: getattr(options, name) for name in _DESCRIBED}
         overrides = ModelOverrides(
             labels=None if names is None else tuple(names),

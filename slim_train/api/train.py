@@ -52,5 +52,5 @@ def train(
     with one_usage_error(), tensorflow_ready():
         from slim_train.training.train import run
 
-        callbacks = [on_evaluation] if callable(on_evaluation) else list(on_evaluation)
-        return run(options, hooks=list(hooks), on_evaluation=callbacks)
+        callbacks = [on_evaluation] if callable(on_evaluation) else list(on_evaluation or ())
+        return run(options, hooks=list(hooks or ()), on_evaluation=callbacks)

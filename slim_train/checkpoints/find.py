@@ -90,7 +90,14 @@ def resolve_checkpoint(path: str) -> str:
         return prefix
     if given.exists() or Path(f"{prefix}.index").exists():
         raise UsageError(f"{path} is not a complete TensorFlow checkpoint.")
-    raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.")
+    raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.{_download(given)}")
+
+
+def _download(given: Path) -> str:
+    """Return how to get a checkpoint where slim_models puts those that it downloads."""
+    if given.parent.name != "checkpoints":
+        return ""
+    return f" 'slim_models --download {given.name}' downloads released weights, if {given.name} is a net that has them."
 
 
 def step_of(prefix: str) -> int:

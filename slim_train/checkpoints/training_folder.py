@@ -22,6 +22,8 @@ CONFIG = "config.yaml"
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
 _OF_THE_DATA_SET = ("labels.txt", "info.json")
+# What a fresh start puts aside.
+_OF_A_RUN = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", METRICS, BEST, "graph.pbtxt")
 # Flags that decide which variables there are, and their shapes.
 _OF_THE_VARIABLES = (
     "model_name",
@@ -54,17 +56,29 @@ def start(folder: Path, options: TrainOptions, dataset_dir: str | Path) -> None:
 
 
 def set_aside(train_dir: str | Path) -> Path | None:
-    """Move the checkpoints and logs of a training folder into a new ``previous-<n>`` below it, for a fresh start."""
+    """Move the checkpoints and logs of a training folder into a new ``previous-<n>`` below it, for a fresh start.
+
+    Raises:
+      UsageError: they cannot be moved.
+    """
     folder = Path(train_dir)
-    patterns = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", METRICS, BEST, "graph.pbtxt")
-    old = [path for pattern in patterns for path in folder.glob(pattern)]
+    old = [path for pattern in _OF_A_RUN for path in folder.glob(pattern)]
     if not old:
         return None
     aside = next(path for number in itertools.count(1) if not (path := folder / f"previous-{number}").exists())
-    aside.mkdir()
-    for path in old:
-        path.rename(aside / path.name)
+    try:
+        aside.mkdir()
+        for path in old:
+            path.rename(aside / path.name)
+    except OSError as error:
+        raise UsageError(f"--restart: cannot move {folder}'s checkpoints to {aside}: {error.strerror}.") from error
     return aside
+
+
+def is_set_aside(train_dir: str | Path, checkpoint: str) -> bool:
+    """Return whether :func:`set_aside` would move the checkpoint with the prefix ``checkpoint``."""
+    folder, path = Path(train_dir).resolve(), Path(checkpoint).resolve()
+    return path.parent in (folder, folder / BEST) and (path.parent.name == BEST or path.name.startswith(PREFIX))
 
 
 def has_ended(folder: Path) -> bool:
@@ -111,6 +125,13 @@ def describe_changes(folder: Path, options: TrainOptions) -> str:
     return "It was trained with {}, which is {} now.".format(*flags)
 
 
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of metrics.jsonl, without one that a killed process left unfinished."""
+    path = folder / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines if _step(line) < math.inf]
+
+
 def add_metrics(folder: Path, values: dict[str, Any]) -> None:
     """Append a line to metrics.jsonl."""
     with (folder / METRICS).open("a", encoding="utf-8") as file:
@@ -149,5 +170,5 @@ def _step(line: str) -> float:
     """Return the step of a line of metrics.jsonl; infinity for a line that a killed process left unfinished."""
     try:
         return float(json.loads(line)["step"])
-    except json.JSONDecodeError:
+    except (ValueError, KeyError, TypeError):
         return math.inf

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,6 +33,10 @@ from slim_train.progress import ProgressBar
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
+
+
+class EvaluationInterrupted(Exception):
+    """Who asked for an evaluation no longer wants it."""
 
 
 class Evaluator:
@@ -88,20 +92,24 @@ class Evaluator:
             self._restorer = VariableRestorer(model, use_averages)
         self._session = tf.Session(master, graph=self._graph, config=config or _session_config())
 
-    def evaluate(self, checkpoint: str, visit: Any = None) -> ClassificationMetrics:
+    def evaluate(
+        self, checkpoint: str, visit: Any = None, is_interrupted: Callable[[], bool] = lambda: False
+    ) -> ClassificationMetrics:
         """Restore ``checkpoint`` and count every image of the split once.
 
         Args:
           checkpoint: a prefix.
           visit: called with (batch of numpy arrays by name, logits [B, C]) for each batch, padding removed; the
             batch's ``encoded`` images come with it only when it is given.
+          is_interrupted: asked before each batch.
 
         Raises:
+          EvaluationInterrupted: see ``is_interrupted``.
           RunError: the checkpoint does not fit the net, or a record is broken.
         """
         self._restorer.restore(self._session, checkpoint)
         metrics = ClassificationMetrics(self.model.num_classes)
-        for batch, logits in self._batches(with_images=visit is not None):
+        for batch, logits in self._batches(with_images=visit is not None, is_interrupted=is_interrupted):
             metrics.update(batch["label"], logits)
             if visit is not None:
                 visit(batch, logits)
@@ -124,7 +132,7 @@ class Evaluator:
     ) -> None:
         self.close()
 
-    def _batches(self, with_images: bool) -> Iterator[tuple[dict[str, Any], Any]]:
+    def _batches(self, with_images: bool, is_interrupted: Callable[[], bool]) -> Iterator[tuple[dict[str, Any], Any]]:
         names = ["label", "filename", "mask"] + (["encoded"] if with_images else [])
         fetches = ({name: self._batch[name] for name in names}, self._logits)
         self._session.run(self._iterator.initializer)
@@ -134,6 +142,8 @@ class Evaluator:
         done = count = 0
         with ProgressBar(f"evaluating {self.dataset.split_name}", total, "images") as bar:
             while self._max_batches is None or count < self._max_batches:
+                if is_interrupted():
+                    raise EvaluationInterrupted
                 try:
                     batch, logits = self._session.run(fetches)
                 except tf.errors.OutOfRangeError:
@@ -169,6 +179,11 @@ def run(options: EvalOptions) -> EvaluationReport:
       RunError: there is no checkpoint to evaluate.
       UsageError: the data set or the net does not fit.
     """
+    if options.keep_best and options.max_num_batches:
+        raise UsageError(
+            "--keep_best compares accuracies over the whole split, and --max_num_batches evaluates a part of it: "
+            "leave one of them out."
+        )
     folder = _folder(options)
     if options.eval_interval_secs:
         _wait_for_training(folder, options)
@@ -196,10 +211,16 @@ def run(options: EvalOptions) -> EvaluationReport:
         flip=bool(options.eval_flip),
     ) as evaluator:
         for checkpoint in _checkpoints_to_evaluate(options, first):
-            report = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
+            try:
+                report = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
+            except (tf.errors.OpError, RunError):
+                if not options.eval_interval_secs or is_complete(checkpoint):
+                    raise
+                log.warning("%s was deleted before it was evaluated: see --max_checkpoints_to_keep.", checkpoint)
+                continue
             if options.keep_best:
                 # Made again each time: training may keep the best as well.
-                BestCheckpoint(folder).offer(checkpoint, report.headline(), report.step)
+                BestCheckpoint(folder, split_name).offer(checkpoint, report.headline(), report.step)
     if report is None:
         raise RunError(f"The training in {folder} has ended without a checkpoint.")
     return report
@@ -208,14 +229,23 @@ def run(options: EvalOptions) -> EvaluationReport:
 def evaluate_to_folder(
     evaluator: Evaluator, checkpoint: str, eval_dir: Path, num_mistakes: int = 36
 ) -> EvaluationReport:
-    """Evaluate one checkpoint and write metrics, predictions and images to ``eval_dir``."""
+    """Evaluate one checkpoint and write metrics, predictions and images to ``eval_dir``.
+
+    Raises:
+      UsageError: the folder cannot be written.
+      RunError: the checkpoint does not fit the net, or a record is broken.
+    """
     dataset = evaluator.dataset
     labels = class_names(dataset.labels, evaluator.model)
-    eval_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        eval_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--eval_dir: cannot write to {eval_dir}: {error.strerror}.") from error
     began = time.monotonic()
+    step = step_of(checkpoint)  # first: a training that is followed may delete it meanwhile
     with EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
         metrics = evaluator.evaluate(checkpoint, writer.visit)
-        return writer.finish(metrics, checkpoint, step_of(checkpoint), time.monotonic() - began)
+        return writer.finish(metrics, checkpoint, step, time.monotonic() - began)
 
 
 def _overrides(options: EvalOptions, folder: Path, dataset: DatasetSpec) -> ModelOverrides:

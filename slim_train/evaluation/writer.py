@@ -67,6 +67,9 @@ class EvaluationWriter:
             step=step,
             seconds=seconds,
         )
+        for drawn in ("confusion_matrix", "mistakes"):
+            # They need matplotlib, and mistakes: what an earlier evaluation drew is no result of this one.
+            paths[drawn].unlink(missing_ok=True)
         write_metrics_json(paths["metrics"], report)
         note = f"{self._split} · step {step:,} · {summary(report)}"
         draw_confusion_matrix(paths["confusion_matrix"], report.confusion_matrix, self._labels, note)

@@ -119,7 +119,7 @@ def run(options: ExportOptions) -> ExportReport:
             training_folder.write_json(staging / RESULT, report.to_dict())
         _publish(staging, folder)
     _log_result(files, folder)
-    _warn_of_later_version(folder, _version(info))
+    _warn_of_another_version(folder, _version(info))
     return report
 
 
@@ -204,7 +204,7 @@ def _picture(path: Path) -> bytes:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Job:
+class _Output:
     """A file to write: where, how, how to ask it, and the largest difference it may show (None: any)."""
 
     format: str
@@ -214,7 +214,7 @@ class _Job:
     tolerance: float | None
 
 
-def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> Iterator[_Job]:
+def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> Iterator[_Output]:
     """Yield what the options ask for."""
     plain = trained.freeze()
     dtype = _DTYPES[options.result.precision]
@@ -222,7 +222,7 @@ def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> It
     tolerance = _TOLERANCE[dtype.name]
     wanted = options.result.wanted_formats()
     if "saved_model" in wanted:
-        yield _Job(
+        yield _Output(
             "SavedModel",
             f"saved_model/{_version(info)}",
             lambda path: formats.write_saved_model(path, trained, graph_def, info),
@@ -232,14 +232,14 @@ def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> It
     if "frozen" in wanted:
         name = Path(options.result.output_file or "model.pb").name
         write = functools.partial(formats.write_frozen, graph_def=graph_def, info=info)
-        yield _Job("frozen graph", name, write, Reference.check_frozen, tolerance)
+        yield _Output("frozen graph", name, write, Reference.check_frozen, tolerance)
     if "tflite" in wanted:
         for kind in formats.TFLITE_KINDS:
             write = functools.partial(formats.write_tflite, graph_def=plain, kind=kind)
-            yield _Job(f"TFLite {kind}", f"model_{kind}.tflite", write, Reference.check_tflite, _TOLERANCE.get(kind))
+            yield _Output(f"TFLite {kind}", f"model_{kind}.tflite", write, Reference.check_tflite, _TOLERANCE.get(kind))
 
 
-def _write(job: _Job, staging: Path, reference: Reference | None) -> ExportedFile:
+def _write(job: _Output, staging: Path, reference: Reference | None) -> ExportedFile:
     """Write one file and compare its answers.
 
     Raises:
@@ -263,6 +263,8 @@ def _destination(options: ExportOptions, trained: TrainedModel) -> Path:
     result = options.result
     if result.output_file and result.export_dir:
         raise UsageError("Give --export_dir, where the frozen graph is called model.pb, or --output_file, not both.")
+    if result.output_file and Path(result.output_file).suffix == ".json":
+        raise UsageError(f"--output_file={result.output_file}: the frozen graph has a .json beside it; call it .pb.")
     if result.output_file:
         return Path(result.output_file).absolute().parent
     return Path(result.export_dir) if result.export_dir else trained.folder / "export"
@@ -306,12 +308,12 @@ def _version(info: ExportInfo) -> int:
     return max(info.step, 1)
 
 
-def _warn_of_later_version(folder: Path, version: int) -> None:
+def _warn_of_another_version(folder: Path, version: int) -> None:
     newest = newest_saved_model(folder)
-    if newest and newest.name.isdecimal() and int(newest.name) > version:
+    if newest and newest.name.isdecimal() and int(newest.name) != version:
         log.warning(
-            "%s is there too. Its number is higher than %d, so that servers and label_image take it: remove it to have "
-            "them take what was exported now, or export to another --export_dir.",
+            "%s is there too, and servers and label_image take it, not what was exported now (%d): remove it, or "
+            "export to another --export_dir.",
             newest, version,
         )  # fmt: skip
 

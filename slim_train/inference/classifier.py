@@ -16,9 +16,7 @@ from PIL import Image
 from datasets.images import ImageRejected, encode_image
 from slim_train.errors import UsageError
 from slim_train.inference.overrides import ModelOverrides
-from slim_train.inference.predictor import ImageError, Predictor, load_predictor
-
-_BATCH_SIZE = 32
+from slim_train.inference.predictor import BATCH_SIZE, ImageError, Predictor, load_predictor, top_classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Classifier:
 
     def __init__(self, predictor: Predictor) -> None:
         """Made by :func:`load_classifier`."""
-        self._predictor = predictor
+        self._predictor, self._is_closed = predictor, False
         self.name, self.labels = predictor.name, predictor.labels
 
     def predict(self, images: Any, top: int = 5) -> list[Prediction]:
@@ -65,16 +63,23 @@ class Classifier:
           top: how many classes each prediction lists.
 
         Raises:
-          UsageError: an image is of another kind, or cannot be read; the message names the file or the index.
+          UsageError: an image is of another kind, or cannot be read; the message names the file or the index. Or the
+            classifier is closed.
         """
+        if self._is_closed:
+            raise UsageError("The classifier is closed: predict inside of its 'with' block, or load it again.")
+        if not isinstance(top, int) or top < 1:
+            raise UsageError(f"top={top!r} must be a whole number of at least 1.")
         given = [images] if _is_one(images) else images
+        if not isinstance(given, Iterable):
+            raise UsageError(f"predict() takes an image or several, not {type(images).__name__}.")
         return list(self._predict(given, top))
 
     def _predict(self, images: Iterable[Any], top: int) -> Iterator[Prediction]:
         batch: list[Any] = []
         for index, image in enumerate(images):
             batch.append(self._prepare(index, image))
-            if len(batch) == _BATCH_SIZE:
+            if len(batch) == BATCH_SIZE:
                 yield from self._answers(batch, top)
                 batch.clear()
         yield from self._answers(batch, top)
@@ -85,20 +90,19 @@ class Classifier:
             return self._predictor.prepare(_encoded(image))
         except OSError as error:
             raise UsageError(f"{name} cannot be read: {error.strerror or error}.") from error
-        except (ImageError, ImageRejected, TypeError) as error:
+        except (ImageError, ImageRejected, TypeError, ValueError) as error:
             raise UsageError(f"{name} cannot be read: {error}.") from error
 
     def _answers(self, batch: Sequence[Any], top: int) -> Iterator[Prediction]:
         if not batch:
             return
         for scores in self._predictor.scores(np.stack(batch)):
-            order = np.argsort(-scores, kind="stable")[:top]
-            best = tuple((self.labels[index], float(scores[index])) for index in order)
-            first = int(np.argmax(scores))
-            yield Prediction(self.labels[first], float(scores[first]), best, scores)
+            best = top_classes(scores, self.labels, top)
+            yield Prediction(*best[0], best, scores)
 
     def close(self) -> None:
         """Release the model."""
+        self._is_closed = True
         self._predictor.close()
 
     def __enter__(self) -> Classifier:

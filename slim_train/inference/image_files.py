@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from datasets.images import SUFFIXES
 from slim_train.errors import UsageError
-
-# Of the formats that datasets.images reads.
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 
 
 def find_pictures(flag: str, value: str) -> list[Path]:
@@ -33,15 +31,15 @@ def find_pictures(flag: str, value: str) -> list[Path]:
 
 def _matching(name: str) -> list[Path]:
     """The file, the images of the folder, or what the pattern matches; nothing where ``name`` is none of these."""
-    path = Path(name).expanduser()
     try:
+        path = Path(name).expanduser()
         if path.is_dir():
-            return [file for file in sorted(path.rglob("*")) if file.suffix.lower() in _SUFFIXES and file.is_file()]
+            return [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
         if path.exists():
             return [path]
         # Path.glob takes a relative pattern only.
         root, pattern = Path(path.anchor), str(path.relative_to(path.anchor))
         return [file for file in sorted(root.glob(pattern)) if file.is_file()]
-    except OSError:
-        # A list of many files is longer than the name of a file may be.
+    except (OSError, ValueError, RuntimeError):
+        # A list of many files is longer than the name of a file may be; 'a**' is no pattern, and '~nobody' no folder.
         return []

@@ -19,14 +19,13 @@ from slim_train.inference.image_files import find_pictures
 from slim_train.inference.label_files import read_class_names
 from slim_train.inference.options import ClassifierOptions, LabelImageOptions
 from slim_train.inference.overrides import ModelOverrides
-from slim_train.inference.predictor import ImageError, Predictor, load_predictor
+from slim_train.inference.predictor import BATCH_SIZE, ImageError, Predictor, load_predictor, top_classes
 from slim_train.progress import ProgressBar
 from slim_train.reports import Tile, check_sheet_path, draw_contact_sheet
 
 log = logging.getLogger(__name__)
 
 _SOURCES = ("graph", "saved_model_dir", "train_dir")
-_BATCH_SIZE = 32
 _SURE, _UNSURE = "#2f7d4f", "#b7791f"  # colors of the contact sheet
 _SHEET_LINES = 3
 _MOST_TILES = 500  # more of them nobody looks at, and the sheet would fill the memory
@@ -78,8 +77,8 @@ def run(options: LabelImageOptions) -> str:
 def label_files(predictor: Predictor, files: Sequence[Path], top: int) -> Iterator[LabelledImage]:
     """Yield the ``top`` likeliest classes of each file, in the order of ``files``."""
     with ProgressBar("labelling", len(files), "pictures") as bar:
-        for begin in range(0, len(files), _BATCH_SIZE):
-            batch = files[begin : begin + _BATCH_SIZE]
+        for begin in range(0, len(files), BATCH_SIZE):
+            batch = files[begin : begin + BATCH_SIZE]
             yield from _label_batch(predictor, batch, top)
             bar.update(begin + len(batch))
 
@@ -99,15 +98,10 @@ def _label_batch(predictor: Predictor, files: Sequence[Path], top: int) -> list[
     read = [file for file in files if file not in unread]
     scores = predictor.scores(np.stack([prepared[file] for file in read])) if read else ()
     labelled = {
-        file: LabelledImage(str(file), _best(row, predictor.labels, top))
+        file: LabelledImage(str(file), top_classes(row, predictor.labels, top))
         for file, row in zip(read, scores, strict=True)
     }
     return [(unread | labelled)[file] for file in files]
-
-
-def _best(scores: Any, labels: Sequence[str], top: int) -> tuple[tuple[str, float], ...]:
-    order = np.argsort(-scores, kind="stable")[:top]
-    return tuple((labels[index], float(scores[index])) for index in order)
 
 
 def _load(options: ClassifierOptions) -> Predictor:

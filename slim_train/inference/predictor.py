@@ -18,7 +18,8 @@ from slim_train.inference.loaders import LoadedModel
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.tf_compat import tf
 
-_BATCH_SIZE = 32
+# Images that a session takes at once.
+BATCH_SIZE = 32
 
 FloatArray = NDArray[np.float32]
 
@@ -75,8 +76,8 @@ class Predictor:
           ImageError: one of them cannot be read.
         """
         scores = np.zeros((len(images), len(self.labels)), np.float32)
-        for begin in range(0, len(images), _BATCH_SIZE):
-            end = begin + _BATCH_SIZE
+        for begin in range(0, len(images), BATCH_SIZE):
+            end = begin + BATCH_SIZE
             scores[begin:end] = self.scores(np.stack([self.prepare(data) for data in images[begin:end]]))
         return scores
 
@@ -91,6 +92,12 @@ class Predictor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def top_classes(scores: FloatArray, labels: Sequence[str], top: int) -> tuple[tuple[str, float], ...]:
+    """Return (class, probability) of the ``top`` most probable classes, best first, of scores [classes]."""
+    order = np.argsort(-scores, kind="stable")[:top]
+    return tuple((labels[index], float(scores[index])) for index in order)
 
 
 def load_predictor(path: str | Path, given: ModelOverrides | None = None) -> Predictor:

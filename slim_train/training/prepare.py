@@ -39,11 +39,15 @@ def prepare(options: TrainOptions, cluster: ClusterConfig) -> Job:
     cached_features.check_options(options, cluster)
     is_chief = cluster.role == "chief"
     session_config = servers.training_config(cluster, deployment)
-    master = _start_server(options, cluster, session_config)
 
     # Data and model.
     dataset = open_dataset(options)
     validation_set = open_validation_set(options, dataset) if is_chief else None
+    if options.validation.early_stopping_patience and not options.validation.eval_split_name:
+        raise UsageError(
+            f"--early_stopping_patience={options.validation.early_stopping_patience} needs evaluations: name the "
+            "split with --eval_split_name."
+        )
     model = choose_model(options, dataset)
     schedule = _schedule(options, dataset, cluster)
     log.info("%s, %s split: %d images of %d classes.", dataset.name, dataset.split_name, dataset.num_samples,
@@ -58,6 +62,7 @@ def prepare(options: TrainOptions, cluster: ClusterConfig) -> Job:
 
     # Where to start: a checkpoint in the training folder, else --checkpoint_path, else initial values.
     resumed = _checkpoint_to_resume(options) if is_chief or options.loop.dry_run else None
+    master = _start_server(options, cluster, session_config)  # after what refuses a job: a server lives on
     job = Job(options, cluster, deployment, dataset, validation_set, model, schedule, session_config, master, resumed)
     if job.is_over:
         log.warning(

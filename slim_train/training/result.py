@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from slim_train import reports
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import latest_checkpoint, step_of
+from slim_train.errors import UsageError
 from slim_train.reports import html
 from slim_train.training.hooks.of_task import TaskHooks
 from slim_train.training.hooks.stopping import StopOnSignal
@@ -33,7 +34,7 @@ class TrainingResult:
       global_step: step of the last checkpoint.
       last_step: where the training was to end, or None.
       own_steps: steps of this process.
-      loss: of the last step, regularization included.
+      loss: of the last step, regularization included; None if this process made none.
       seconds: duration of the run.
       images_per_second: over the whole run.
       precision: fp32, bf16 or fp16.
@@ -111,7 +112,7 @@ def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> Tr
         global_step=step_of(checkpoint) if checkpoint else metrics.step,
         last_step=job.schedule.last_step,
         own_steps=metrics.own_steps,
-        loss=metrics.loss,
+        loss=metrics.loss if math.isfinite(metrics.loss) else None,
         seconds=round(seconds, 3),
         images_per_second=round(metrics.images_per_second(), 3),
         precision=job.precision,
@@ -123,6 +124,7 @@ def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> Tr
         stopped_by=stop.received.name if stop.received else None,
         history=_history(job.train_dir),
     )
+    (job.train_dir / _CURVES).unlink(missing_ok=True)  # without matplotlib none is drawn, and this one is old
     reports.draw_training_curves(job.train_dir / training_folder.METRICS, job.train_dir / _CURVES)
     training_folder.write_json(job.train_dir / training_folder.RESULT, result.to_dict())
     log.info(
@@ -135,8 +137,18 @@ def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> Tr
 
 
 def finish_again(job: Job) -> TrainingResult | None:
-    """End a run that had made its last step before; write result.json if it was cut off. None for ``--dry_run``."""
+    """End a run that had made its last step before; write result.json if it was cut off. None for ``--dry_run``.
+
+    Raises:
+      UsageError: that run trained another net.
+    """
     assert job.resumed is not None
+    changes = training_folder.describe_changes(job.train_dir, job.resolved_options())
+    if changes:
+        raise UsageError(
+            f"The training in {job.train_dir} has ended, and is another than the one asked for. {changes} Name another "
+            "--train_dir, or --restart."
+        )
     if job.options.loop.dry_run:
         return None
     step, best = step_of(job.resumed), BestCheckpoint(job.train_dir)
@@ -157,6 +169,4 @@ def finish_again(job: Job) -> TrainingResult | None:
 
 
 def _history(folder: Path) -> tuple[dict[str, float], ...]:
-    path = folder / training_folder.METRICS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return tuple(json.loads(line) for line in lines)
+    return tuple(training_folder.read_metrics(folder))

@@ -109,7 +109,11 @@ class SessionCreator(tf.train.SessionCreator):
         with tf.Session(self._master, config=self._config) as preparing:
             preparing.run(phase.prepare)
         session = self._prepare()
-        session.run(phase.train)
+        try:
+            session.run(phase.train)
+        except BaseException:
+            session.close()
+            raise
         return session
 
     def _join_if_under_way(self) -> Any:
@@ -178,7 +182,11 @@ class SessionCreator(tf.train.SessionCreator):
         self._wait(missing)
         session = found[0]
         if self._first_step:
-            wait_for_step(self._first_step, lambda: self._step(session), self._wait_secs, self._is_interrupted)
+            try:
+                wait_for_step(self._first_step, lambda: self._step(session), self._wait_secs, self._is_interrupted)
+            except BaseException:
+                session.close()
+                raise
         return session
 
     def _step(self, session: Any) -> int | None:

@@ -8,6 +8,7 @@ from typing import Any
 from slim_train.checkpoints import scopes, training_folder
 from slim_train.checkpoints.find import resolve_checkpoint, saved_checkpoints
 from slim_train.checkpoints.restore import RestorePlan, check_resume, plan_restore
+from slim_train.errors import UsageError
 from slim_train.tf_compat import tf
 from slim_train.training import sessions
 from slim_train.training.graph import TrainingGraph
@@ -31,8 +32,14 @@ def plan(job: Job, graph: TrainingGraph) -> RestorePlan | None:
             lambda: training_folder.describe_changes(job.train_dir, job.resolved_options()),
         )
     elif job.restores and job.options.restore.checkpoint_path:
+        checkpoint = resolve_checkpoint(job.options.restore.checkpoint_path)
+        if job.options.loop.restart and training_folder.is_set_aside(job.train_dir, checkpoint):
+            raise UsageError(
+                f"--restart puts the checkpoints of {job.train_dir} aside, and --checkpoint_path={checkpoint} is "
+                "one of them: name another --train_dir, and the checkpoint as it is."
+            )
         restore = plan_restore(
-            resolve_checkpoint(job.options.restore.checkpoint_path),
+            checkpoint,
             graph.model_variables,
             exclude_scopes=scopes.split_scopes(job.options.restore.checkpoint_exclude_scopes, job.head_scopes),
             ignore_missing=job.options.restore.ignore_missing_vars,

@@ -11,7 +11,7 @@ from typing import Any
 from deployment import parameter_server, servers
 from deployment.cluster import ClusterConfig
 from slim_train.checkpoints import training_folder
-from slim_train.errors import RunError
+from slim_train.errors import RunError, UsageError
 from slim_train.inputs import pipeline
 from slim_train.tf_compat import tf
 from slim_train.training import dry_run, evaluator, roles, session_creator, sessions, starting_point
@@ -52,6 +52,9 @@ def run(
       UsageError: an option, the data set or the checkpoint does not fit.
       RunError: a record of the data set is broken, training diverged, or other tasks of the cluster are missing.
     """
+    for hook in hooks:
+        if not isinstance(hook, tf.train.SessionRunHook):
+            raise UsageError(f"hooks takes tf.train.SessionRunHook instances, not {type(hook).__name__}.")
     cluster = roles.resolve_cluster(options.cluster)
     with roles.role_in_log(cluster):
         if len(cluster.tasks) > 1:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
 from slim_train import config
+from slim_train.errors import UsageError
 from slim_train.tf_compat import tf
 from slim_train.training import train
 from slim_train.training_options import TrainOptions
@@ -85,3 +87,55 @@ def test_training_leaves_the_process_as_it_was(shapes_dir, tmp_path, fails):
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert [(handler, handler.formatter) for handler in root.handlers] == formatters
     assert threading.active_count() <= threads + 1  # TensorBoard's writer stays until it is collected
+
+
+def test_a_run_that_is_over_is_not_taken_for_that_of_another_net(shapes_dir, tmp_path):
+    train.run(_options(shapes_dir, tmp_path))
+    with pytest.raises(UsageError, match="has ended.*--model_name=lenet"):
+        train.run(_options(shapes_dir, tmp_path, model_name="cifarnet", train_image_size=28))
+
+
+def test_starting_over_does_not_move_away_what_it_starts_from(shapes_dir, tmp_path):
+    first = train.run(_options(shapes_dir, tmp_path))
+    with pytest.raises(UsageError, match="--restart puts the checkpoints"):
+        train.run(_options(shapes_dir, tmp_path, restart=True, checkpoint_path=str(tmp_path)))
+    assert Path(f"{first.checkpoint}.index").is_file()
+
+
+def test_each_run_in_a_folder_has_an_event_file_of_its_own(shapes_dir, tmp_path):
+    train.run(_options(shapes_dir, tmp_path))
+    before = {path.name: path.stat().st_size for path in tmp_path.glob("events.*")}
+    train.run(_options(shapes_dir, tmp_path, restart=True))
+    assert {path.name: path.stat().st_size for path in (tmp_path / "previous-1").glob("events.*")} == before
+    assert list(tmp_path.glob("events.*"))
+
+
+def test_a_failure_between_profiled_steps_leaves_the_profiler_off(shapes_dir, tmp_path):
+    def fail(_evaluated):
+        raise ZeroDivisionError
+
+    flags = {"profile_steps": "2,18", "eval_split_name": "test", "eval_every_n_steps": 5}
+    with pytest.raises(ZeroDivisionError):
+        train.run(_options(shapes_dir, tmp_path / "failed", **flags), on_evaluation=[fail])
+    assert train.run(_options(shapes_dir, tmp_path / "next", **flags)).global_step == 20
+
+
+def test_a_run_that_stopped_early_stays_stopped(shapes_dir, tmp_path):
+    flags = {
+        "learning_rate": 0.0, "max_number_of_steps": 100, "eval_split_name": "test", "eval_every_n_steps": 5,
+        "early_stopping_patience": 2,
+    }  # fmt: skip
+    first = train.run(_options(shapes_dir, tmp_path, **flags))
+    again = train.run(_options(shapes_dir, tmp_path, **flags))
+    assert (first.global_step, again.global_step) == (15, 15)
+
+
+def test_stopping_early_needs_a_split_to_evaluate(shapes_dir, tmp_path):
+    with pytest.raises(UsageError, match="--early_stopping_patience=2 needs evaluations"):
+        train.run(_options(shapes_dir, tmp_path, early_stopping_patience=2))
+
+
+def test_what_is_no_hook_is_refused_before_any_work(shapes_dir, tmp_path):
+    with pytest.raises(UsageError, match="hooks takes .*, not object"):
+        train.run(_options(shapes_dir, tmp_path), hooks=[object()])
+    assert not list(tmp_path.iterdir())

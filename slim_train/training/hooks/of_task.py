@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from deployment import tf_private
 from slim_train.evaluation.evaluate import Evaluator
 from slim_train.optim.losses import class_shares
 from slim_train.tf_compat import tf
@@ -45,7 +46,6 @@ class TaskHooks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.metrics.close()
         self._resources.close()
 
 
@@ -58,8 +58,22 @@ def hooks_of_task(
     on_evaluation: Sequence[Callable[[Evaluated], None]] = (),
 ) -> TaskHooks:
     """Return the hooks that a task of ``job`` runs beside its steps."""
-    resources = ExitStack()
+    with ExitStack() as resources:
+        metrics, plateau, hooks = _make_hooks(job, graph, scaffold, phase, stop, on_evaluation, resources)
+        return TaskHooks(metrics, plateau, hooks, resources.pop_all())
+
+
+def _make_hooks(
+    job: Job,
+    graph: TrainingGraph,
+    scaffold: Any,
+    phase: JobPhase | None,
+    stop: StopOnSignal,
+    on_evaluation: Sequence[Callable[[Evaluated], None]],
+    resources: ExitStack,
+) -> tuple[StepMetrics, PlateauHook | None, list[Any]]:
     metrics = _step_metrics(job, graph)
+    resources.callback(metrics.close)
     plateau = _plateau(job, graph) if job.is_chief and not job.options.data.use_synthetic_data else None
     hooks = [metrics, *_of_every_task(job, graph, phase)]
     if job.is_chief:
@@ -69,8 +83,15 @@ def hooks_of_task(
         if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
             hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources))
         profiled = job.options.loop.profiled_steps()
-        hooks += [Profile(*profiled, log_dir=job.log_dir)] if profiled else []
-    return TaskHooks(metrics, plateau, hooks, resources)
+        if profiled:
+            profile = Profile(*profiled, log_dir=job.log_dir)
+            resources.callback(profile.close)
+            hooks.append(profile)
+        # TensorFlow keeps one writer per folder for as long as the process lives: a second training in the folder would
+        # write to the file of the first, wherever that is by then.
+        for folder in {job.log_dir, str(job.train_dir)}:
+            resources.callback(tf_private.close_event_writer, folder)
+    return metrics, plateau, hooks
 
 
 def _step_metrics(job: Job, graph: TrainingGraph) -> StepMetrics:
@@ -146,9 +167,10 @@ def _validation(
     return ValidationHook(
         graph,
         lambda: scaffold.saver,
-        lambda checkpoint: evaluator.evaluate(checkpoint).headline(),
+        lambda checkpoint: evaluator.evaluate(checkpoint, is_interrupted=lambda: stop.received is not None).headline(),
         every_n_steps=validation.eval_every_n_steps or max(1, round(job.schedule.steps_per_epoch)),
         patience=validation.early_stopping_patience,
+        split=job.validation_set.split_name,
         train_dir=Path(job.options.loop.train_dir),
         log_dir=job.log_dir,
         is_interrupted=lambda: stop.received is not None,

@@ -11,6 +11,7 @@ from typing import Any
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.training_folder import PREFIX
+from slim_train.evaluation.evaluate import EvaluationInterrupted
 from slim_train.tf_compat import tf
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.scalars import add_scalars
@@ -41,13 +42,14 @@ class ValidationHook(tf.train.SessionRunHook):
     Args:
       graph: the training graph.
       saver: gives the saver of all variables, once the graph is finished.
-      evaluate: checkpoint prefix -> metrics by name, with ``accuracy`` among them.
+      evaluate: checkpoint prefix -> metrics by name, with ``accuracy`` among them; may raise EvaluationInterrupted.
       every_n_steps: global steps between evaluations.
       patience: evaluations without a better accuracy before stopping; 0 never stops.
       on_evaluation: functions to call after each evaluation.
       is_interrupted: asked at the end; who was told to leave has no time for an evaluation.
       train_dir: the training folder.
       log_dir: folder of event files; None writes none.
+      split: name of the split that is evaluated.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class ValidationHook(tf.train.SessionRunHook):
         log_dir: str | None = None,
         is_interrupted: Callable[[], bool] = lambda: False,
         on_evaluation: Sequence[Callable[[Evaluated], None]] = (),
+        split: str | None = None,
     ) -> None:
         self._on_evaluation = on_evaluation
         self._global_step = graph.global_step
@@ -69,12 +72,20 @@ class ValidationHook(tf.train.SessionRunHook):
         self._saver, self._evaluate = saver, evaluate
         self._every, self._patience = every_n_steps, patience
         self._train_dir, self._log_dir = train_dir, log_dir
-        self.best = BestCheckpoint(train_dir)
+        self.best = BestCheckpoint(train_dir, split)
         self._without_better = 0
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         self._last_evaluated = int(session.run(self._global_step))
         self._next = self._multiple_after(self._last_evaluated)
+        # A run that ended, was stopped or was killed goes on counting.
+        self._without_better = sum(
+            "eval_accuracy" in line and line["step"] > self.best.step
+            for line in training_folder.read_metrics(self._train_dir)
+        )
+        if self._is_out_of_patience():
+            self._say_why()
+            coord.request_stop()
 
     def before_run(self, run_context: Any) -> Any:
         return self._fetches
@@ -85,11 +96,8 @@ class ValidationHook(tf.train.SessionRunHook):
             return
         self._next = self._multiple_after(step)
         self._validate(run_context.session, step)
-        if self._patience and self._without_better >= self._patience:
-            log.warning(
-                "Stopping at step %d: %d evaluations without a better accuracy than %.4f of step %d.",
-                step, self._without_better, self.best.value, self.best.step,
-            )  # fmt: skip
+        if self._is_out_of_patience():
+            self._say_why()
             run_context.request_stop()
 
     def end(self, session: Any) -> None:
@@ -97,13 +105,26 @@ class ValidationHook(tf.train.SessionRunHook):
         if step > self._last_evaluated and not self._is_interrupted():
             self._validate(session, step)
 
+    def _is_out_of_patience(self) -> bool:
+        return bool(self._patience) and self._without_better >= self._patience
+
+    def _say_why(self) -> None:
+        log.warning(
+            "Stopping at step %d: %d evaluations without a better accuracy than %.4f of step %d.",
+            self._last_evaluated, self._without_better, self.best.value, self.best.step,
+        )  # fmt: skip
+
     def _multiple_after(self, step: int) -> int:
         return (step // self._every + 1) * self._every
 
     def _validate(self, session: Any, step: int) -> None:
         self._last_evaluated = step
         checkpoint = self._saver().save(session, str(self._train_dir / PREFIX), global_step=step)
-        metrics = self._evaluate(checkpoint)
+        try:
+            metrics = self._evaluate(checkpoint)
+        except EvaluationInterrupted:
+            log.warning("The evaluation of step %d was interrupted.", step)
+            return
         is_better = self.best.offer(checkpoint, metrics, step)
         self._without_better = 0 if is_better else self._without_better + 1
         log.info(

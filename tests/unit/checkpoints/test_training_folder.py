@@ -2,8 +2,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from slim_train import config
 from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.find import latest_checkpoint
+from slim_train.checkpoints.training_folder import set_aside
+from slim_train.errors import UsageError
 from slim_train.training_options import TrainOptions
 
 
@@ -24,3 +29,46 @@ def test_where_no_such_flag_was_changed_nothing_is_said(tmp_path: Path) -> None:
     config.write_yaml(tmp_path / training_folder.CONFIG, _options(learning_rate=0.1))
     assert training_folder.describe_changes(tmp_path, _options(learning_rate=0.2)) == ""
     assert training_folder.describe_changes(tmp_path / "elsewhere", _options()) == ""
+
+
+def test_setting_aside_moves_everything_old_and_loses_nothing(tmp_path, save):
+    save(tmp_path)
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    (tmp_path / "notes.txt").write_text("mine\n")
+    aside = set_aside(tmp_path)
+    assert latest_checkpoint(tmp_path) is None
+    assert latest_checkpoint(aside) == str(aside / "model.ckpt-7")
+    assert (aside / "metrics.jsonl").exists()
+    assert (tmp_path / "notes.txt").exists()
+    assert set_aside(tmp_path) is None
+
+
+def test_setting_aside_takes_the_next_free_name(tmp_path, save):
+    save(tmp_path)
+    (tmp_path / "previous-1").mkdir()
+    assert set_aside(tmp_path) == tmp_path / "previous-2"
+
+
+@pytest.mark.parametrize(("name", "moves"), [("model.ckpt-7", True), ("best/model.ckpt-3", True), ("mine.ckpt", False)])
+def test_whether_setting_aside_would_move_a_checkpoint_is_known_before(tmp_path, name, moves):
+    assert training_folder.is_set_aside(tmp_path, str(tmp_path / name)) == moves
+    assert not training_folder.is_set_aside(tmp_path / "other", str(tmp_path / name))
+
+
+def test_a_line_of_metrics_that_a_kill_cut_off_is_passed_over(tmp_path):
+    training_folder.add_metrics(tmp_path, {"step": 1, "loss": 0.5})
+    with (tmp_path / training_folder.METRICS).open("a") as file:
+        file.write('{"step": 2, "lo')
+    assert training_folder.read_metrics(tmp_path) == [{"step": 1, "loss": 0.5}]
+    assert training_folder.read_metrics(tmp_path / "empty") == []
+
+
+def test_checkpoints_that_cannot_be_moved_are_an_error_of_the_flag(tmp_path, save, monkeypatch):
+    save(tmp_path)
+
+    def full(*_args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(training_folder.Path, "rename", full)
+    with pytest.raises(UsageError, match="--restart: cannot move .*No space left"):
+        set_aside(tmp_path)

@@ -233,10 +233,25 @@ def test_a_later_version_that_stays_the_one_to_be_served_is_told_of(
 ) -> None:
     flags = {"checkpoint_path": str(training_folder), "export_dir": str(tmp_path), "formats": "saved_model"}
     run.run(options(num_check_images=0, **flags))
-    assert "higher" not in caplog.text
+    assert "is there too" not in caplog.text
     (tmp_path / "saved_model" / "7").rename(tmp_path / "saved_model" / "12")
     run.run(options(num_check_images=0, **flags))
-    assert "saved_model/12 is there too. Its number is higher than 7" in caplog.text
+    assert "saved_model/12 is there too, and servers and label_image take it" in caplog.text
+
+
+def test_a_saved_model_that_is_not_exported_again_is_told_of(
+    training_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    flags = {"checkpoint_path": str(training_folder), "export_dir": str(tmp_path)}
+    run.run(options(num_check_images=0, formats="saved_model", **flags))
+    (tmp_path / "saved_model" / "7").rename(tmp_path / "saved_model" / "3")
+    run.run(options(num_check_images=0, formats="frozen", **flags))
+    assert "saved_model/3 is there too, and servers and label_image take it" in caplog.text
+
+
+def test_a_frozen_graph_may_not_take_the_name_of_the_file_beside_it(training_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="call it .pb"):
+        run.run(options(checkpoint_path=str(training_folder), output_file=str(tmp_path / "graph.json")))
 
 
 def test_exporting_again_replaces_what_was_there(training_folder: Path, tmp_path: Path) -> None:

@@ -89,3 +89,22 @@ def test_an_image_that_cannot_be_read_is_a_usage_error(classifier, image, messag
 
 def test_no_image_no_prediction(classifier):
     assert classifier.predict([]) == []
+
+
+def test_a_closed_classifier_says_so(training_folder):
+    with load_classifier(training_folder) as loaded:
+        pass
+    with pytest.raises(UsageError, match="classifier is closed"):
+        loaded.predict(PIXELS)
+
+
+@pytest.mark.parametrize("images", [5, None, "a\0b", np.zeros((0, 10, 3), np.uint8), [PIXELS, 3]])
+def test_what_is_no_image_is_a_mistake_of_the_caller(classifier, images):
+    with pytest.raises(UsageError):
+        classifier.predict(images)
+
+
+@pytest.mark.parametrize("top", [0, -1, 2.5])
+def test_top_is_a_number_of_classes(classifier, top):
+    with pytest.raises(UsageError, match=f"top={top} must be a whole number"):
+        classifier.predict(PIXELS, top=top)
