@@ -337,3 +337,30 @@ def test_every_command_has_a_script_that_shows_its_help_without_tensorflow(comma
     assert result.returncode == 0, result.stderr
     assert f"usage: {command} " in result.stdout
     assert "--config=" in result.stdout
+
+
+# Modules that no unit test imports, and what tests them.
+TESTED_OTHERWISE = (
+    (r"slim_train\.nets\.(?!factory$|record$|costs$).+", "by name, in tests/unit/nets"),
+    (r"slim_train\.(api\..+|cli\..+)", "through slim_train's functions and the commands"),
+    (r"slim_train\.preprocessing\.(lenet|recipe)", "by name, in test_recipes"),
+    (r"slim_train\.serving\..+", "by requests over HTTP"),
+    (r"slim_train\.retraining\.report", "by the files of test_run"),
+    (r"slim_train\.own_packages", "in fresh processes"),
+    (r"deployment\.(supervisor|parameter_server)", "by real processes, in tests/integration"),
+    (r"datasets\.(image_folder|registry|writing)", "by conversions"),
+)
+
+
+def test_every_module_has_a_unit_test_that_imports_it() -> None:
+    imported: set[str] = set()
+    for path in (ROOT / "tests" / "unit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            imported |= set(imported_by(node, str(path)))
+    untested = [
+        module
+        for module, path in MODULES.items()
+        if path.name != "__init__.py" and module not in imported
+        if not any(re.fullmatch(pattern, module) for pattern, _ in TESTED_OTHERWISE)
+    ]
+    assert not untested, "\n".join(untested)

@@ -1,0 +1,31 @@
+"""What an export says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from slim_train.errors import UsageError
+from slim_train.inference.export_info import ExportInfo, read_export_info, write_export_info
+
+INFO = ExportInfo("lenet", ("angry", "häppy"), (28, 28), 1, "lenet", 7, "model.ckpt-7")
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write_export_info(tmp_path / "model.json", INFO)
+    assert read_export_info(tmp_path / "model.json") == INFO
+    assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+
+
+def test_files_of_others_are_none_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "theirs.json").write_text('{"name": "x"}')
+    assert read_export_info(tmp_path / "theirs.json") is None
+    assert read_export_info(tmp_path / "missing.json") is None
+
+
+@pytest.mark.parametrize("text", ["{", '{"model_name": "lenet"}', '{"model_name": "lenet", "image_size": 28}'])
+def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(UsageError, match=r"model\.json does not describe an export"):
+        read_export_info(tmp_path / "model.json")

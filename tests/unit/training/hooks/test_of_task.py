@@ -1,0 +1,55 @@
+"""Which hooks a task runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from slim_train.errors import UsageError
+from slim_train.tf_compat import tf
+from slim_train.training import starting_point
+from slim_train.training.hooks.accumulation import AccumulateGradients
+from slim_train.training.hooks.of_task import hooks_of_task
+from slim_train.training.hooks.plateau import PlateauHook
+from slim_train.training.hooks.profile import Profile
+from slim_train.training.hooks.step_metrics import StepMetrics
+from slim_train.training.hooks.stopping import StopAtStep, StopOnSignal
+from slim_train.training.hooks.validation import ValidationHook
+from slim_train.training.job_graph import build_graph
+
+
+def _kinds(job):
+    with tf.Graph().as_default():
+        graph = build_graph(job)
+        scaffold = starting_point.scaffold(job, None)
+        with hooks_of_task(job, graph, scaffold, None, StopOnSignal()) as beside:
+            return [type(hook) for hook in beside.hooks]
+
+
+def test_a_plain_training_measures_saves_and_stops(make_job):
+    kinds = _kinds(make_job())
+    assert kinds[0] is StepMetrics
+    assert {StopAtStep, PlateauHook, tf.train.CheckpointSaverHook, tf.train.SummarySaverHook} <= set(kinds)
+    assert not {ValidationHook, Profile, AccumulateGradients} & set(kinds)
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        ({"eval_split_name": "test"}, ValidationHook),
+        ({"profile_steps": "1,2"}, Profile),
+        ({"gradient_accumulation_steps": 2}, AccumulateGradients),
+    ],
+)
+def test_a_flag_adds_its_hook(make_job, flags, kind):
+    assert kind in _kinds(make_job(**flags))
+
+
+def test_noise_has_no_plateau(make_job):
+    assert PlateauHook not in _kinds(make_job(use_synthetic_data=True))
+
+
+def test_what_a_hook_holds_is_released_when_a_later_one_cannot_be_made(make_job, tmp_path):
+    (tmp_path / "trained" / "best").mkdir(parents=True)
+    (tmp_path / "trained" / "best" / "best.json").write_text("{")
+    with pytest.raises(UsageError, match="best.json is broken"):
+        _kinds(make_job(eval_split_name="test"))
