@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from datasets import imagenet
 from datasets.errors import DataError, unknown_name
+from datasets.foreign import RecordsAsTold, open_foreign
 from datasets.record_files import check_shards, find_record_files
 from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
 
 
-def get_dataset(name: str | None, split_name: str, dataset_dir: str | os.PathLike[str], flag: str = "") -> DatasetSpec:
+def get_dataset(
+    name: str | None,
+    split_name: str,
+    dataset_dir: str | os.PathLike[str],
+    flag: str = "",
+    told: RecordsAsTold | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> DatasetSpec:
     """Return the specification of a split on disk (research/slim's function of this name).
 
     Args:
@@ -19,14 +28,19 @@ def get_dataset(name: str | None, split_name: str, dataset_dir: str | os.PathLik
       split_name: ``train``, ``test``, ``validation``, ...
       dataset_dir: the folder.
       flag: that the user has named the split with, for the error.
+      told: what the user says of records that were not converted here.
+      on_progress: called as ``on_progress(bytes read, all bytes)`` while such records are read for the first time.
 
     Raises:
-      DataError: there is no such folder, data set or split (the message lists what there is), info.json is missing or
-        broken, or a shard is missing.
+      DataError: there is no such folder, data set or split (the message lists what there is), info.json is broken, a
+        shard is missing, or it is not clear what records of others hold.
     """
     folder = Path(dataset_dir)
     if not folder.is_dir():
         raise DataError(f"The data set folder {folder} does not exist. Make it with download_and_convert_data.")
+    told = told or RecordsAsTold()
+    if told.is_anything or (name != imagenet.NAME and not (folder / INFO_FILE).exists()):
+        return open_foreign(name, split_name, folder, told, flag, on_progress)
     found = find_record_files(folder)
     info = _info(folder, name)
     name = _name(name, info, {found_name for found_name, _ in found if found_name}, folder)

@@ -13,6 +13,19 @@ _SHARD = r"(?:[-_](?P<shard>\d{5})-of-(?P<count>\d{5}))"
 _NAMED = re.compile(rf"(?P<name>.+)_(?P<split>[A-Za-z]+){_SHARD}?\.tfrecords?")
 _UNNAMED = re.compile(rf"(?P<split>train|validation|test){_SHARD}")
 
+# Those of other converters: pets_train.tfrec, pets-train.tfrecord-00000-of-00001 (TensorFlow Datasets),
+# train.tfrecords, val-00000-of-00128, all of them with .gz too.
+_SPLITS = r"(?P<split>train|training|validation|valid|val|test|testing|eval|dev)"
+_ENDING = r"\.(?:tfrecords?|tfrec|records?)"
+_OF_OTHERS = tuple(
+    re.compile(rf"{form}(?:\.gz)?")
+    for form in (
+        rf"(?P<name>.+)[-_.](?P<split>[A-Za-z]+){_SHARD}?{_ENDING}",
+        rf"(?P<name>.+)[-_.]{_SPLITS}(?:{_ENDING})?{_SHARD}",
+        rf"{_SPLITS}(?:{_ENDING})?{_SHARD}?(?:{_ENDING})?",
+    )
+)
+
 
 def file_names(name: str, split_name: str, num_shards: int) -> list[str]:
     """Return the names of a split's record files."""
@@ -36,14 +49,31 @@ def find_record_files(folder: Path) -> dict[tuple[str | None, str], list[Path]]:
     return found
 
 
+def find_any_record_files(folder: Path) -> dict[tuple[str | None, str], list[Path]]:
+    """Those of other converters too, by (data set name or None, split name). A file alone is the split ``train``."""
+    found: dict[tuple[str | None, str], list[Path]] = {}
+    lone = []
+    for path in sorted(folder.iterdir()):
+        match = _match(path.name)
+        if match:
+            found.setdefault((match.groupdict().get("name"), match["split"]), []).append(path)
+        elif re.search(rf"{_ENDING}(?:\.gz)?$", path.name):
+            lone.append(path)
+    return {(None, "train"): lone} if len(lone) == 1 and not found else found
+
+
+def _match(name: str) -> re.Match[str] | None:
+    return next((match for form in (_NAMED, _UNNAMED, *_OF_OTHERS) if (match := form.fullmatch(name))), None)
+
+
 def check_shards(paths: list[Path]) -> None:
     """Make sure that the files of a split are one whole set.
 
     Raises:
       DataError: a shard is missing, or files of two conversions lie side by side.
     """
-    matches = [_NAMED.fullmatch(path.name) or _UNNAMED.fullmatch(path.name) for path in paths]
-    counts = {int(match["count"] or 1) for match in matches if match}
+    matches = [_match(path.name) for path in paths]
+    counts = {int(match.groupdict().get("count") or 1) for match in matches if match} or {1}
     if len(counts) > 1 or len(paths) > max(counts):
         raise DataError(
             f"{paths[0].parent} holds record files of two conversions side by side: {paths[0].name} and "

@@ -14,6 +14,7 @@ from typing import Any
 
 from datasets.errors import DataError
 from datasets.files import replacing
+from datasets.record_format import RecordFormat
 
 INFO_FILE = "info.json"
 LABELS_FILE = "labels.txt"
@@ -35,6 +36,7 @@ class DatasetSpec:
       num_samples: images in this split.
       labels: class names by label.
       class_counts: images per class in this split; None if the folder does not say.
+      records: where the records hold image and label.
     """
 
     name: str
@@ -45,6 +47,7 @@ class DatasetSpec:
     num_samples: int
     labels: tuple[str, ...]
     class_counts: tuple[int, ...] | None = None
+    records: RecordFormat = field(default_factory=RecordFormat)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,17 @@ tensorflow/core/example/example.proto in protocol-buffer encoding.
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import gzip
+import io
+import math
 import os
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import google_crc32c
 
@@ -98,13 +103,40 @@ def scan_records(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
     """
     offset = 0
     try:
-        with Path(path).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with _open(Path(path)) as (file, size):
             while header := file.read(_HEADER.size):
-                yield offset, _read_body(file, header, size - offset, f"{os.fspath(path)}, record at byte {offset}")
-                offset = file.tell()
+                record = _read_body(file, header, size - offset, f"{os.fspath(path)}, record at byte {offset}")
+                yield offset, record
+                offset += _HEADER.size + len(record) + _FOOTER.size
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{os.fspath(path)}: the compressed file is damaged or truncated: {error}.") from error
     except OSError as error:
         raise DataError(f"Cannot read the record file {os.fspath(path)}: {error.strerror}.") from error
+
+
+def compression_of(path: str | os.PathLike[str]) -> str:
+    """Return how a TFRecord file is compressed, by its first bytes: "", GZIP or ZLIB."""
+    with Path(path).open("rb") as file:
+        header = file.read(_HEADER.size)
+    if len(header) == _HEADER.size and _masked_crc(header[:8]) == _HEADER.unpack(header)[1]:
+        return ""
+    if header.startswith(b"\x1f\x8b"):
+        return "GZIP"
+    return "ZLIB" if header[:1] == b"\x78" and int.from_bytes(header[:2], "big") % 31 == 0 else ""
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[tuple[IO[bytes], float]]:
+    """Yield a file of plain records, and its size; infinity where it is compressed."""
+    compression = compression_of(path)
+    if compression == "ZLIB":
+        yield io.BytesIO(zlib.decompress(path.read_bytes())), math.inf
+    elif compression == "GZIP":
+        with gzip.open(path) as unpacked:
+            yield cast(IO[bytes], unpacked), math.inf
+    else:
+        with path.open("rb") as file:
+            yield file, os.fstat(file.fileno()).st_size
 
 
 def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:
@@ -116,6 +148,10 @@ def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:
       DataError: the file cannot be read, or is truncated.
     """
     try:
+        if compression_of(path):
+            for _, record in scan_records(path):
+                yield struct.pack("<Q", len(record)) + _FOOTER.pack(_masked_crc(record))
+            return
         with Path(path).open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             while header := file.read(_HEADER.size):
@@ -128,7 +164,7 @@ def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:
         raise DataError(f"Cannot read the record file {os.fspath(path)}: {error.strerror}.") from error
 
 
-def _read_body(file: Any, header: bytes, remaining: int, where: str) -> bytes:
+def _read_body(file: Any, header: bytes, remaining: float, where: str) -> bytes:
     cut_short = DataError(f"{where}: the file is truncated; convert the data again.")
     if len(header) < _HEADER.size:
         raise cut_short
@@ -138,7 +174,10 @@ def _read_body(file: Any, header: bytes, remaining: int, where: str) -> bytes:
     if _HEADER.size + length + _FOOTER.size > remaining:
         raise cut_short
     record = file.read(length)
-    (record_crc,) = _FOOTER.unpack(file.read(_FOOTER.size))
+    footer = file.read(_FOOTER.size)
+    if len(record) < length or len(footer) < _FOOTER.size:
+        raise cut_short
+    (record_crc,) = _FOOTER.unpack(footer)
     if _masked_crc(record) != record_crc:
         raise DataError(f"{where}: the checksum is wrong, so the record is damaged; convert the data again.")
     return record

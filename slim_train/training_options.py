@@ -21,12 +21,20 @@ class DataOptions(Options):
     """Data."""
 
     dataset_dir: str | None = option(
-        None, "Folder with the TFRecord files, info.json and labels.txt.", aliases=("data_dir",)
+        None, "Folder with the TFRecord files: of download_and_convert_data, or of other tools.", aliases=("data_dir",)
     )
     dataset_name: str | None = option(
         None, "Name of the data set: the prefix of its file names. Default: the name in info.json."
     )
     dataset_split_name: str = option("train", "Split to read.")
+    file_pattern: str | None = option(
+        None,
+        "Pattern of the names of the record files, such as train-*. %s stands for the split. Default: found by their "
+        "names.",
+    )
+    image_key: str | None = option(None, "Key of the encoded image in records of other tools. Default: found.")
+    label_key: str | None = option(None, "Key of the label in records of other tools. Default: found.")
+    text_key: str | None = option(None, "Key of the class name in records, if that is to be the label.")
     labels_offset: int = option(
         0,
         "Number to subtract from every label, and from the number of classes. 1 drops a background class; -1 "

@@ -32,6 +32,10 @@ class TrainFlags(TypedDict, total=False):
     data_dir: Text | None
     dataset_name: Text | None
     dataset_split_name: Text
+    file_pattern: Text | None
+    image_key: Text | None
+    label_key: Text | None
+    text_key: Text | None
     labels_offset: int
     num_classes: int | None
     batch_size: int
@@ -133,6 +137,10 @@ class EvalFlags(TypedDict, total=False):
     dataset_name: Text | None
     dataset_split_name: Text
     split: Text
+    file_pattern: Text | None
+    image_key: Text | None
+    label_key: Text | None
+    text_key: Text | None
     labels_offset: int | None
     num_classes: int | None
     model_name: Text | None

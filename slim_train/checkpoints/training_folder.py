@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.files import replacing
-from datasets.spec import read_labels
+from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, SplitInfo, read_labels, write_info
 from slim_train import config
 from slim_train.errors import UsageError
 from slim_train.training_options import TrainOptions
@@ -36,7 +36,7 @@ _OF_THE_VARIABLES = (
 )
 
 
-def start(folder: Path, options: TrainOptions, dataset_dir: str | Path) -> None:
+def start(folder: Path, options: TrainOptions, dataset: DatasetSpec) -> None:
     """Make the folder and write what it needs before the first step: config.yaml, labels.txt, info.json.
 
     Raises:
@@ -46,8 +46,12 @@ def start(folder: Path, options: TrainOptions, dataset_dir: str | Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RESULT).unlink(missing_ok=True)
         config.write_yaml(folder / CONFIG, options)
+        if not (Path(dataset.dataset_dir) / INFO_FILE).is_file():  # records of another tool
+            split = SplitInfo(dataset.num_samples, dataset.class_counts)
+            write_info(folder, DatasetInfo(dataset.name, dataset.labels, {dataset.split_name: split}))
+            return
         for name in _OF_THE_DATA_SET:
-            source = Path(dataset_dir) / name
+            source = Path(dataset.dataset_dir) / name
             if source.is_file():
                 with replacing(folder / name) as temporary:
                     shutil.copyfile(source, temporary)

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from datasets.factory import get_dataset
+from datasets.foreign import RecordsAsTold
 from datasets.spec import DatasetSpec
 from deployment.devices import local_device_type
 from slim_train.checkpoints import training_folder
@@ -194,7 +195,10 @@ def run(options: EvalOptions) -> EvaluationReport:
     if options.dataset_dir is None:
         raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
     split_name = options.dataset_split_name
-    dataset = get_dataset(options.dataset_name, split_name, options.dataset_dir, flag="dataset_split_name")
+    told = RecordsAsTold(
+        options.file_pattern, options.image_key, options.label_key, options.text_key, options.labels_offset or 0
+    )
+    dataset = get_dataset(options.dataset_name, split_name, options.dataset_dir, "dataset_split_name", told)
     model, _ = resolve_spec(folder, _overrides(options, folder, dataset))
     training_folder.check_labels(folder, dataset.labels)
     eval_dir = Path(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
@@ -290,6 +294,10 @@ def _with_training_options(options: EvalOptions, folder: Path) -> EvalOptions:
         return options
     defaults = {
         "dataset_dir": trained.data.dataset_dir,
+        "file_pattern": trained.data.file_pattern if "%s" in (trained.data.file_pattern or "") else None,
+        "image_key": trained.data.image_key,
+        "label_key": trained.data.label_key,
+        "text_key": trained.data.text_key,
         "labels_offset": trained.data.labels_offset,
         "num_classes": trained.data.num_classes,
         "model_name": trained.model.model_name,

@@ -23,6 +23,15 @@ class EvalOptions(Options):
     )
     dataset_name: str | None = option(None, "Name of the data set. Default: the name in info.json.")
     dataset_split_name: str = option("test", "Split to evaluate.", aliases=("split",))
+    file_pattern: str | None = option(
+        None,
+        "Pattern of the names of the record files, such as train-*. %s stands for the split. Default: as in training.",
+    )
+    image_key: str | None = option(None, "Key of the encoded image in records of other tools. Default: as in training.")
+    label_key: str | None = option(None, "Key of the label in records of other tools. Default: as in training.")
+    text_key: str | None = option(
+        None, "Key of the class name in records, if that is to be the label. Default: as in training."
+    )
     labels_offset: int | None = option(None, "As in training. Default: that of the training folder.")
     num_classes: int | None = option(None, "As in training. Default: that of the training folder.", at_least=1)
     model_name: str | None = option(None, "Name of the net. Default: that of the training folder, else inception_v3.")

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from datasets import images
 from datasets.errors import DataError
+from datasets.examples import features
 from datasets.factory import get_dataset
-from datasets.spec import read_info
+from datasets.spec import DatasetSpec
+from datasets.tfrecords import scan_records
 from slim_train.inference.loaders import SERVING
 from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
 from slim_train.tf_compat import native_chatter_hidden, tf
@@ -32,7 +34,7 @@ class Difference:
     Attributes:
       largest: of a probability.
       same_best: images whose likeliest class is the same.
-      images: how many there were.
+      pictures: how many there were.
     """
 
     largest: float
@@ -98,15 +100,23 @@ def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) 
     if dataset_dir is None:
         return []
     try:
-        splits = read_info(dataset_dir).splits
-        split = next((split for split in ("validation", "test") if split in splits), next(iter(splits)))
-        files = get_dataset(name, split, dataset_dir).files
-    except (DataError, StopIteration) as error:
+        dataset = _open_unseen(name, dataset_dir)
+        held = (features(record) for file in dataset.files for _, record in scan_records(file))
+        return [example[dataset.records.image_key][1][0] for example in islice(held, count)]
+    except (DataError, ValueError, KeyError) as error:
         log.info("No images of the data set to compare with: %s", error)
         return []
-    records = (record for file in files for record in tf.python_io.tf_record_iterator(file))
-    examples = map(tf.train.Example.FromString, islice(records, count))
-    return [example.features.feature["image/encoded"].bytes_list.value[0] for example in examples]
+
+
+def _open_unseen(name: str | None, dataset_dir: str) -> DatasetSpec:
+    """Open a split that is not trained on, else the first that there is."""
+    problem = DataError(f"{dataset_dir} holds no split.")
+    for split in ("validation", "test", "train"):
+        try:
+            return get_dataset(name, split, dataset_dir)
+        except DataError as error:
+            problem = error
+    raise problem
 
 
 def made_pictures(count: int) -> list[bytes]:

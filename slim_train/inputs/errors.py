@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from google.protobuf.message import DecodeError
-
 from datasets import tfrecords
 from datasets.errors import DataError
+from datasets.examples import features
 from datasets.spec import DatasetSpec
 from slim_train.errors import RunError
+from slim_train.inputs.records import parse_image_and_label, read
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
@@ -57,41 +57,42 @@ def explain_input_error(error: tf.errors.OpError, dataset: DatasetSpec) -> RunEr
     bad_label = _BAD_LABEL.search(error.message)
     if bad_label:
         offset, largest = int(bad_label[2]), int(bad_label[3])
-        check = lambda record: check_labels(record["image/class/label"][tf.newaxis], largest + 1, offset)  # noqa: E731
+        check = lambda encoded, label: check_labels(label[tf.newaxis], largest + 1, offset)  # noqa: E731
     else:
-        check = lambda record: tf.io.decode_image(record["image/encoded"])  # noqa: E731
+        check = lambda encoded, label: tf.io.decode_image(encoded)  # noqa: E731
     for file in dataset.files:
-        problem = _first_problem(file, check)
+        problem = _first_problem(file, check, dataset)
         if problem:
             return RunError(problem)
     return None
 
 
-def _first_problem(file: str, check: Callable[[dict[str, Any]], Any]) -> str | None:
+def _first_problem(file: str, check: Callable[[Any, Any], Any], dataset: DatasetSpec) -> str | None:
     """Return the first record of ``file`` that is damaged or fails the check, and why."""
     try:
         offsets = [offset for offset, _ in tfrecords.scan_records(file)]
     except DataError as damage:
         return str(damage)
-    index, reason = _first_failure(file, check)
+    index, reason = _first_failure(file, check, dataset)
     if reason is None:
         return None
     record = next(record for offset, record in tfrecords.scan_records(file) if offset == offsets[index])
-    return f"{file}, record at byte {offsets[index]}{_origin(record)}: {reason.rstrip('.')}. Convert the data again."
+    where = f"{file}, record at byte {offsets[index]}{_origin(record, dataset)}"
+    return f"{where}: {reason.rstrip('.')}. Convert the data again."
 
 
-def _first_failure(file: str, check: Callable[[dict[str, Any]], Any]) -> tuple[int, str | None]:
+def _first_failure(file: str, check: Callable[[Any, Any], Any], dataset: DatasetSpec) -> tuple[int, str | None]:
     """Return the position of the first record that fails, and why; None for a reason when all pass."""
 
     @tf.autograph.experimental.do_not_convert
     def passes(serialized: Any) -> Any:
-        checked = check(tf.io.parse_single_example(serialized, tfrecords.feature_spec()))
+        checked = check(*parse_image_and_label(serialized, dataset))
         # A number that needs every pixel: what no result depends on, TensorFlow does not run.
         return tf.reduce_max(tf.cast(checked, tf.int32))
 
     position = 0
     with tf.Graph().as_default():
-        records = tf.data.TFRecordDataset(file).map(passes, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        records = read(file, dataset).map(passes, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         iterator = tf.data.make_initializable_iterator(records)
         take_next = iterator.get_next().op
         with tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
@@ -106,9 +107,9 @@ def _first_failure(file: str, check: Callable[[dict[str, Any]], Any]) -> tuple[i
                 return position, _AROUND_REASON.sub("", failure.message)
 
 
-def _origin(record: bytes) -> str:
+def _origin(record: bytes, dataset: DatasetSpec) -> str:
     try:
-        filenames = tf.train.Example.FromString(record).features.feature["image/filename"].bytes_list.value
-    except DecodeError:
+        _, names = features(record).get(dataset.records.file_key, ("bytes", []))
+    except ValueError:
         return ""
-    return f" ({filenames[0].decode(errors='replace')})" if filenames else ""
+    return f" ({names[0].decode(errors='replace')})" if names else ""

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from datasets import tfrecords
 from datasets.spec import DatasetSpec
 from deployment.threads import available_cpus
+from slim_train.inputs import records as records_of
 from slim_train.inputs.errors import check_labels, explain_input_error
 from slim_train.preprocessing import distort
 from slim_train.preprocessing.augment import augmented
@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 
 # Records are shuffled as they are in the files, encoded: far more of them fit into memory than decoded images.
 _SHUFFLE_BYTES = 256 * 2**20
-_READ_BUFFER_BYTES = 2**20
 _RECORDS_PER_READ = 16
 _PREFETCHED_BATCHES = 2
 _RECIPES_OWN = AugmentationOptions()
@@ -67,7 +66,8 @@ def training_batches(
     """Batches of distorted images without end, in a new order each epoch.
 
     The whole data set is shuffled where its records fit into 256 MiB, else the files and as many records as fit. Every
-    epoch holds each record once; a batch may hold the end of one and the beginning of the next.
+    epoch holds each record once; a batch may hold the end of one and the beginning of the next. Without a seed, images
+    that are decoded at the same time at the border of two epochs may change places.
 
     Args:
       dataset: the split to read.
@@ -99,11 +99,8 @@ def training_batches(
     base_seed = random.randrange(2**31) if seed is None else _mix(seed, shard_index)
 
     def decode(index: Any, serialized: Any) -> tuple[Any, Any]:
-        record = _parse(serialized, "image/encoded", "image/class/label")
-        image = recipe.decode_train(
-            record["image/encoded"], image_size, image_size, channels, tf.stack([base_seed, index])
-        )
-        return image, record["image/class/label"]
+        encoded, label = records_of.parse_image_and_label(serialized, dataset)
+        return recipe.decode_train(encoded, image_size, image_size, channels, tf.stack([base_seed, index])), label
 
     def finish(index: Any, batch: tuple[Any, Any]) -> dict[str, Any]:
         seed = tf.stack([base_seed, index])
@@ -172,9 +169,8 @@ def evaluation_batches(
     recipe = get_recipe(preprocessing)
 
     def decode(serialized: Any) -> tuple[Any, ...]:
-        record = _parse(serialized, "image/encoded", "image/class/label", "image/filename")
-        image = recipe.decode_eval(record["image/encoded"], image_size, image_size, channels)
-        return image, record["image/encoded"], record["image/class/label"], record["image/filename"]
+        encoded, label, name = records_of.parse(serialized, dataset)
+        return recipe.decode_eval(encoded, image_size, image_size, channels), encoded, label, name
 
     def finish(images: Any, encoded: Any, labels: Any, filenames: Any) -> dict[str, Any]:
         batch = {
@@ -240,7 +236,7 @@ def batch_source(batches: Any, num_clones: int) -> Callable[[], dict[str, Any]]:
 
 
 def _records_in_order(dataset: DatasetSpec) -> Any:
-    return tf.data.TFRecordDataset(list(dataset.files), buffer_size=_READ_BUFFER_BYTES)
+    return records_of.read(list(dataset.files), dataset)
 
 
 def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: tuple[int, int] | None) -> Any:
@@ -264,7 +260,7 @@ def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: 
     records = (
         files.shuffle(num_files, seed=seed)
         .interleave(
-            lambda file: tf.data.TFRecordDataset(file, buffer_size=_READ_BUFFER_BYTES).batch(_RECORDS_PER_READ),
+            lambda file: records_of.read(file, dataset).batch(_RECORDS_PER_READ),
             cycle_length=num_readers,
             num_parallel_calls=num_readers,
         )
@@ -273,11 +269,6 @@ def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: 
     if shard is not None and not by_file:
         records = records.shard(*shard)
     return records.shuffle(buffer_size, seed=seed).repeat()
-
-
-def _parse(serialized: Any, *keys: str) -> dict[str, Any]:
-    spec = tfrecords.feature_spec()
-    return tf.io.parse_single_example(serialized, {key: spec[key] for key in keys})
 
 
 def _mix(seed: int, shard_index: int) -> int:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from datasets.factory import get_dataset
+from datasets.foreign import RecordsAsTold
 from datasets.spec import DatasetSpec
+from slim_train.errors import UsageError
 from slim_train.model.spec import ModelSpec, resolve_model
+from slim_train.progress import ProgressBars
 from slim_train.training_options import TrainOptions
 
 
@@ -16,13 +21,31 @@ def open_dataset(options: TrainOptions) -> DatasetSpec:
     """
     data = options.data
     assert data.dataset_dir, "the command requires it"
-    return get_dataset(data.dataset_name, data.dataset_split_name, data.dataset_dir, flag="dataset_split_name")
+    return _open(options, data.dataset_name, data.dataset_split_name, data.dataset_dir, "dataset_split_name")
 
 
 def open_validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetSpec | None:
     """Open the split that checkpoints are evaluated on during training; None without ``--eval_split_name``."""
     split_name = options.validation.eval_split_name
-    return get_dataset(dataset.name, split_name, dataset.dataset_dir, flag="eval_split_name") if split_name else None
+    if not split_name:
+        return None
+    pattern = options.data.file_pattern
+    if pattern and "%s" not in pattern:
+        raise UsageError(
+            f"--file_pattern={pattern} names the files to train on: write %s where the name of the split is, so that "
+            f"those of --eval_split_name={split_name} are found too."
+        )
+    return _open(options, options.data.dataset_name, split_name, dataset.dataset_dir, "eval_split_name")
+
+
+def _open(options: TrainOptions, name: str | None, split_name: str, dataset_dir: str | Path, flag: str) -> DatasetSpec:
+    data = options.data
+    told = RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key, data.labels_offset)
+    with ProgressBars() as progress:
+        return get_dataset(
+            name, split_name, dataset_dir, flag, told,
+            on_progress=lambda done, total: progress.update("reading records", done, total, "bytes"),
+        )  # fmt: skip
 
 
 def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:

@@ -67,4 +67,4 @@ def start_folder(job: Job) -> None:
         aside = training_folder.set_aside(job.train_dir)
         if aside:
             log.warning("--restart: the old checkpoints and logs of %s are now in %s.", job.train_dir, aside)
-    training_folder.start(job.train_dir, job.resolved_options(), job.dataset.dataset_dir)
+    training_folder.start(job.train_dir, job.resolved_options(), job.dataset)

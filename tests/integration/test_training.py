@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import slim_train as st
+from datasets.tfrecords import scan_records, write_records
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import latest_checkpoint, step_of
@@ -389,3 +391,21 @@ def test_accumulated_steps_are_updates_and_count_their_images(shapes_dir, tmp_pa
     assert _metrics(tmp_path)[-1]["eval_accuracy"] > 0.8
     checkpoint = tf.train.load_checkpoint(str(tmp_path))
     assert not [name for name in checkpoint.get_variable_to_shape_map() if "accumulated" in name]
+
+
+def test_records_of_research_slim_are_trained_on_evaluated_and_exported_without_a_description(shapes_dir, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for split in ("train", "test"):
+        (path,) = shapes_dir.glob(f"*_{split}.tfrecord")
+        records = [record for _, record in scan_records(path)]
+        for shard in range(2):
+            write_records(data / f"shapes_{split}_{shard:05d}-of-00002.tfrecord", records[shard::2])
+    (data / "labels.txt").write_bytes((shapes_dir / "labels.txt").read_bytes())
+    folder = tmp_path / "trained"
+    flags = ("--max_number_of_steps=60", "--eval_split_name=test", "--class_weights=balanced", "--learning_rate=0.01")
+    assert _train(data, folder, *flags) == 0
+    assert _result(folder)["best_accuracy"] > 0.6
+    report = st.evaluate(folder)
+    assert (report.images, report.labels) == (27, st.evaluate(folder, dataset_dir=str(shapes_dir)).labels)
+    assert st.export(folder, formats="frozen").files

@@ -79,7 +79,7 @@ def test_training_batches_are_full_and_shaped_for_the_net(tmp_path):
 def test_every_epoch_holds_every_record_once(tmp_path, shards):
     records = _records([index % CLASSES for index in range(12)])
     dataset = _dataset(tmp_path, *(records[number::shards] for number in range(shards)))
-    shades = [round(float(value), 2) for batch in _training(dataset, 6) for value in batch["image"][:, 0, 0, 0]]
+    shades = [round(float(value), 2) for batch in _training(dataset, 6, seed=7) for value in batch["image"][:, 0, 0, 0]]
     first, second = shades[:12], shades[12:]
     assert sorted(first) == sorted(second)
     assert len(set(first)) == 12
