@@ -20,6 +20,10 @@ REJECTED_FILE = "rejected.csv"
 _STAGING_FOLDER = ".converting"
 
 
+class AnotherConversion(DataError):
+    """Another process is converting into the folder."""
+
+
 @contextlib.contextmanager
 def staging(dataset_dir: Path) -> Iterator[Path]:
     """A folder inside ``dataset_dir`` to write in, removed at the end; what a killed run left there is removed first.
@@ -27,7 +31,8 @@ def staging(dataset_dir: Path) -> Iterator[Path]:
     Folders that this has made, and in which nothing is at the end, are removed again.
 
     Raises:
-      DataError: ``dataset_dir`` cannot be written, or another conversion is writing there now.
+      DataError: ``dataset_dir`` cannot be written.
+      AnotherConversion: another conversion is writing there now.
     """
     missing = [path for path in (dataset_dir, *dataset_dir.parents) if not path.exists()]
     try:
@@ -75,6 +80,8 @@ def _lock(descriptor: int, dataset_dir: Path) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise DataError(f"Another conversion is writing in --dataset_dir={dataset_dir}: wait for its end.") from None
+        raise AnotherConversion(
+            f"Another conversion is writing in --dataset_dir={dataset_dir}: wait for its end."
+        ) from None
     except OSError:
         log.debug("This file system has no locks; two conversions into %s at a time would clash.", dataset_dir)

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from datasets.converted_folder import data_set_of
 from datasets.factory import get_dataset
 from datasets.foreign import RecordsAsTold
 from datasets.spec import DatasetSpec
@@ -198,7 +199,8 @@ def run(options: EvalOptions) -> EvaluationReport:
     told = RecordsAsTold(
         options.file_pattern, options.image_key, options.label_key, options.text_key, options.labels_offset or 0
     )
-    dataset = get_dataset(options.dataset_name, split_name, options.dataset_dir, "dataset_split_name", told)
+    dataset_dir = data_set_of(options.dataset_dir)
+    dataset = get_dataset(options.dataset_name, split_name, dataset_dir, "dataset_split_name", told)
     model, _ = resolve_spec(folder, _overrides(options, folder, dataset))
     training_folder.check_labels(folder, dataset.labels)
     eval_dir = Path(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from datasets.converted_folder import data_set_of
 from datasets.factory import get_dataset
 from datasets.foreign import RecordsAsTold
 from datasets.spec import DatasetSpec
+from deployment.threads import available_cpus
+from slim_train import own_packages
 from slim_train.errors import UsageError
 from slim_train.model.spec import ModelSpec, resolve_model
 from slim_train.progress import ProgressBars
@@ -42,10 +45,16 @@ def _open(options: TrainOptions, name: str | None, split_name: str, dataset_dir:
     data = options.data
     told = RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key, data.labels_offset)
     with ProgressBars() as progress:
+        folder = data_set_of(dataset_dir, _conversion_processes(), progress.update)
         return get_dataset(
-            name, split_name, dataset_dir, flag, told,
+            name, split_name, folder, flag, told,
             on_progress=lambda done, total: progress.update("reading records", done, total, "bytes"),
         )  # fmt: skip
+
+
+def _conversion_processes() -> int:
+    """Return how many processes may convert: a script of a user would run again in each that is started."""
+    return available_cpus() if own_packages.is_command() else 1
 
 
 def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:

@@ -1,0 +1,81 @@
+"""Class folders where a data set is expected: converted once, into the user's cache. No TensorFlow."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from datasets.class_folders import scan
+from datasets.convert import convert_dataset
+from datasets.errors import DataError
+from datasets.images import SUFFIXES
+from datasets.output import AnotherConversion
+from datasets.record_files import find_any_record_files
+from datasets.spec import INFO_FILE
+
+log = logging.getLogger(__name__)
+
+_LOOKS_EVERY_SECS = 0.5
+
+OnProgress = Callable[[str, int, int | None, str], None]
+
+
+def data_set_of(folder: str | os.PathLike[str], num_workers: int = 1, on_progress: OnProgress | None = None) -> str:
+    """Return ``folder``; if it holds class folders of images and no records, the folder that they are converted to.
+
+    That is in ``$XDG_CACHE_HOME/slim-train`` (default ``~/.cache``) under a key of the names, sizes and times of the
+    images: other images are another data set. Tasks of a job that come at the same time wait for the first.
+
+    Args:
+      folder: what the user calls the data set's folder.
+      num_workers: processes that decode images.
+      on_progress: called as ``on_progress(what, done, total, unit)``.
+
+    Raises:
+      DataError: the images cannot be converted.
+    """
+    source = Path(folder)
+    if not _holds_class_folders(source):
+        return os.fspath(folder)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    target = cache / "slim-train" / "datasets" / f"{source.resolve().name}-{_key(source)}"
+    is_said = False
+    while not (target / INFO_FILE).is_file():
+        if not is_said:
+            log.warning(
+                "%s holds class folders, and no records: converting them into %s. To choose the place and the splits, "
+                "use download_and_convert_data.", source, target,
+            )  # fmt: skip
+            is_said = True
+        try:
+            convert_dataset("image_folder", target, source, num_workers=num_workers, on_progress=on_progress)
+        except AnotherConversion:
+            time.sleep(_LOOKS_EVERY_SECS)
+    return os.fspath(target)
+
+
+def _holds_class_folders(folder: Path) -> bool:
+    if not folder.is_dir() or (folder / INFO_FILE).exists() or find_any_record_files(folder):
+        return False
+    try:
+        deep = (path for pattern in ("*/*", "*/*/*") for path in folder.glob(pattern))
+        return any(path.suffix.lower() in SUFFIXES for path in deep)
+    except OSError as error:
+        raise DataError(f"Cannot list the folder {folder}: {error.strerror}.") from error
+
+
+def _key(folder: Path) -> str:
+    source = scan(folder)
+    digest = hashlib.sha256(os.fsencode(folder.resolve()))
+    for split, classes in sorted(source.splits.items()):
+        for names in classes:
+            for name in names:
+                status = (folder / name).stat()
+                digest.update(
+                    f"{split}\0{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="surrogateescape")
+                )
+    return digest.hexdigest()[:16]
