@@ -54,7 +54,7 @@ class EvalOptions(Options):
     moving_average_decay: float | None = option(
         None,
         "Evaluate the moving averages kept with this decay instead of the variables. 0: evaluate the "
-        "variables. Default: as in training.",
+        "variables. Default: those that the checkpoint holds.",
         at_least=0,
         at_most=1,
     )
