@@ -344,11 +344,10 @@ TESTED_OTHERWISE = (
     (r"slim_train\.nets\.(?!factory$|record$|costs$).+", "by name, in tests/unit/nets"),
     (r"slim_train\.(api\..+|cli\..+)", "through slim_train's functions and the commands"),
     (r"slim_train\.preprocessing\.(lenet|recipe)", "by name, in test_recipes"),
-    (r"slim_train\.serving\..+", "by requests over HTTP"),
+    (r"slim_train\.serving\.(answers|server|protocols\..+)", "by requests over HTTP"),
     (r"slim_train\.retraining\.report", "by the files of test_run"),
     (r"slim_train\.own_packages", "in fresh processes"),
-    (r"deployment\.(supervisor|parameter_server)", "by real processes, in tests/integration"),
-    (r"datasets\.(image_folder|registry|writing)", "by conversions"),
+    (r"datasets\.(image_folder|registry)", "by conversions"),
 )
 
 
