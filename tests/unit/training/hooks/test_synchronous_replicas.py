@@ -17,7 +17,7 @@ def test_a_chief_alone_makes_its_steps_and_leaves_the_tokens_where_they_are():
         )
         train_op = optimizer.minimize(weight * 2.0, global_step=global_step)
         hook = SynchronousSteps(optimizer, is_chief=True, spare_tokens=1)
-        with tf.train.MonitoredSession(hooks=[hook]) as session:
+        with tf.train.MonitoredSession(hooks=[hook], stop_grace_period_secs=1) as session:
             for _ in range(3):
                 session.run(train_op)
             # The chief's thread makes the updates; a step waits for the token of the one before.
