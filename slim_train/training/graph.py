@@ -120,10 +120,16 @@ def build_training_graph(
     step = Step(loss, tuple(gradients), tuple(tf.get_collection(tf.GraphKeys.UPDATE_OPS, clones[0].scope)))
 
     # From the gradients of this task's batch to what changes the variables.
+    has_servers = deployment.num_ps_tasks > 0
+    accumulation = (
+        Accumulation(options.gradient_accumulation_steps) if options.gradient_accumulation_steps > 1 else None
+    )
+    group = _replica_group(deployment)
+    all_reduce = AllReduce(group, model_variables) if group else None
     averages = MovingAverages(options.moving_average_decay, global_step) if options.moving_average_decay else None
     averaged = list({variable.op.name: variable for variable in (*trained, *model_variables)}.values())
     synchronizer = None
-    if schedule.sync_replicas and deployment.num_ps_tasks:
+    if schedule.sync_replicas and has_servers:
         # Synchronous replicas change the variables, averages too, in an op of the chief.
         optimizer = synchronizer = tf.train.SyncReplicasOptimizer(
             optimizer,
@@ -132,9 +138,15 @@ def build_training_graph(
             variable_averages=averages,
             variables_to_average=averaged,
         )
-    averaging = Averaging(averages, averaged) if averages and not synchronizer else None
-    transforms = _Transforms.of(options, deployment, model_variables, averaging)
-    step = chain(step, transforms.in_order())
+    transforms: list[Transform | None] = [
+        bundle_reads_and_updates if has_servers else None,
+        accumulation,
+        all_reduce,
+        Clipping(options.gradient_clip_norm, deployment.optimizer_device()) if options.gradient_clip_norm else None,
+        bundle_gradients if has_servers else None,
+        Averaging(averages, averaged) if averages and not synchronizer else None,
+    ]
+    step = chain(step, filter(None, transforms))
     train_op, next_step = _update(step, optimizer, global_step, deployment)
     _add_summaries(clones[0].outputs, step.gradients, histogram_summaries)
     return TrainingGraph(
@@ -148,50 +160,10 @@ def build_training_graph(
         trained=tuple(trained),
         model_variables=model_variables,
         synchronizer=synchronizer,
-        synchronized=transforms.all_reduce.synchronized if transforms.all_reduce else None,
-        broadcast=transforms.all_reduce.group.broadcast(tf.global_variables()) if transforms.all_reduce else None,
-        accumulate_op=transforms.accumulation.add if transforms.accumulation else None,
+        synchronized=all_reduce.synchronized if all_reduce else None,
+        broadcast=group.broadcast(tf.global_variables()) if group else None,
+        accumulate_op=accumulation.add if accumulation else None,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Transforms:
-    """What happens to a step; None where it is not asked for. Adding one is adding it here and to ``in_order``."""
-
-    has_servers: bool
-    accumulation: Accumulation | None
-    all_reduce: AllReduce | None
-    clipping: Clipping | None
-    averaging: Averaging | None
-
-    @classmethod
-    def of(
-        cls,
-        options: OptimizerOptions,
-        deployment: DeploymentConfig,
-        model_variables: Sequence[Any],
-        averaging: Averaging | None,
-    ) -> _Transforms:
-        batches, norm = options.gradient_accumulation_steps, options.gradient_clip_norm
-        group = _replica_group(deployment)
-        return cls(
-            has_servers=deployment.num_ps_tasks > 0,
-            accumulation=Accumulation(batches) if batches > 1 else None,
-            all_reduce=AllReduce(group, model_variables) if group else None,
-            clipping=Clipping(norm, deployment.optimizer_device()) if norm else None,
-            averaging=averaging,
-        )
-
-    def in_order(self) -> list[Transform]:
-        transforms: list[Transform | None] = [
-            bundle_reads_and_updates if self.has_servers else None,
-            self.accumulation,
-            self.all_reduce,
-            self.clipping,
-            bundle_gradients if self.has_servers else None,
-            self.averaging,
-        ]
-        return [transform for transform in transforms if transform]
 
 
 def _build_clones(
