@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,11 +109,8 @@ class SessionCreator(tf.train.SessionCreator):
         with tf.Session(self._master, config=self._config) as preparing:
             preparing.run(phase.prepare)
         session = self._prepare()
-        try:
+        with _closed_on_error(session):
             session.run(phase.train)
-        except BaseException:
-            session.close()
-            raise
         return session
 
     def _join_if_under_way(self) -> Any:
@@ -182,11 +179,8 @@ class SessionCreator(tf.train.SessionCreator):
         self._wait(missing)
         session = found[0]
         if self._first_step:
-            try:
+            with _closed_on_error(session):
                 wait_for_step(self._first_step, lambda: self._step(session), self._wait_secs, self._is_interrupted)
-            except BaseException:
-                session.close()
-                raise
         return session
 
     def _step(self, session: Any) -> int | None:
@@ -201,21 +195,25 @@ class SessionCreator(tf.train.SessionCreator):
           AbortedError, UnavailableError: a server did not answer.
         """
         session = tf.Session(self._master, config=self._config)
-        is_ready = False
-        try:
-            is_ready = not session.run(self._missing).size
-            if is_ready:
-                session.run(self._scaffold.local_init_op)
-        except tf.errors.FailedPreconditionError as error:
-            log.debug("Not ready: %s", error)
-            is_ready = False
-        except BaseException:
-            session.close()
-            raise
-        if is_ready:
-            return session
+        with _closed_on_error(session):
+            try:
+                if not session.run(self._missing).size:
+                    session.run(self._scaffold.local_init_op)
+                    return session
+            except tf.errors.FailedPreconditionError as error:
+                log.debug("Not ready: %s", error)
         session.close()
         return None
 
     def _wait(self, missing: Callable[[], Sequence[str]]) -> None:
         servers.wait_until_none_missing(missing, self._wait_secs, self._is_interrupted)
+
+
+@contextlib.contextmanager
+def _closed_on_error(session: Any) -> Iterator[None]:
+    """Close ``session`` if the block raises: nobody else has it yet."""
+    try:
+        yield
+    except BaseException:
+        session.close()
+        raise

@@ -164,15 +164,19 @@ def _validation(
         flip=validation.eval_flip,
     )
     resources.callback(evaluator.close)
+
+    def is_interrupted() -> bool:
+        return stop.received is not None
+
     return ValidationHook(
         graph,
         lambda: scaffold.saver,
-        lambda checkpoint: evaluator.evaluate(checkpoint, is_interrupted=lambda: stop.received is not None).headline(),
+        lambda checkpoint: evaluator.evaluate(checkpoint, is_interrupted=is_interrupted).headline(),
         every_n_steps=validation.eval_every_n_steps or max(1, round(job.schedule.steps_per_epoch)),
         patience=validation.early_stopping_patience,
         split=job.validation_set.split_name,
         train_dir=Path(job.options.loop.train_dir),
         log_dir=job.log_dir,
-        is_interrupted=lambda: stop.received is not None,
+        is_interrupted=is_interrupted,
         on_evaluation=on_evaluation,
     )
