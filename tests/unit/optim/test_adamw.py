@@ -13,44 +13,26 @@ from slim_train.tf_compat import tf
 from slim_train.training_options import OptimizerOptions
 
 
-class Quadratic:
-    """A graph that minimizes ``sum(weights**2) + sum(biases**2)`` from 3."""
-
-    def __init__(self, optimizer: Any) -> None:
-        self.weights = tf.get_variable("weights", [2, 3], initializer=tf.constant_initializer(3.0))
-        self.biases = tf.get_variable("biases", [3], initializer=tf.constant_initializer(3.0))
-        self.loss = tf.reduce_sum(self.weights**2) + tf.reduce_sum(self.biases**2)
-        self.train_op = optimizer.minimize(self.loss)
-
-    def after(self, steps: int) -> tuple[np.ndarray, np.ndarray, float]:
-        """Weights, biases and loss."""
-        with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
-            for _ in range(steps):
-                session.run(self.train_op)
-            return session.run((self.weights, self.biases, self.loss))
-
-
-def test_adamw_without_decay_is_adam() -> None:
+def test_adamw_without_decay_is_adam(quadratic: Any) -> None:
     results = []
     for name in ("adam", "adamw"):
         with tf.Graph().as_default():
             optimizer = optimizers.build_optimizer(OptimizerOptions(optimizer=name), 0.1, weight_decay=0.0)
-            results.append(Quadratic(optimizer).after(5))
+            results.append(quadratic(optimizer).after(5))
     np.testing.assert_array_equal(results[0][0], results[1][0])
 
 
-def test_adamw_decays_weights_and_leaves_biases() -> None:
+def test_adamw_decays_weights_and_leaves_biases(quadratic: Any) -> None:
     with tf.Graph().as_default():
-        plain = Quadratic(tf.train.AdamOptimizer(0.1)).after(1)
+        plain = quadratic(tf.train.AdamOptimizer(0.1)).after(1)
     with tf.Graph().as_default():
-        decayed = Quadratic(AdamW(0.1, weight_decay=0.5)).after(1)
+        decayed = quadratic(AdamW(0.1, weight_decay=0.5)).after(1)
     # The Adam step is the same: the decay does not enter the gradient. The weights lose 0.1 * 0.5 of their 3 besides.
     np.testing.assert_allclose(decayed[0], plain[0] - 0.1 * 0.5 * 3, rtol=1e-6)
     np.testing.assert_array_equal(decayed[1], plain[1])
 
 
-def test_adamw_follows_the_formula_over_many_steps() -> None:
+def test_adamw_follows_the_formula_over_many_steps(quadratic: Any) -> None:
     rate, decay, beta1, beta2, epsilon = 0.05, 0.3, 0.8, 0.9, 0.01
     weight, first, second = 3.0, 0.0, 0.0
     for step in range(1, 21):
@@ -60,13 +42,13 @@ def test_adamw_follows_the_formula_over_many_steps() -> None:
         adam = np.sqrt(1 - beta2**step) / (1 - beta1**step) * first / (np.sqrt(second) + epsilon)
         weight -= rate * (adam + decay * weight)
     with tf.Graph().as_default():
-        weights, _, _ = Quadratic(AdamW(rate, decay, beta1, beta2, epsilon)).after(20)
+        weights, _, _ = quadratic(AdamW(rate, decay, beta1, beta2, epsilon)).after(20)
     np.testing.assert_allclose(weights, np.full((2, 3), weight), rtol=1e-4)
 
 
-def test_adamw_decay_follows_the_learning_rate() -> None:
+def test_adamw_decay_follows_the_learning_rate(quadratic: Any) -> None:
     with tf.Graph().as_default():
-        weights, _, _ = Quadratic(AdamW(tf.constant(0.0), weight_decay=0.5)).after(3)
+        weights, _, _ = quadratic(AdamW(tf.constant(0.0), weight_decay=0.5)).after(3)
     np.testing.assert_array_equal(weights, np.full((2, 3), 3.0))
 
 

@@ -22,34 +22,16 @@ def unchecked(**values: Any) -> OptimizerOptions:
     return options
 
 
-class Quadratic:
-    """A graph that minimizes ``sum(weights**2) + sum(biases**2)`` from 3."""
-
-    def __init__(self, optimizer: Any) -> None:
-        self.weights = tf.get_variable("weights", [2, 3], initializer=tf.constant_initializer(3.0))
-        self.biases = tf.get_variable("biases", [3], initializer=tf.constant_initializer(3.0))
-        self.loss = tf.reduce_sum(self.weights**2) + tf.reduce_sum(self.biases**2)
-        self.train_op = optimizer.minimize(self.loss)
-
-    def after(self, steps: int) -> tuple[np.ndarray, np.ndarray, float]:
-        """Weights, biases and loss."""
-        with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
-            for _ in range(steps):
-                session.run(self.train_op)
-            return session.run((self.weights, self.biases, self.loss))
-
-
 def test_an_unknown_optimizer_names_the_nearest_first() -> None:
     with pytest.raises(UsageError, match=r"'adamm'. Did you mean adam.*Valid: adadelta, adagrad, adam"):
         optimizers.build_optimizer(unchecked(optimizer="adamm"), 0.1)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_each_optimizer_descends(name: str) -> None:
+def test_each_optimizer_descends(name: str, quadratic: Any) -> None:
     with tf.Graph().as_default():
-        quadratic = Quadratic(optimizers.build_optimizer(OptimizerOptions(optimizer=name), 0.01))
-        losses = [quadratic.after(steps)[2] for steps in (0, 1, 5)]
+        minimized = quadratic(optimizers.build_optimizer(OptimizerOptions(optimizer=name), 0.01))
+        losses = [minimized.after(steps)[2] for steps in (0, 1, 5)]
     assert losses[0] > losses[1] > losses[2]
 
 
@@ -64,9 +46,9 @@ def test_each_optimizer_descends(name: str) -> None:
         ("adam", 3 - 0.1 * np.sqrt(1 - 0.999) / (1 - 0.9) * 0.6 / (np.sqrt(0.036) + 1)),
     ],
 )
-def test_the_defaults_are_those_of_research_slim(name: str, after_one_step: float) -> None:
+def test_the_defaults_are_those_of_research_slim(name: str, after_one_step: float, quadratic: Any) -> None:
     with tf.Graph().as_default():
-        weights, _, _ = Quadratic(optimizers.build_optimizer(OptimizerOptions(optimizer=name), 0.1)).after(1)
+        weights, _, _ = quadratic(optimizers.build_optimizer(OptimizerOptions(optimizer=name), 0.1)).after(1)
     assert weights == pytest.approx(np.full((2, 3), after_one_step), rel=1e-5)
 
 
@@ -92,10 +74,10 @@ def test_the_defaults_are_those_of_research_slim(name: str, after_one_step: floa
         ("rmsprop", {"opt_epsilon": 0.1}),
     ],
 )
-def test_each_parameter_reaches_its_optimizer(optimizer: str, changed: dict[str, float]) -> None:
+def test_each_parameter_reaches_its_optimizer(optimizer: str, changed: dict[str, float], quadratic: Any) -> None:
     options = OptimizerOptions(optimizer=optimizer)
     results = []
     for variant in (options, dataclasses.replace(options, **changed)):
         with tf.Graph().as_default():
-            results.append(Quadratic(optimizers.build_optimizer(variant, 0.1)).after(2)[0][0, 0])
+            results.append(quadratic(optimizers.build_optimizer(variant, 0.1)).after(2)[0][0, 0])
     assert results[0] != pytest.approx(results[1], rel=1e-6)
