@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -131,9 +130,7 @@ def describe_changes(folder: Path, options: TrainOptions) -> str:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl, without one that a killed process left unfinished."""
-    path = folder / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines if _step(line) < math.inf]
+    return [values for line in _metrics_lines(folder) if (values := _values(line)) is not None]
 
 
 def add_metrics(folder: Path, values: dict[str, Any]) -> None:
@@ -147,11 +144,10 @@ def forget_metrics_after(folder: Path, step: int) -> int:
 
     What was measured after a checkpoint is void once training goes on from there: those steps come again.
     """
-    path = folder / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
-    kept = [line for line in lines if _step(line) <= step]
+    lines = _metrics_lines(folder)
+    kept = [line for line in lines if (values := _values(line)) is not None and float(values["step"]) <= step]
     if len(kept) < len(lines):
-        with replacing(path) as temporary:
+        with replacing(folder / METRICS) as temporary:
             temporary.write_text("".join(kept), encoding="utf-8")
     return len(lines) - len(kept)
 
@@ -170,9 +166,16 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _step(line: str) -> float:
-    """Return the step of a line of metrics.jsonl; infinity for a line that a killed process left unfinished."""
+def _metrics_lines(folder: Path) -> list[str]:
+    path = folder / METRICS
+    return path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+
+
+def _values(line: str) -> dict[str, Any] | None:
+    """Return what a line of metrics.jsonl holds; None for a line that a killed process left unfinished."""
     try:
-        return float(json.loads(line)["step"])
+        values = json.loads(line)
+        float(values["step"])
     except (ValueError, KeyError, TypeError):
-        return math.inf
+        return None
+    return values

@@ -122,7 +122,7 @@ def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> Tr
         best_step=best.step if best.path else None,
         plateau=hooks.plateau.plateau if hooks.plateau else None,
         stopped_by=stop.received.name if stop.received else None,
-        history=_history(job.train_dir),
+        history=tuple(training_folder.read_metrics(job.train_dir)),
     )
     (job.train_dir / _CURVES).unlink(missing_ok=True)  # without matplotlib none is drawn, and this one is old
     reports.draw_training_curves(job.train_dir / training_folder.METRICS, job.train_dir / _CURVES)
@@ -164,9 +164,5 @@ def finish_again(job: Job) -> TrainingResult | None:
         best_checkpoint=best.path,
         best_accuracy=best.value if best.path else None,
         best_step=best.step if best.path else None,
-        history=_history(job.train_dir),
+        history=tuple(training_folder.read_metrics(job.train_dir)),
     )
-
-
-def _history(folder: Path) -> tuple[dict[str, float], ...]:
-    return tuple(training_folder.read_metrics(folder))
