@@ -16,7 +16,8 @@ from datasets import images
 from datasets.errors import DataError
 from datasets.examples import features
 from datasets.factory import get_dataset
-from datasets.spec import DatasetSpec
+from datasets.record_files import find_any_record_files
+from datasets.spec import INFO_FILE, DatasetSpec, read_info
 from datasets.tfrecords import scan_records
 from slim_train.inference.loaders import SERVING
 from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
@@ -110,13 +111,18 @@ def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) 
 
 def _open_unseen(name: str | None, dataset_dir: str) -> DatasetSpec:
     """Open a split that is not trained on, else the first that there is."""
-    problem = DataError(f"{dataset_dir} holds no split.")
-    for split in ("validation", "test", "train"):
-        try:
-            return get_dataset(name, split, dataset_dir)
-        except DataError as error:
-            problem = error
-    raise problem
+    splits = _split_names(Path(dataset_dir))
+    if not splits:
+        raise DataError(f"{dataset_dir} holds no split.")
+    unseen = next((split for split in ("validation", "test") if split in splits), splits[0])
+    return get_dataset(name, unseen, dataset_dir)
+
+
+def _split_names(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    is_described = (folder / INFO_FILE).is_file()
+    return list(read_info(folder).splits) if is_described else [split for _, split in find_any_record_files(folder)]
 
 
 def made_pictures(count: int) -> list[bytes]:
