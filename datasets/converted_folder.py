@@ -6,22 +6,21 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from datasets.class_folders import scan
 from datasets.convert import convert_dataset
 from datasets.errors import DataError
+from datasets.files import user_cache
 from datasets.images import SUFFIXES
 from datasets.output import AnotherConversion
 from datasets.record_files import find_any_record_files
+from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE
 
 log = logging.getLogger(__name__)
 
 _LOOKS_EVERY_SECS = 0.5
-
-OnProgress = Callable[[str, int, int | None, str], None]
 
 
 def data_set_of(folder: str | os.PathLike[str], num_workers: int = 1, on_progress: OnProgress | None = None) -> str:
@@ -41,8 +40,7 @@ def data_set_of(folder: str | os.PathLike[str], num_workers: int = 1, on_progres
     source = Path(folder)
     if not _holds_class_folders(source):
         return os.fspath(folder)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    target = cache / "slim-train" / "datasets" / f"{source.resolve().name}-{_key(source)}"
+    target = user_cache() / "slim-train" / "datasets" / f"{source.resolve().name}-{_key(source)}"
     is_said = False
     while not (target / INFO_FILE).is_file():
         if not is_said:

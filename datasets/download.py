@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.errors import DataError
+from datasets.files import user_cache
 from datasets.sources import OnProgress
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ def cache_folder() -> Path:
     """Return where downloads are kept: $SLIM_TRAIN_CACHE, else slim_train in the user's cache folder."""
     if chosen := os.environ.get("SLIM_TRAIN_CACHE"):
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "slim_train"
+    return user_cache() / "slim_train"
 
 
 def fetch(download: Download, folder: Path, on_progress: OnProgress) -> Path:

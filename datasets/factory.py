@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from datasets import imagenet
 from datasets.errors import DataError, unknown_name
 from datasets.foreign import RecordsAsTold, open_foreign
 from datasets.record_files import check_shards, find_record_files
+from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
 
 
@@ -19,7 +19,7 @@ def get_dataset(
     dataset_dir: str | os.PathLike[str],
     flag: str = "",
     told: RecordsAsTold | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> DatasetSpec:
     """Return the specification of a split on disk (research/slim's function of this name).
 
@@ -29,7 +29,7 @@ def get_dataset(
       dataset_dir: the folder.
       flag: that the user has named the split with, for the error.
       told: what the user says of records that were not converted here.
-      on_progress: called as ``on_progress(bytes read, all bytes)`` while such records are read for the first time.
+      on_progress: called as ``on_progress(what, done, total, unit)`` while such records are read for the first time.
 
     Raises:
       DataError: there is no such folder, data set or split (the message lists what there is), info.json is broken, a

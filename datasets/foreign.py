@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from datasets.errors import DataError, unknown_name
 from datasets.record_files import check_shards, find_any_record_files
 from datasets.record_format import find_format, label_counts
 from datasets.scan import merge, scan_files
+from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec, read_info, read_labels
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def open_foreign(
     folder: Path,
     told: RecordsAsTold,
     flag: str = "",
-    on_progress: Callable[[int, int], None] | None = None,
+    on_progress: OnProgress | None = None,
 ) -> DatasetSpec:
     """Return the specification of a split whose records are read once to see what they hold.
 
@@ -74,16 +74,14 @@ def open_foreign(
     if found.label_kind == "one_hot":
         width = own.keys[found.label_key].most
         labels = names if names and len(names) == width else tuple(map(str, range(width)))
-        by_label = tuple(counts.get(str(label), 0) for label in range(width))
     elif found.label_kind == "text":
         labels = names or tuple(sorted(everywhere))
         unknown = sorted(set(counts) - set(labels))
         if unknown:
             raise DataError(f"{where}: the class {unknown[0]!r} is not in {folder / LABELS_FILE}.")
-        by_label = tuple(counts.get(label, 0) for label in labels)
     else:
         labels = _numbered(names, sorted(map(int, everywhere)), told.labels_offset, folder, where)
-        by_label = tuple(counts.get(str(label), 0) for label in range(len(labels)))
+    stored = labels if found.label_kind == "text" else map(str, range(len(labels)))
     return DatasetSpec(
         name=name or folder.resolve().name,
         split_name=split_name,
@@ -92,7 +90,7 @@ def open_foreign(
         num_classes=len(labels),
         num_samples=own.records,
         labels=labels,
-        class_counts=by_label,
+        class_counts=tuple(counts.get(label, 0) for label in stored),
         records=found,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.errors import DataError
@@ -12,6 +13,7 @@ from datasets.errors import DataError
 _SHARD = r"(?:[-_](?P<shard>\d{5})-of-(?P<count>\d{5}))"
 _NAMED = re.compile(rf"(?P<name>.+)_(?P<split>[A-Za-z]+){_SHARD}?\.tfrecords?")
 _UNNAMED = re.compile(rf"(?P<split>train|validation|test){_SHARD}")
+_OURS = (_NAMED, _UNNAMED)
 
 # Those of other converters: pets_train.tfrec, pets-train.tfrecord-00000-of-00001 (TensorFlow Datasets),
 # train.tfrecords, val-00000-of-00128, all of them with .gz too.
@@ -25,6 +27,7 @@ _OF_OTHERS = tuple(
         rf"{_SPLITS}(?:{_ENDING})?{_SHARD}?(?:{_ENDING})?",
     )
 )
+_ALL = (*_OURS, *_OF_OTHERS)
 
 
 def file_names(name: str, split_name: str, num_shards: int) -> list[str]:
@@ -36,34 +39,37 @@ def file_names(name: str, split_name: str, num_shards: int) -> list[str]:
 
 def find_record_files(folder: Path) -> dict[tuple[str | None, str], list[Path]]:
     """All record files of a folder, sorted, by (data set name, split name); the name is None for ImageNet's form."""
-    found: dict[tuple[str | None, str], list[Path]] = {}
-    try:
-        paths = sorted(folder.iterdir())
-    except OSError as error:
-        raise DataError(f"Cannot list the data set folder {folder}: {error.strerror}.") from error
-    for path in paths:
-        if match := _NAMED.fullmatch(path.name):
-            found.setdefault((match["name"], match["split"]), []).append(path)
-        elif match := _UNNAMED.fullmatch(path.name):
-            found.setdefault((None, match["split"]), []).append(path)
+    found, _ = _by_split(folder, _OURS)
     return found
 
 
 def find_any_record_files(folder: Path) -> dict[tuple[str | None, str], list[Path]]:
     """Those of other converters too, by (data set name or None, split name). A file alone is the split ``train``."""
-    found: dict[tuple[str | None, str], list[Path]] = {}
-    lone = []
-    for path in sorted(folder.iterdir()):
-        match = _match(path.name)
-        if match:
-            found.setdefault((match.groupdict().get("name"), match["split"]), []).append(path)
-        elif re.search(rf"{_ENDING}(?:\.gz)?$", path.name):
-            lone.append(path)
+    found, others = _by_split(folder, _ALL)
+    lone = [path for path in others if re.search(rf"{_ENDING}(?:\.gz)?$", path.name)]
     return {(None, "train"): lone} if len(lone) == 1 and not found else found
 
 
-def _match(name: str) -> re.Match[str] | None:
-    return next((match for form in (_NAMED, _UNNAMED, *_OF_OTHERS) if (match := form.fullmatch(name))), None)
+def _by_split(
+    folder: Path, forms: Sequence[re.Pattern[str]]
+) -> tuple[dict[tuple[str | None, str], list[Path]], list[Path]]:
+    """Return the files of a folder whose names have one of the forms, and the others, sorted."""
+    found: dict[tuple[str | None, str], list[Path]] = {}
+    others = []
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"Cannot list the data set folder {folder}: {error.strerror}.") from error
+    for path in paths:
+        if match := _match(path.name, forms):
+            found.setdefault((match.groupdict().get("name"), match["split"]), []).append(path)
+        else:
+            others.append(path)
+    return found, others
+
+
+def _match(name: str, forms: Sequence[re.Pattern[str]]) -> re.Match[str] | None:
+    return next((match for form in forms if (match := form.fullmatch(name))), None)
 
 
 def check_shards(paths: list[Path]) -> None:
@@ -72,7 +78,7 @@ def check_shards(paths: list[Path]) -> None:
     Raises:
       DataError: a shard is missing, or files of two conversions lie side by side.
     """
-    matches = [_match(path.name) for path in paths]
+    matches = [_match(path.name, _ALL) for path in paths]
     counts = {int(match.groupdict().get("count") or 1) for match in matches if match} or {1}
     if len(counts) > 1 or len(paths) > max(counts):
         raise DataError(

@@ -5,23 +5,25 @@
 
 from __future__ import annotations
 
-import collections
 import hashlib
 import json
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from datasets import tfrecords
 from datasets.errors import DataError
 from datasets.examples import features
-from datasets.files import replacing
+from datasets.files import replacing, user_cache
+
+if TYPE_CHECKING:  # Pillow comes with it, which the processes of a scan do not need
+    from datasets.sources import OnProgress
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +35,6 @@ _BYTES_WORTH_A_PROCESS = 64 * 2**20
 _MOST_VALUES = 100_000
 _LONGEST_TEXT = 200
 _IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")
-
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass
@@ -84,7 +84,7 @@ def scan_files(files: Sequence[Path], on_progress: OnProgress | None = None) -> 
 
     Args:
       files: record files of one folder.
-      on_progress: called as ``on_progress(bytes read, all bytes)``.
+      on_progress: called as ``on_progress(what, done, total, unit)``.
 
     Raises:
       DataError: a file is damaged, or holds something else; the message names file and place.
@@ -102,7 +102,7 @@ def scan_files(files: Sequence[Path], on_progress: OnProgress | None = None) -> 
             found[file] = scan
             done += stamps[file][0]
             if on_progress:
-                on_progress(done, total)
+                on_progress("reading records", done, total, "bytes")
         entries = {name: entry for name, entry in known.items() if (folder / name).exists()}
         entries |= {file.name: (stamps[file], found[file]) for file in files}
         _keep(folder, entries)
@@ -142,8 +142,10 @@ def merge(scans: Iterable[FileScan]) -> FileScan:
             into.images += key.images
             if into.empty is None and key.empty is not None:
                 into.empty = before + key.empty
-            into.counts = dict(collections.Counter(into.counts) + collections.Counter(key.counts))
-            into.hot = dict(collections.Counter(into.hot) + collections.Counter(key.hot))
+            # In place: file names, a value of their own in each record, would else be copied again for every file.
+            for total, counts in ((into.counts, key.counts), (into.hot, key.hot)):
+                for value, count in counts.items():
+                    total[value] = total.get(value, 0) + count
     return FileScan(records, "/".join(sorted(compressions)), keys)
 
 
@@ -201,9 +203,8 @@ def _stamp(file: Path) -> list[int]:
 
 
 def _places(folder: Path) -> list[Path]:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     key = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
-    return [folder / SCAN_FILE, cache / "slim-train" / "scans" / f"{key}.json"]
+    return [folder / SCAN_FILE, user_cache() / "slim-train" / "scans" / f"{key}.json"]
 
 
 def _known(folder: Path) -> dict[str, tuple[list[int], FileScan]]:

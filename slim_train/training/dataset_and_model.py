@@ -46,10 +46,7 @@ def _open(options: TrainOptions, name: str | None, split_name: str, dataset_dir:
     told = RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key, data.labels_offset)
     with ProgressBars() as progress:
         folder = data_set_of(dataset_dir, _conversion_processes(), progress.update)
-        return get_dataset(
-            name, split_name, folder, flag, told,
-            on_progress=lambda done, total: progress.update("reading records", done, total, "bytes"),
-        )  # fmt: skip
+        return get_dataset(name, split_name, folder, flag, told, progress.update)
 
 
 def _conversion_processes() -> int:
