@@ -403,7 +403,7 @@ def test_records_of_research_slim_are_trained_on_evaluated_and_exported_without_
             write_records(data / f"shapes_{split}_{shard:05d}-of-00002.tfrecord", records[shard::2])
     (data / "labels.txt").write_bytes((shapes_dir / "labels.txt").read_bytes())
     folder = tmp_path / "trained"
-    flags = ("--max_number_of_steps=60", "--eval_split_name=test", "--class_weights=balanced", "--learning_rate=0.01")
+    flags = ("--max_number_of_steps=60", "--eval_split_name=test", "--class_weights=balanced")
     assert _train(data, folder, *flags) == 0
     assert _result(folder)["best_accuracy"] > 0.6
     report = st.evaluate(folder)
