@@ -1,0 +1,106 @@
+"""Things by name: slim-train's own, those that a program registers, and those that installed packages offer.
+
+A package offers one with an entry point in the group of its registry, such as ``slim_train.losses``::
+
+    [project.entry-points."slim_train.losses"]
+    my_loss = "my_package.losses:my_loss"
+
+It is imported when its name is first used. No TensorFlow here.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from slim_train.errors import UsageError, unknown
+
+T = TypeVar("T")
+BUILT_IN = "slim-train"
+
+
+class Registry(Generic[T]):
+    """Everything of one kind that can be named on the command line.
+
+    Args:
+      kind: what the names are of, in errors, such as ``net``.
+      group: entry-point group of packages that offer more.
+      built_in: slim-train's own.
+      check: raises UsageError for a registered object that is none of this kind; takes the name and the object.
+      listed_by: the command that lists all names, if there is one.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        built_in: Mapping[str, T],
+        check: Callable[[str, Any], None] = lambda name, value: None,
+        listed_by: str = "",
+    ) -> None:
+        self._kind, self._group, self._check, self._listed_by = kind, group, check, listed_by
+        self._built_in = built_in
+        self._registered: dict[str, tuple[T, str]] = {}
+
+    def register(self, name: str, value: T, origin: str) -> None:
+        """Give ``value`` a name in this process. A second registration replaces the first.
+
+        Args:
+          name: what the command line takes.
+          value: the object.
+          origin: where it comes from, for listings and errors.
+
+        Raises:
+          UsageError: the name is one of slim-train's, or the object is of another kind.
+        """
+        if name in self._built_in:
+            raise UsageError(f"The {self._kind} {name!r} exists in slim-train: register yours under another name.")
+        self._check(name, value)
+        self._registered[name] = value, origin
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names, sorted. No package is imported for it."""
+        return tuple(sorted({*self._built_in, *self._registered, *self._offered}))
+
+    def origin(self, name: str) -> str:
+        """Return where ``name`` comes from: slim-train, a file or module, or a package with its version."""
+        if name in self._built_in:
+            return BUILT_IN
+        if name in self._registered:
+            return self._registered[name][1]
+        entry_point = self._offered[name]
+        return f"{entry_point.dist.name} {entry_point.dist.version}" if entry_point.dist else entry_point.value
+
+    def get(self, name: str) -> T:
+        """Return what ``name`` stands for.
+
+        Raises:
+          UsageError: there is nothing of that name, or the package that offers it does not work.
+        """
+        if name in self._built_in:
+            return self._built_in[name]
+        if name in self._registered:
+            return self._registered[name][0]
+        if name not in self._offered:
+            raise self.unknown(name)
+        try:
+            value = self._offered[name].load()
+        except Exception as error:
+            raise UsageError(
+                f"The {self._kind} {name!r} of {self.origin(name)} cannot be imported: {type(error).__name__}: {error}."
+            ) from error
+        self.register(name, value, self.origin(name))
+        return value
+
+    def unknown(self, name: str) -> UsageError:
+        """Return the error for a name that does not exist. It lists names that are not slim-train's with origin."""
+        others = [f"{other} ({self.origin(other)})" for other in self.names() if other not in self._built_in]
+        error = unknown(self._kind, name, self.names(), listed_by=self._listed_by)
+        return UsageError(f"{error} Not from slim-train: {', '.join(others)}.") if others else error
+
+    @functools.cached_property
+    def _offered(self) -> dict[str, importlib.metadata.EntryPoint]:
+        found = importlib.metadata.entry_points(group=self._group)
+        return {entry_point.name: entry_point for entry_point in found if entry_point.name not in self._built_in}
