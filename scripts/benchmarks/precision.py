@@ -60,6 +60,7 @@ def _train_op(net: str, image_size: int, batch_size: int, num_classes: int, depl
     from slim_train.model.spec import ModelSpec
     from slim_train.nets.factory import get_record
     from slim_train.optim.schedule import Schedule
+    from slim_train.preprocessing.factory import get_recipe
     from slim_train.training.graph import build_training_graph
     from slim_train.training_options import ModelOptions, OptimizerOptions
 
@@ -68,7 +69,7 @@ def _train_op(net: str, image_size: int, batch_size: int, num_classes: int, depl
         batch_size=batch_size, image_size=image_size, channels=record.channels, num_classes=num_classes
     )
     graph = build_training_graph(
-        ModelSpec(net, num_classes, 0, image_size, record.channels, record.preprocessing),
+        ModelSpec(record, num_classes, 0, image_size, record.channels, get_recipe(record.preprocessing)),
         ModelOptions(),
         OptimizerOptions(),
         Schedule(num_samples=batch_size, batch_size=batch_size, num_epochs_per_decay=2.0),

@@ -88,7 +88,7 @@ def _trainer(args: argparse.Namespace, synthetic: bool) -> Callable[[], Any]:
                 batch_size=args.batch_size,
                 image_size=model.image_size,
                 channels=model.channels,
-                preprocessing=model.preprocessing,
+                preprocessing=model.recipe,
                 num_classes=model.num_classes,
             )
         next_batch = pipeline.batch_source(batches, num_clones=1)

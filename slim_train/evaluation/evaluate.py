@@ -79,14 +79,14 @@ class Evaluator:
                     batch_size=batch_size,
                     image_size=model.image_size,
                     channels=model.channels,
-                    preprocessing=model.preprocessing,
+                    preprocessing=model.recipe,
                     num_classes=model.num_classes,
                     labels_offset=model.labels_offset,
                     num_preprocessing_threads=num_preprocessing_threads,
                 )
                 self._iterator = tf.data.make_initializable_iterator(batches)
                 self._batch = dict(self._iterator.get_next())
-            network_fn = nets.get_network_fn(model.name, num_classes=model.num_classes, is_training=False)
+            network_fn = nets.get_network_fn(model.net, num_classes=model.num_classes, is_training=False)
             if flip:
                 self._logits = flip_averaged(network_fn, self._batch["image"])
             else:
@@ -330,7 +330,7 @@ def _config(options: EvalOptions, model: ModelSpec) -> Any:
             num_classes=model.num_classes,
         )
         next_batch = pipeline.batch_source(batch, num_clones=1)
-        return nets.get_network_fn(model.name, num_classes=model.num_classes)(next_batch()["image"])[0]
+        return nets.get_network_fn(model.net, num_classes=model.num_classes)(next_batch()["image"])[0]
 
     def measure(precisions: Sequence[str]) -> dict[str, float]:
         return precision.measure_rates(logits, options.batch_size, _session_config(), precisions)

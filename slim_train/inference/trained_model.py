@@ -18,7 +18,6 @@ from slim_train.inference.variables import AVERAGE, VariableRestorer
 from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.model.spec import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
-from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import tf
 from slim_train.training_options import TrainOptions
 
@@ -65,7 +64,7 @@ class TrainedModel:
     def decode(self, encoded: Any) -> Any:
         """An image as evaluation sees it: bytes, string scalar, to float32 [height, width, channels] in 0..255."""
         size = self.spec.image_size
-        return get_recipe(self.spec.preprocessing).decode_eval(encoded, size, size, self.spec.channels)
+        return self.spec.recipe.decode_eval(encoded, size, size, self.spec.channels)
 
     def build(self) -> tuple[Any, Any]:
         """Add the net to the current graph, from decoded images to probabilities.
@@ -78,8 +77,8 @@ class TrainedModel:
         """
         size = self.spec.image_size
         pixels = tf.placeholder(tf.float32, [None, size, size, self.spec.channels], name=PIXELS)
-        inputs = tf.identity(get_recipe(self.spec.preprocessing).eval_batch(pixels), name=INPUT)
-        network_fn = nets.get_network_fn(self.spec.name, self.spec.num_classes, is_training=False)
+        inputs = tf.identity(self.spec.recipe.eval_batch(pixels), name=INPUT)
+        network_fn = nets.get_network_fn(self.spec.net, self.spec.num_classes, is_training=False)
         logits, _ = network_fn(inputs)
         return pixels, tf.nn.softmax(logits, name=SCORES)
 
@@ -156,7 +155,7 @@ def resolve_spec(folder: Path, given: ModelOverrides) -> tuple[ModelSpec, tuple[
         labels_offset=offset,
         image_size=size or trained.model.train_image_size,
         channels=given.channels or trained.model.train_image_channels,
-        preprocessing_name=given.preprocessing_name or trained.model.preprocessing_name,
+        preprocessing=given.preprocessing_name or trained.model.preprocessing_name,
     )
     return spec, tuple(class_names(names, spec))
 

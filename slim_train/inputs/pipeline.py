@@ -20,8 +20,9 @@ from slim_train.inputs.errors import check_labels, explain_input_error
 from slim_train.preprocessing import distort
 from slim_train.preprocessing.augment import augmented
 from slim_train.preprocessing.erasing import erase_rectangles
-from slim_train.preprocessing.factory import get_recipe
+from slim_train.preprocessing.factory import as_recipe
 from slim_train.preprocessing.mixing import mix_batch
+from slim_train.preprocessing.recipe import Recipe
 from slim_train.tf_compat import tf
 from slim_train.training_options import AugmentationOptions
 
@@ -50,7 +51,7 @@ def training_batches(
     batch_size: int,
     image_size: int,
     channels: int,
-    preprocessing: str,
+    preprocessing: str | Recipe,
     num_classes: int,
     labels_offset: int = 0,
     augmentation: AugmentationOptions = _RECIPES_OWN,
@@ -74,7 +75,7 @@ def training_batches(
       batch_size: images in a batch; every batch is full.
       image_size: height and width of the images, in pixels.
       channels: 1 or 3; a grey image becomes 3 equal channels.
-      preprocessing: name of a recipe in slim_train.preprocessing.
+      preprocessing: a recipe, or the name of one in slim_train.preprocessing.
       num_classes: labels must be below it.
       labels_offset: subtracted from every label.
       augmentation: how images are distorted.
@@ -95,7 +96,7 @@ def training_batches(
     Raises:
       UsageError: there is no such preprocessing or augmentation.
     """
-    recipe = augmented(get_recipe(preprocessing), augmentation.augmentation)
+    recipe = augmented(as_recipe(preprocessing), augmentation.augmentation)
     base_seed = random.randrange(2**31) if seed is None else _mix(seed, shard_index)
 
     def decode(index: Any, serialized: Any) -> tuple[Any, Any]:
@@ -152,7 +153,7 @@ def evaluation_batches(
     batch_size: int,
     image_size: int,
     channels: int,
-    preprocessing: str,
+    preprocessing: str | Recipe,
     num_classes: int,
     labels_offset: int = 0,
     num_preprocessing_threads: int | None = None,
@@ -166,7 +167,7 @@ def evaluation_batches(
       [batch_size] (the images as the records hold them), ``label`` int64 [batch_size], ``filename`` string [batch_size]
       and ``mask`` bool [batch_size]: False where the last batch is padded.
     """
-    recipe = get_recipe(preprocessing)
+    recipe = as_recipe(preprocessing)
 
     def decode(serialized: Any) -> tuple[Any, ...]:
         encoded, label, name = records_of.parse(serialized, dataset)

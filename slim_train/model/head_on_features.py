@@ -8,7 +8,6 @@ from typing import Any
 from deployment import tf_private
 from slim_train.errors import UsageError
 from slim_train.model.spec import ModelSpec
-from slim_train.nets import factory as nets
 from slim_train.tf_compat import tf
 
 
@@ -28,7 +27,7 @@ def build_head_on_features(
     Raises:
       UsageError: the net has an auxiliary head, which takes other features.
     """
-    record = nets.get_record(model.name)
+    record = model.net
     shape = [features.shape[0], model.image_size, model.image_size, model.channels]
     images = tf.placeholder(tf.float32, shape, name="images_that_no_step_needs")
     logits, end_points = network_fn(images)

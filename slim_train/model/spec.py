@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from datasets.spec import DatasetSpec
 from slim_train.errors import UsageError, unknown
 from slim_train.nets import factory as nets
-from slim_train.preprocessing import factory as preprocessing
+from slim_train.nets.record import NetRecord
+from slim_train.preprocessing import factory as recipes
+from slim_train.preprocessing.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,44 +19,76 @@ class ModelSpec:
     """A net with its input and its classes.
 
     Attributes:
-      name: the net's name in slim_train.nets.factory.
+      net: its record.
       num_classes: width of the logits.
       labels_offset: subtracted from the data set's labels.
       image_size: height and width of its input in pixels.
       channels: color channels of its input.
-      preprocessing: name of the recipe.
+      recipe: preprocessing of its images.
     """
 
-    name: str
+    net: NetRecord
     num_classes: int
     labels_offset: int
     image_size: int
     channels: int
-    preprocessing: str
+    recipe: Recipe
+
+    @property
+    def name(self) -> str:
+        """Name of the net."""
+        return self.net.name
+
+    @property
+    def preprocessing(self) -> str:
+        """Name of the recipe."""
+        return self.recipe.name
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that the net's output depends on but its weights, as JSON can hold it."""
+        return {
+            "name": self.name,
+            "code": self.net.digest,
+            "num_classes": self.num_classes,
+            "labels_offset": self.labels_offset,
+            "image_size": self.image_size,
+            "channels": self.channels,
+            "preprocessing": self.preprocessing,
+            "preprocessing_code": self.recipe.digest,
+        }
 
 
 def resolve_model(
-    name: str,
+    net: str | NetRecord,
     dataset: DatasetSpec,
     num_classes: int | None = None,
     labels_offset: int = 0,
     image_size: int | None = None,
     channels: int | None = None,
-    preprocessing_name: str | None = None,
+    preprocessing: str | Recipe | None = None,
 ) -> ModelSpec:
     """Fill in from the net's record and the data set what was not asked for (None).
+
+    Args:
+      net: its name or its record.
+      dataset: with the classes.
+      num_classes: width of the logits.
+      labels_offset: subtracted from the labels of the data set.
+      image_size: height and width in pixels.
+      channels: color channels of the input.
+      preprocessing: a recipe, its name, or the name of a net whose recipe is taken.
 
     Raises:
       UsageError: an unknown net or recipe, or fewer classes than the data set has.
     """
-    record = nets.get_record(name)
+    record = nets.get_record(net) if isinstance(net, str) else net
     return ModelSpec(
-        name=name,
+        net=record,
         num_classes=_count_classes(dataset, num_classes, labels_offset),
         labels_offset=labels_offset,
         image_size=image_size or record.default_image_size,
         channels=channels or record.channels,
-        preprocessing=_recipe_name(preprocessing_name or record.preprocessing),
+        recipe=_recipe(preprocessing or record.preprocessing),
     )
 
 
@@ -63,14 +98,16 @@ def class_names(labels: Sequence[str], model: ModelSpec) -> list[str]:
     return names + [str(index) for index in range(len(names), model.num_classes)]
 
 
-def _recipe_name(name: str) -> str:
-    """Return a recipe's own name; a net's name stands for its recipe, as in research/slim."""
-    recipes, net_names = preprocessing.recipe_names(), nets.net_names()
-    if name in recipes:
-        return name
-    if name in net_names:
-        return nets.get_record(name).preprocessing
-    raise unknown("preprocessing", name, [*recipes, *net_names])
+def _recipe(wanted: str | Recipe) -> Recipe:
+    """Return a recipe by its name; a net's name stands for its recipe, as in research/slim."""
+    if isinstance(wanted, Recipe):
+        return wanted
+    names, net_names = recipes.recipe_names(), nets.net_names()
+    if wanted in names:
+        return recipes.get_recipe(wanted)
+    if wanted in net_names:
+        return recipes.get_recipe(nets.get_record(wanted).preprocessing)
+    raise unknown("preprocessing", wanted, [*names, *net_names])
 
 
 def _count_classes(dataset: DatasetSpec, num_classes: int | None, labels_offset: int) -> int:

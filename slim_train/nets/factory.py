@@ -67,17 +67,17 @@ def get_record(name: str) -> NetRecord:
 
 
 def get_network_fn(
-    name: str,
+    net: str | NetRecord,
     num_classes: int | None,
     weight_decay: float = 0.0,
     is_training: bool = False,
     batch_norm_decay: float | None = None,
     freeze_batch_norm: bool | Callable[[Any, str], bool] = False,
 ) -> Callable[..., tuple[Any, dict[str, Any]]]:
-    """Return a function that builds the net ``name`` on images.
+    """Return a function that builds a net on images.
 
     Args:
-      name: one of ``net_names()``.
+      net: one of ``net_names()``, or a record.
       num_classes: width of the logits. With 0 or None there are no logits and no auxiliary head, and the features take
         their place: [batch, width] or [batch, 1, 1, width].
       weight_decay: factor of the L2 regularization losses; 0 makes none.
@@ -95,7 +95,7 @@ def get_network_fn(
     Raises:
       UsageError: there is no such net.
     """
-    record = get_record(name)
+    record = get_record(net) if isinstance(net, str) else net
     batch_norm_is_training: Any = is_training and not freeze_batch_norm
     if is_training and callable(freeze_batch_norm):
 

@@ -41,6 +41,7 @@ class NetRecord:
         the default.
       checkpoint_preprocessing: the recipe that the released weights were trained with, where that is not
         ``preprocessing``.
+      digest: hex digest of the code of a net that is not slim-train's; "" for the zoo's.
     """
 
     name: str
@@ -61,3 +62,4 @@ class NetRecord:
     checkpoint_url: str | None = None
     checkpoint_image_size: int | None = None
     checkpoint_preprocessing: str | None = None
+    digest: str = ""

@@ -37,6 +37,11 @@ def get_recipe(name: str, **options: Any) -> Recipe:
     return _RECIPES[name](**options)
 
 
+def as_recipe(recipe: str | Recipe) -> Recipe:
+    """Return a recipe that is given by itself or by its name; see :func:`get_recipe`."""
+    return recipe if isinstance(recipe, Recipe) else get_recipe(recipe)
+
+
 def get_preprocessing(
     name: str, is_training: bool = False, recipe_of_net: Mapping[str, str] | None = None
 ) -> Callable[..., Any]:

@@ -25,6 +25,7 @@ class Recipe:
       eval_picture: (image, height, width) -> [height, width, channels] in 0..255.
       eval_batch: images [batch, height, width, channels] in 0..255 -> float32 as the net takes it.
       float_range: the largest value of a decoded float32 image, as research/slim takes them.
+      digest: hex digest of the code of a recipe that is not slim-train's; "" for slim-train's.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Recipe:
     eval_picture: Callable[[Picture, int, int], Any]
     eval_batch: Callable[[Any], Any]
     float_range: float = 255.0
+    digest: str = ""
 
     def decode_train(self, encoded: Any, height: int, width: int, channels: int, seed: Any) -> Any:
         """Decode, crop and resize one image for training; ``train_batch`` does the rest.

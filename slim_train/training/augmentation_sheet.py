@@ -64,7 +64,6 @@ def run(options: ShowOptions) -> None:
 
 def _batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> Iterator[dict[str, Any]]:
     """Training batches without end; ``displayed`` holds the images in uint8."""
-    from slim_train.preprocessing.factory import get_recipe
     from slim_train.tf_compat import tf
     from slim_train.training import batches
 
@@ -72,7 +71,7 @@ def _batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> I
         iterator = tf.data.make_initializable_iterator(batches.batches(options, dataset, model))
         batch = iterator.get_next()
         shape = [1, 8, 8, model.channels]
-        ends = [get_recipe(model.preprocessing).eval_batch(tf.fill(shape, value)) for value in (0.0, 255.0)]
+        ends = [model.recipe.eval_batch(tf.fill(shape, value)) for value in (0.0, 255.0)]
         black, white = (end[0, 0, 0] for end in session.run(ends))
         session.run(iterator.initializer)
         while True:

@@ -29,7 +29,7 @@ def batches(
         batch_size=options.data.batch_size,
         image_size=model.image_size,
         channels=model.channels,
-        preprocessing=model.preprocessing,
+        preprocessing=model.recipe,
         num_classes=model.num_classes,
         labels_offset=model.labels_offset,
         augmentation=options.augment,

@@ -63,5 +63,5 @@ def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
         labels_offset=options.data.labels_offset,
         image_size=options.model.train_image_size,
         channels=1 if options.model.use_grayscale else options.model.train_image_channels,
-        preprocessing_name=options.model.preprocessing_name,
+        preprocessing=options.model.preprocessing_name,
     )

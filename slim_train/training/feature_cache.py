@@ -74,7 +74,7 @@ class FeatureSource:
             "format": _FORMAT,
             "slim_train": __version__,
             "tensorflow": tf.__version__,
-            "model": dataclasses.asdict(self.model),
+            "model": self.model.identity(),
             "precision": self.precision,
             "distortions": distortions if self.num_variants else None,
             "weights": weights,
@@ -88,7 +88,7 @@ class FeatureSource:
             "batch_size": _BATCH_SIZE,
             "image_size": self.model.image_size,
             "channels": self.model.channels,
-            "preprocessing": self.model.preprocessing,
+            "preprocessing": self.model.recipe,
             "num_classes": self.model.num_classes,
             "labels_offset": self.model.labels_offset,
             "num_preprocessing_threads": self.num_preprocessing_threads,
@@ -122,7 +122,7 @@ class FeatureCache:
 
     def __init__(self, source: FeatureSource, folder: Path) -> None:
         self._source, self._folder = source, folder
-        self._width = nets.get_record(source.model.name).feature_width
+        self._width = source.model.net.feature_width
         self._shape = max(1, source.num_variants), source.dataset.num_samples
         self._row = np.dtype([("features", "<f4", (self._width,)), ("label", "<i8")])
         self._rows: NDArray[Any] | None = None
@@ -243,7 +243,7 @@ class FeatureCache:
                 iterator = tf.data.make_initializable_iterator(self._source.batches())
                 batch = iterator.get_next()
             with tf.device(device):
-                network_fn = nets.get_network_fn(self._source.model.name, num_classes=None)
+                network_fn = nets.get_network_fn(self._source.model.net, num_classes=None)
                 output, _ = network_fn(batch["image"])
                 features = tf.cast(tf.reshape(output, [_BATCH_SIZE, self._width]), tf.float32)
             restore = plan_restore(self._checkpoint, slim.get_model_variables())
@@ -263,7 +263,7 @@ class FeatureCache:
 
 def _frozen_trunk(model: ModelSpec, model_variables: Iterable[Any], trained: Iterable[Any]) -> list[str]:
     """Return the names of the variables that the features depend on; UsageError where a step changes one."""
-    heads = nets.get_record(model.name).head_scopes
+    heads = model.net.head_scopes
     names = [variable.op.name for variable in model_variables]
     trunk = [name for name in names if not any(scopes.in_scope(name, head) for head in heads)]
     changed = sorted({variable.op.name for variable in trained}.intersection(trunk))

@@ -103,7 +103,7 @@ def build_training_graph(
     model_variables = tuple(slim.get_model_variables())
     multiplier_of = multipliers.multiplier_of_each(
         tf.trainable_variables(),
-        multipliers.parse_multipliers(options.learning_rate_multipliers, nets.get_record(model.name).head_scopes),
+        multipliers.parse_multipliers(options.learning_rate_multipliers, model.net.head_scopes),
     )
     trained = _variables_to_train(trainable_scopes, multiplier_of)
 
@@ -177,7 +177,7 @@ def _build_clones(
 ) -> tuple[list[model_deploy.Clone], Any]:
     """Return the clones, whose losses are in the graph's collection, and the data loss of the first."""
     network_fn = nets.get_network_fn(
-        model.name,
+        model.net,
         num_classes=model.num_classes,
         weight_decay=0.0 if _decays_weights(optimizer_options) else model_options.weight_decay,
         is_training=True,

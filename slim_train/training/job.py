@@ -15,7 +15,6 @@ from slim_train.checkpoints import scopes, training_folder
 from slim_train.checkpoints.find import step_of
 from slim_train.errors import UsageError
 from slim_train.model.spec import ModelSpec
-from slim_train.nets import factory as nets
 from slim_train.optim import losses
 from slim_train.optim.schedule import Schedule
 from slim_train.training.feature_cache import FeatureCache
@@ -82,7 +81,7 @@ class Job:
     @property
     def head_scopes(self) -> tuple[str, ...]:
         """Scopes of the net's classification heads, which ``auto`` stands for."""
-        return nets.get_record(self.model.name).head_scopes
+        return self.model.net.head_scopes
 
     @property
     def trainable_scopes(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def test_a_mirrored_split_is_the_same_to_an_evaluator_that_flips(
         path = tmp_path / f"toy_test_{mirror}.tfrecord"
         tfrecords.write_records(str(path), records)
         dataset = DatasetSpec("toy", "test", str(tmp_path), (str(path),), 5, 3, tuple("abcde"))
-        model = resolve_model("mobilenet_v1_025", dataset, image_size=64, preprocessing_name="lenet")
+        model = resolve_model("mobilenet_v1_025", dataset, image_size=64, preprocessing="lenet")
         evaluator = Evaluator(dataset, model, batch_size=2, flip=flip)
         seen: list[np.ndarray] = []
         metrics = evaluator.evaluate(str(folder / "model.ckpt-7"), lambda batch, values, seen=seen: seen.append(values))

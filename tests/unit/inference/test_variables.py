@@ -7,9 +7,11 @@ import pytest
 from slim_train.errors import RunError
 from slim_train.inference.variables import VariableRestorer
 from slim_train.model.spec import ModelSpec
+from slim_train.nets.factory import get_record
+from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import slim, tf
 
-SPEC = ModelSpec("lenet", 2, 0, 28, 1, "lenet")
+SPEC = ModelSpec(get_record("lenet"), 2, 0, 28, 1, get_recipe("lenet"))
 
 
 def _save(folder, values):

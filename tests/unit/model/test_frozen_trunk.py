@@ -8,7 +8,9 @@ import pytest
 from deployment.model_deploy import DeploymentConfig
 from slim_train.model.frozen_trunk import FrozenTrunk
 from slim_train.model.spec import ModelSpec
+from slim_train.nets.factory import get_record
 from slim_train.optim.schedule import Schedule
+from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import slim, tf
 from slim_train.training.graph import build_training_graph
 from slim_train.training_options import ModelOptions, OptimizerOptions
@@ -21,7 +23,7 @@ def training_graph(net, trained, image_size=64, **model_options):
         return {"image": tf.random.stateless_normal([4, image_size, image_size, 3], [0, 0]), "label": tf.range(4)}
 
     return build_training_graph(
-        ModelSpec(net, 5, 0, image_size, 3, "inception"),
+        ModelSpec(get_record(net), 5, 0, image_size, 3, get_recipe("inception")),
         ModelOptions(**model_options),
         OptimizerOptions(optimizer="momentum"),
         Schedule(100, 4, num_epochs_per_decay=2.0),

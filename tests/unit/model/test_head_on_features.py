@@ -9,6 +9,7 @@ from slim_train.errors import UsageError
 from slim_train.model.head_on_features import build_head_on_features
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
+from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import slim, tf
 
 NUM_CLASSES = 5
@@ -19,7 +20,9 @@ _WITH_AUXILIARY_HEAD = ("inception_v3", "inception_v4", "inception_resnet_v2")
 
 def model_of(name: str) -> ModelSpec:
     record = nets.get_record(name)
-    return ModelSpec(name, NUM_CLASSES, 0, max(64, record.min_image_size), record.channels, record.preprocessing)
+    return ModelSpec(
+        record, NUM_CLASSES, 0, max(64, record.min_image_size), record.channels, get_recipe(record.preprocessing)
+    )
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ PETS = DatasetSpec("pets", "train", "data/pets", (), 3, 30, ("cat", "dog", "owl"
 def test_the_net_fills_in_what_is_not_asked_for():
     model = resolve_model("mobilenet_v1_025", PETS)
     assert (model.num_classes, model.image_size, model.channels, model.preprocessing) == (3, 224, 3, "inception")
-    asked = resolve_model("mobilenet_v1_025", PETS, num_classes=9, image_size=96, channels=1, preprocessing_name="vgg")
+    asked = resolve_model("mobilenet_v1_025", PETS, num_classes=9, image_size=96, channels=1, preprocessing="vgg")
     assert (asked.num_classes, asked.image_size, asked.channels, asked.preprocessing) == (9, 96, 1, "vgg")
 
 
 def test_the_name_of_a_net_stands_for_its_recipe():
-    assert resolve_model("lenet", PETS, preprocessing_name="vgg_16").preprocessing == "vgg"
+    assert resolve_model("lenet", PETS, preprocessing="vgg_16").preprocessing == "vgg"
     with pytest.raises(UsageError, match="inceptoin.*Did you mean inception"):
-        resolve_model("lenet", PETS, preprocessing_name="inceptoin")
+        resolve_model("lenet", PETS, preprocessing="inceptoin")
 
 
 @pytest.mark.parametrize(

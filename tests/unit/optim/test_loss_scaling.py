@@ -9,9 +9,11 @@ import pytest
 
 from deployment.model_deploy import DeploymentConfig
 from slim_train.model.spec import ModelSpec
+from slim_train.nets.factory import get_record
 from slim_train.optim.loss_scaling import LossScaled
 from slim_train.optim.optimizers import build_optimizer
 from slim_train.optim.schedule import Schedule
+from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import tf
 from slim_train.training.graph import build_training_graph
 from slim_train.training_options import ModelOptions, OptimizerOptions
@@ -108,7 +110,7 @@ def losses_of_training(scale_loss, histogram_summaries=False, **options):
     with tf.Graph().as_default():
         tf.set_random_seed(1)
         graph = build_training_graph(
-            ModelSpec("lenet", 4, 0, 28, 1, "lenet"),
+            ModelSpec(get_record("lenet"), 4, 0, 28, 1, get_recipe("lenet")),
             ModelOptions(),
             OptimizerOptions(optimizer="momentum", learning_rate=0.01, **options),
             Schedule(100, 4, num_clones=2, num_epochs_per_decay=2.0),

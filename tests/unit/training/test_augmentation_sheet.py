@@ -13,6 +13,8 @@ from PIL import Image
 from datasets import tfrecords
 from slim_train.cli.show_augmentations import COMMAND
 from slim_train.model.spec import ModelSpec
+from slim_train.nets.factory import get_record
+from slim_train.preprocessing.factory import get_recipe
 from slim_train.training.augmentation_sheet import caption, displayed, note
 from slim_train.training_options import AugmentationOptions
 
@@ -83,7 +85,7 @@ def test_a_mixed_picture_names_each_class_once_with_its_share_the_larger_first(o
 
 
 def test_the_line_below_the_title_tells_of_mixing_and_erasing_where_they_are_on() -> None:
-    model = ModelSpec("lenet", 7, labels_offset=0, image_size=48, channels=1, preprocessing="lenet")
+    model = ModelSpec(get_record("lenet"), 7, labels_offset=0, image_size=48, channels=1, recipe=get_recipe("lenet"))
     everything = AugmentationOptions("randaugment", random_erasing=0.25, mixup_alpha=0.2, cutmix_alpha=1.0)
     assert note(model, AugmentationOptions()) == "preprocessing lenet · augmentation recipe · 48x48x1"
     assert note(model, everything) == (

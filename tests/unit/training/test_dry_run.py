@@ -13,6 +13,7 @@ from deployment.partitions import stored_name, stored_shape
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
 from slim_train.optim.schedule import Schedule
+from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import tf
 from slim_train.training import dry_run
 from slim_train.training.graph import TrainingGraph, build_training_graph
@@ -23,7 +24,7 @@ SCHEDULE = Schedule(num_samples=100, batch_size=2, num_epochs_per_decay=2.0)
 
 def spec(net: str) -> ModelSpec:
     record = nets.get_record(net)
-    return ModelSpec(net, 1000, 0, record.default_image_size, record.channels, record.preprocessing)
+    return ModelSpec(record, 1000, 0, record.default_image_size, record.channels, get_recipe(record.preprocessing))
 
 
 def on_servers(num_ps_tasks: int, partition_min_bytes: int) -> DeploymentConfig:

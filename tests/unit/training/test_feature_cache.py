@@ -26,6 +26,7 @@ from slim_train.cli import eval_image_classifier, train_image_classifier
 from slim_train.errors import RunError, UsageError
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
+from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import slim, tf
 from slim_train.training.feature_cache import FeatureCache, FeatureSource
 from slim_train.training_options import AugmentationOptions
@@ -80,7 +81,7 @@ def lenet(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def source(records: Path) -> FeatureSource:
     """The images, undistorted, for lenet."""
-    model = ModelSpec("lenet", 5, 0, 28, 1, "lenet")
+    model = ModelSpec(nets.get_record("lenet"), 5, 0, 28, 1, get_recipe("lenet"))
     return FeatureSource(dataset_of(records), model, "fp32", 0, AugmentationOptions(), seed=0)
 
 
@@ -198,9 +199,9 @@ def test_other_weights_of_the_trunk_are_computed_anew_and_other_weights_of_the_h
 @pytest.mark.parametrize(
     "change",
     [
-        {"model": ModelSpec("lenet", 5, 0, 28, 1, "vgg")},
-        {"model": ModelSpec("lenet", 5, 0, 32, 1, "lenet")},
-        {"model": ModelSpec("lenet", 6, -1, 28, 1, "lenet")},
+        {"model": ModelSpec(nets.get_record("lenet"), 5, 0, 28, 1, get_recipe("vgg"))},
+        {"model": ModelSpec(nets.get_record("lenet"), 5, 0, 32, 1, get_recipe("lenet"))},
+        {"model": ModelSpec(nets.get_record("lenet"), 6, -1, 28, 1, get_recipe("lenet"))},
         {"precision": "bf16"},
         {"num_variants": 1},
         {"num_variants": 2, "seed": 1},
