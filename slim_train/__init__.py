@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from slim_train.evaluation.report import EvaluationReport
     from slim_train.exporting.run import ExportReport
     from slim_train.inference.classifier import Classifier, Prediction
+    from slim_train.nets.factory import register_net
+    from slim_train.nets.record import NetRecord
     from slim_train.retraining.report import RetrainReport
     from slim_train.training.hooks.validation import Evaluated
     from slim_train.training.result import TrainingResult
@@ -41,6 +43,7 @@ __all__ = [
     "EvaluationReport",
     "ExportReport",
     "ModelInfo",
+    "NetRecord",
     "Prediction",
     "RetrainReport",
     "RunError",
@@ -52,6 +55,7 @@ __all__ = [
     "export",
     "list_models",
     "load",
+    "register_net",
     "retrain",
     "train",
 ]
@@ -64,6 +68,7 @@ _HOMES = {
     "EvaluationReport": "slim_train.evaluation.report",
     "ExportReport": "slim_train.exporting.run",
     "ModelInfo": "slim_train.api.list_models",
+    "NetRecord": "slim_train.nets.record",
     "Prediction": "slim_train.inference.classifier",
     "RetrainReport": "slim_train.retraining.report",
     "RunError": "slim_train.errors",
@@ -74,6 +79,7 @@ _HOMES = {
     "export": "slim_train.api.export",
     "list_models": "slim_train.api.list_models",
     "load": "slim_train.api.load",
+    "register_net": "slim_train.nets.factory",
     "retrain": "slim_train.api.retrain",
     "train": "slim_train.api.train",
 }

@@ -12,6 +12,7 @@ and no longer finds. Private names of TensorFlow are used in ``deployment/tf_pri
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import importlib
 import os
@@ -49,6 +50,8 @@ def native_chatter_hidden() -> Iterator[None]:
 # Since 2.17: "oneDNN custom operations are on", "Could not find cuda drivers".
 with native_chatter_hidden():
     import tensorflow.compat.v1 as tf
+
+_forced_mode: contextvars.ContextVar[tuple[Any] | None] = contextvars.ContextVar("batch_norm_mode", default=None)
 
 _LEGACY_LAYERS = "tf_keras.legacy_tf_layers"
 _LEGACY_LAYERS_HOME = "tf_keras.src.legacy_tf_layers"
@@ -92,11 +95,39 @@ def _smart_cond(pred: Any, fn1: Any, fn2: Any, name: str | None = None) -> Any:
     return fn1() if known else fn2()
 
 
+@contextlib.contextmanager
+def batch_norm_mode(mode: Any) -> Iterator[None]:
+    """Set the mode of all batch norm layers that are built in the block, whatever the net says.
+
+    Args:
+      mode: ``is_training`` of the layers, or a function of a layer's inputs and its variable scope that returns it.
+    """
+    token = _forced_mode.set((mode,))
+    try:
+        yield
+    finally:
+        _forced_mode.reset(token)
+
+
+def layer_mode(asked: Any, inputs: Any, scope: str) -> Any:
+    """Return ``is_training`` of a batch norm layer.
+
+    Args:
+      asked: what the net says: a value, or a function as in :func:`batch_norm_mode`.
+      inputs: of the layer.
+      scope: of the layer, below the current variable scope.
+    """
+    (mode,) = _forced_mode.get() or (asked,)
+    if not callable(mode):
+        return mode
+    return mode(inputs, "/".join(filter(None, (tf.get_variable_scope().name, scope))))
+
+
 def _batch_norm_with_mode_by_layer(batch_norm: Any) -> Any:
     """``slim.batch_norm`` whose ``is_training`` may be a function too: of the layer's inputs and its variable scope.
 
     A net takes one ``is_training`` for all its layers, from the arg scope. Where only a part of a net is trained, that
-    is too coarse.
+    is too coarse. The mode of :func:`batch_norm_mode` goes before both.
     """
     arg_scope: Any = importlib.import_module("tf_slim.ops.arg_scope")
     key = arg_scope.arg_scope_func_key(batch_norm)
@@ -104,10 +135,10 @@ def _batch_norm_with_mode_by_layer(batch_norm: Any) -> Any:
     @functools.wraps(batch_norm)
     def batch_norm_by_layer(inputs: Any, *args: Any, **kwargs: Any) -> Any:
         given = {**arg_scope.current_arg_scope().get(key, {}), **kwargs}
-        is_training = given.get("is_training")
-        if callable(is_training):
-            scopes = (tf.get_variable_scope().name, given.get("scope") or "BatchNorm")
-            kwargs["is_training"] = is_training(inputs, "/".join(filter(None, scopes)))
+        asked = given.get("is_training", True)
+        mode = layer_mode(asked, inputs, given.get("scope") or "BatchNorm")
+        if mode is not asked:
+            kwargs["is_training"] = mode
         return batch_norm(inputs, *args, **kwargs)
 
     return batch_norm_by_layer
@@ -126,6 +157,19 @@ def _import_slim() -> Any:
         module: Any = importlib.import_module(name)
         module.batch_norm = batch_norm
     return slim_module
+
+
+def legacy_layer(name: str) -> Any:
+    """Return ``tf.layers.<name>``, which with Keras 3 is not there any more.
+
+    Raises:
+      AttributeError: TensorFlow 1 had no such layer.
+    """
+    for home in _LEGACY_MODULES:
+        found = getattr(importlib.import_module(f"{_LEGACY_LAYERS}.{home}"), name, None)
+        if found is not None:
+            return found
+    raise AttributeError(f"tf.layers.{name} is not available")
 
 
 def silence_deprecation_noise() -> None:
@@ -163,4 +207,13 @@ def quick_building() -> contextlib.AbstractContextManager[None]:
 
 slim = _import_slim()
 
-__all__ = ["native_chatter_hidden", "quick_building", "silence_deprecation_noise", "slim", "tf"]
+__all__ = [
+    "batch_norm_mode",
+    "layer_mode",
+    "legacy_layer",
+    "native_chatter_hidden",
+    "quick_building",
+    "silence_deprecation_noise",
+    "slim",
+    "tf",
+]

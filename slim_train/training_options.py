@@ -94,6 +94,51 @@ class ModelOptions(Options):
 
 
 @dataclass(frozen=True)
+class NetCodeOptions(Options):
+    """A net of your own."""
+
+    model_file: str | None = option(
+        None,
+        "Python file with the net --model_name: a function in research/slim's convention, or a NetRecord. The file "
+        "runs: use only code you trust.",
+    )
+    model_module: str | None = option(
+        None, "Python module with the net --model_name, such as my_package.nets. Like --model_file."
+    )
+    arg_scope: str | None = option(
+        None,
+        "Function of --model_file that returns the arg scope of the net. none: no arg scope. Default: found by its "
+        "name, as in research/slim.",
+    )
+    model_args: str | None = option(
+        None, "NAME=VALUE,...: further arguments of the net of --model_file, for example depth_multiplier=0.5."
+    )
+
+
+@dataclass(frozen=True)
+class UserCodeOptions(NetCodeOptions):
+    """Code of your own."""
+
+    preprocessing_file: str | None = option(
+        None,
+        "Python file with a function preprocess_image(image, output_height, output_width, is_training), as in "
+        "research/slim. The file runs: use only code you trust.",
+    )
+
+
+@dataclass(frozen=True)
+class TrustedCodeOptions(UserCodeOptions):
+    """Code of your own, of a training folder."""
+
+    trust_model_code: bool = option(
+        False,
+        "Run the copies of --model_file and --preprocessing_file in the training folder. Without it, such code runs "
+        "only if you name the file again.",
+        saved=False,
+    )
+
+
+@dataclass(frozen=True)
 class AugmentationOptions(Options):
     """Augmentation."""
 
@@ -354,6 +399,7 @@ class TrainOptions(Options):
 
     data: DataOptions = field(default_factory=DataOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
+    code: UserCodeOptions = field(default_factory=UserCodeOptions)
     augment: AugmentationOptions = field(default_factory=AugmentationOptions)
     optimizer: OptimizerOptions = field(default_factory=OptimizerOptions)
     restore: RestoreOptions = field(default_factory=RestoreOptions)

@@ -52,6 +52,11 @@ class TrainFlags(TypedDict, total=False):
     weight_decay: float
     batch_norm_decay: float | None
     freeze_batch_norm: Text
+    model_file: Text | None
+    model_module: Text | None
+    arg_scope: Text | None
+    model_args: Text | None
+    preprocessing_file: Text | None
     augmentation: Text
     random_erasing: float
     mixup_alpha: float
@@ -158,6 +163,12 @@ class EvalFlags(TypedDict, total=False):
     keep_best: bool
     mistakes: int
     master: Text
+    model_file: Text | None
+    model_module: Text | None
+    arg_scope: Text | None
+    model_args: Text | None
+    preprocessing_file: Text | None
+    trust_model_code: bool
     precision: Text
     xla: bool
 
@@ -179,6 +190,12 @@ class ExportFlags(TypedDict, total=False):
     eval_image_size: int | None
     use_grayscale: bool
     moving_average_decay: float | None
+    model_file: Text | None
+    model_module: Text | None
+    arg_scope: Text | None
+    model_args: Text | None
+    preprocessing_file: Text | None
+    trust_model_code: bool
     export_dir: Text | None
     formats: Text
     precision: Text
@@ -205,6 +222,12 @@ class RetrainFlags(TypedDict, total=False):
     image_size: int | None
     precision: Text
     bottleneck_dir: Text
+    model_file: Text | None
+    model_module: Text | None
+    arg_scope: Text | None
+    model_args: Text | None
+    preprocessing_file: Text | None
+    trust_model_code: bool
     how_many_training_steps: int
     learning_rate: float
     train_batch_size: int
@@ -236,3 +259,9 @@ class LoadFlags(TypedDict, total=False):
     input_width: int | None
     input_mean: float | None
     input_std: float | None
+    model_file: Text | None
+    model_module: Text | None
+    arg_scope: Text | None
+    model_args: Text | None
+    preprocessing_file: Text | None
+    trust_model_code: bool

@@ -68,6 +68,7 @@ def load(
             labels=None if names is None else tuple(names),
             model_name=model_name,
             preprocessing_name=preprocessing_name,
+            code=options.code,
             **given,
         )
         return load_classifier(os.fspath(path), overrides)

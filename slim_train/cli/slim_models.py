@@ -13,6 +13,7 @@ from slim_train.cli.command import Command
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
 from slim_train.progress import ProgressBars
+from slim_train.training_options import NetCodeOptions
 
 _PLAIN_WIDTH = 120
 
@@ -46,6 +47,7 @@ class ModelsOptions(Options):
     """Everything that slim_models can be told."""
 
     listing: ListOptions = field(default_factory=ListOptions)
+    code: NetCodeOptions = field(default_factory=NetCodeOptions)
     released: DownloadOptions = field(default_factory=DownloadOptions)
 
 
@@ -53,14 +55,16 @@ def _run(options: ModelsOptions, names: Sequence[str]) -> None:
     if options.released.download:
         _download(names, options.released.checkpoint_dir, options.listing.json)
     else:
-        _list(names, options.listing)
+        _list(names, options.listing, options.code)
 
 
-def _list(names: Sequence[str], options: ListOptions) -> None:
+def _list(names: Sequence[str], options: ListOptions, code: NetCodeOptions) -> None:
+    from slim_train.user_code.load import load_nets
     from slim_train.zoo import listing
 
-    found = listing.find(names)
-    entries = listing.entries(found, options.image_size)
+    nets = load_nets(code, names, options.image_size)
+    found = sorted(set(names)) if nets else listing.find(names)
+    entries = listing.entries(nets or found, options.image_size)
     if options.json:
         print(json.dumps([entry.as_json() for entry in entries], indent=2))
     elif found == sorted(set(names)):

@@ -266,6 +266,7 @@ def _overrides(options: EvalOptions, folder: Path, dataset: DatasetSpec) -> Mode
         num_classes=options.num_classes,
         labels_offset=options.labels_offset,
         labels_folder=dataset.dataset_dir,
+        code=options.code,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
 from slim_train.errors import UsageError, unknown
+from slim_train.training_options import TrustedCodeOptions
 
 FORMATS = ("saved_model", "frozen", "tflite")
 
@@ -120,6 +121,7 @@ class ExportOptions(Options):
     """Everything that export_inference_graph can be told."""
 
     source: SourceOptions = field(default_factory=SourceOptions)
+    code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
     result: ResultOptions = field(default_factory=ResultOptions)
     check: CheckOptions = field(default_factory=CheckOptions)
     graph: GraphOptions = field(default_factory=GraphOptions)

@@ -28,6 +28,7 @@ from slim_train.inference.predictor import newest_saved_model
 from slim_train.inference.trained_model import TrainedModel, find_trained_model
 from slim_train.reports import html
 from slim_train.tf_compat import tf
+from slim_train.training_options import TrustedCodeOptions
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def run(options: ExportOptions) -> ExportReport:
     if options.source.checkpoint_path is None:
         return _write_graph_alone(options)
     _refuse_graph_flags(options)
-    trained = _trained_model(options.source)
+    trained = _trained_model(options.source, options.code)
     folder, info = _destination(options, trained), trained.info()
     averages = ", moving averages" if trained.takes_averages() else ""
     log.info("Exporting %s of %s, %d classes%s.", info.model_name, trained.checkpoint, len(info.labels), averages)
@@ -131,7 +132,7 @@ def _write_graph_alone(options: ExportOptions) -> ExportReport:
         )
     path = Path(options.result.output_file)
     try:
-        write_architecture(path, options.source, options.graph)
+        write_architecture(path, options.source, options.graph, options.code)
     except OSError as error:
         raise UsageError(f"--output_file: cannot write {path}: {error.strerror}.") from error
     log.info("Wrote the graph of %s without weights to %s.", options.source.model_name or _DEFAULT_NET, path)
@@ -155,7 +156,7 @@ def _refuse_graph_flags(options: ExportOptions) -> None:
         )
 
 
-def _trained_model(source: SourceOptions) -> TrainedModel:
+def _trained_model(source: SourceOptions, code: TrustedCodeOptions) -> TrainedModel:
     assert source.checkpoint_path is not None
     decay = source.moving_average_decay
     trained = find_trained_model(
@@ -171,6 +172,7 @@ def _trained_model(source: SourceOptions) -> TrainedModel:
             labels_offset=source.labels_offset,
             labels_folder=source.dataset_dir,
             use_averages=None if decay is None else decay > 0,
+            code=code,
         ),
     )
     if source.dataset_dir and (Path(source.dataset_dir) / INFO_FILE).is_file():

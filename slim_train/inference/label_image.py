@@ -120,6 +120,7 @@ def _load(options: ClassifierOptions) -> Predictor:
             output_layer=options.output_layer,
             input_mean=options.input_mean,
             input_std=options.input_std,
+            code=options.code,
         ),
     )
 

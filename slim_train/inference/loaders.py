@@ -31,6 +31,7 @@ SERVING, CLASSIFY, PIXELS, PREPROCESS = "serving_default", "classify", "pixels",
 # Usual names in graphs of others: those of TF-Hub's retrain, then research/slim's.
 _INPUTS = ("Placeholder", "input", "image", "images")
 _OUTPUTS = ("final_result", "prediction", "scores", "Predictions/Reshape_1", "Predictions/Softmax")
+_DECODING = (trained_model.ENCODED, trained_model.DECODED)
 _LABEL_FILES = ("labels.txt", "output_labels.txt")
 
 
@@ -122,12 +123,15 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
 
 
 def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
-    """Return a graph of :meth:`TrainedModel.build`, the recipe's decoding before it."""
+    """Return a graph of :meth:`TrainedModel.build`, with the recipe's decoding before it."""
     height, width = info.image_size
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(graph_def, name="")
-        encoded = tf.placeholder(tf.string, [])
-        decoded = get_recipe(info.preprocessing).decode_eval(encoded, height, width, info.channels)
+        if any(node.name == trained_model.DECODED for node in graph_def.node):
+            encoded, decoded = (graph.get_tensor_by_name(f"{name}:0") for name in _DECODING)
+        else:
+            encoded = tf.placeholder(tf.string, [])
+            decoded = get_recipe(info.preprocessing).decode_eval(encoded, height, width, info.channels)
     session = _session(graph)
     return LoadedModel(
         session,

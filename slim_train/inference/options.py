@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
+from slim_train.training_options import TrustedCodeOptions
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class ClassifierOptions(Options):
         None, "Number to subtract from pixels, 0..255, if the model does not preprocess images itself. Default: 0."
     )
     input_std: float | None = option(None, "Number to divide pixels by, after --input_mean. Default: 255.")
+    code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
 
 
 @dataclass(frozen=True)

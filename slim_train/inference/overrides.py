@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from slim_train.errors import UsageError
+from slim_train.training_options import UserCodeOptions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,7 @@ class ModelOverrides:
       num_classes: width of the logits.
       labels_offset: subtracted from the labels of the data set.
       labels_folder: another folder with labels.txt or info.json, for a checkpoint whose own folder has neither.
+      code: files of the net and its preprocessing, for what was trained with a user's.
       use_averages: True takes the moving averages of the variables, False the variables; None takes the averages that
         the checkpoint holds.
       input_layer: node (frozen graph) or key of the signature (SavedModel) of the float images.
@@ -45,6 +47,7 @@ class ModelOverrides:
     num_classes: int | None = None
     labels_offset: int | None = None
     labels_folder: str | Path | None = None
+    code: UserCodeOptions = dataclasses.field(default_factory=UserCodeOptions)
     use_averages: bool | None = None
 
     input_layer: str | None = None

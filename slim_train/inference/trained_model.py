@@ -20,9 +20,13 @@ from slim_train.model.spec import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
 from slim_train.tf_compat import tf
 from slim_train.training_options import TrainOptions
+from slim_train.user_code.copies import code_to_run
+from slim_train.user_code.load import load_net, load_recipe
 
 # Names of nodes.
 PIXELS, INPUT, SCORES = "pixels", "input", "scores"
+# Of graphs whose preprocessing is a user's, and could not be built again from a name.
+ENCODED, DECODED = "encoded", "decoded"
 _PREDICTIONS = "/Predictions/Reshape_1"
 
 
@@ -72,10 +76,15 @@ class TrainedModel:
         The node ``pixels`` takes float32 [N, height, width, channels] in 0..255; ``input``, what preprocessing makes of
         them, may be fed instead; ``scores`` are the probabilities, float32 [N, classes].
 
+        Preprocessing of a user does all at once. Then ``pixels`` takes its result, and the node ``decoded`` makes that
+        of the bytes in ``encoded``.
+
         Returns:
           pixels and scores.
         """
         size = self.spec.image_size
+        if not self.spec.recipe.gives_pixels:
+            tf.identity(self.decode(tf.placeholder(tf.string, [], name=ENCODED)), name=DECODED)
         pixels = tf.placeholder(tf.float32, [None, size, size, self.spec.channels], name=PIXELS)
         inputs = tf.identity(self.spec.recipe.eval_batch(pixels), name=INPUT)
         network_fn = nets.get_network_fn(self.spec.net, self.spec.num_classes, is_training=False)
@@ -92,7 +101,8 @@ class TrainedModel:
             self.build()
             self.restore(session)
             # research/slim's name for the probabilities, where the net makes them itself, is kept for old programs.
-            outputs = [SCORES, *(node.name for node in graph.get_operations() if node.name.endswith(_PREDICTIONS))]
+            names = [node.name for node in graph.get_operations()]
+            outputs = [SCORES, *(name for name in names if name == DECODED or name.endswith(_PREDICTIONS))]
             frozen = tf.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), outputs)
         return fold_batch_norm(frozen, *outputs)
 
@@ -148,14 +158,24 @@ def resolve_spec(folder: Path, given: ModelOverrides) -> tuple[ModelSpec, tuple[
     num_classes = given.num_classes or trained.data.num_classes
     folders = [folder, Path(given.labels_folder or folder)]
     names = given.labels if given.labels is not None else _labels_of(folders, num_classes, offset)
+    channels = given.channels or trained.model.train_image_channels
+    size = size or trained.model.train_image_size
+    code = code_to_run(
+        folder,
+        given.code,
+        trained.code,
+        net=model_name == trained.model.model_name,
+        recipe=given.preprocessing_name is None,
+    )
+    recipe = None if given.preprocessing_name else load_recipe(code)
     spec = resolve_model(
-        model_name,
+        load_net(code, model_name, size, channels) or model_name,
         DatasetSpec("", "", str(folder), (), len(names), 0, names),
         num_classes=num_classes,
         labels_offset=offset,
-        image_size=size or trained.model.train_image_size,
-        channels=given.channels or trained.model.train_image_channels,
-        preprocessing=given.preprocessing_name or trained.model.preprocessing_name,
+        image_size=size,
+        channels=channels,
+        preprocessing=recipe or given.preprocessing_name or trained.model.preprocessing_name,
     )
     return spec, tuple(class_names(names, spec))
 

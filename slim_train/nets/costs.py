@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from slim_train.nets.factory import get_network_fn
+from slim_train.nets.network_fn import network_fn_of
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import tf
 
@@ -52,7 +52,7 @@ def count_costs(record: NetRecord, image_size: int | None = None) -> Costs:
     size = image_size or record.default_image_size
     with tf.Graph().as_default():
         images = tf.placeholder(tf.float32, [1, size, size, record.channels])
-        logits, _ = get_network_fn(record.name, record.num_classes)(images)
+        logits, _ = network_fn_of(record, record.num_classes)(images)
         needed = _ancestors(logits.op)
         parameters = sum(v.shape.num_elements() for v in tf.trainable_variables() if v.op in needed)
         return Costs(parameters, flops_of(needed))

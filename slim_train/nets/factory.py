@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
-from slim_train.errors import UsageError, unknown
+from slim_train.errors import UsageError
 from slim_train.nets import (
     alexnet,
     cifarnet,
@@ -27,8 +28,11 @@ from slim_train.nets import (
     resnet,
     vgg,
 )
+from slim_train.nets.conventions import as_record, origin_of
+from slim_train.nets.discovery import complete_record
+from slim_train.nets.network_fn import network_fn_of
 from slim_train.nets.record import NetRecord
-from slim_train.tf_compat import quick_building, slim
+from slim_train.registry import Registry
 
 _FAMILIES = (
     alexnet,
@@ -50,20 +54,67 @@ _FAMILIES = (
 _RECORDS = types.MappingProxyType({record.name: record for family in _FAMILIES for record in family.RECORDS})
 
 
+def _check(name: str, net: Any) -> None:
+    if not isinstance(net, NetRecord) and not callable(net):
+        raise UsageError(f"The net {name!r} must be a NetRecord or a function, not {type(net).__name__}.")
+
+
+# Besides records, functions in research/slim's convention.
+_NETS: Registry[Any] = Registry("net", "slim_train.nets", _RECORDS, _check, listed_by="slim_models")
+
+
+def register_net(net: NetRecord | Callable[..., Any]) -> Any:
+    """Make a net known by its name in this process, for ``--model_name`` and ``get_network_fn``.
+
+    Args:
+      net: its record, or a function in research/slim's convention, whose name it takes. Usable as a decorator.
+
+    Returns:
+      ``net``.
+
+    Raises:
+      UsageError: the name is that of a net of slim-train.
+    """
+    function: Any = net.builder if isinstance(net, NetRecord) else net
+    name = net.name if isinstance(net, NetRecord) else net.__name__
+    _NETS.register(name, net, origin_of(function))
+    return net
+
+
+def families() -> dict[str, tuple[NetRecord, ...]]:
+    """Return the nets of slim-train by the modules that research/slim has them in, such as ``mobilenet_v1``."""
+    return {family.__name__.rpartition(".")[2]: family.RECORDS for family in _FAMILIES}
+
+
 def net_names() -> tuple[str, ...]:
     """Return the names that ``get_record`` and ``get_network_fn`` take, sorted."""
-    return tuple(sorted(_RECORDS))
+    return _NETS.names()
+
+
+def is_registered(name: str, files: Iterable[Path]) -> bool:
+    """Return whether one of ``files`` registered a net of this name."""
+    return name in _NETS.names() and _NETS.origin(name) in set(map(str, files))
+
+
+def registered_record(name: str) -> NetRecord:
+    """Return the record of a registered net as it was registered; :func:`get_record` completes it."""
+    return as_record(_NETS.get(name), name)
+
+
+def net_origin(name: str) -> str:
+    """Return where the net ``name`` comes from: slim-train, a file or module, or a package with its version."""
+    return _NETS.origin(name)
 
 
 def get_record(name: str) -> NetRecord:
     """Return what is known of the net ``name``.
 
     Raises:
-      UsageError: there is no such net; the message tells the nearest, or lists all if none is near.
+      UsageError: there is no such net; the message names the nearest, or lists all if none is near. A net of others
+        that cannot be built.
     """
-    if name not in _RECORDS:
-        raise unknown("net", name, _RECORDS, listed_by="slim_models")
-    return _RECORDS[name]
+    net = _NETS.get(name)
+    return net if name in _RECORDS else complete_record(as_record(net, name))
 
 
 def get_network_fn(
@@ -96,31 +147,4 @@ def get_network_fn(
       UsageError: there is no such net.
     """
     record = get_record(net) if isinstance(net, str) else net
-    batch_norm_is_training: Any = is_training and not freeze_batch_norm
-    if is_training and callable(freeze_batch_norm):
-
-        def batch_norm_is_training(inputs: Any, scope: str) -> bool:
-            return not freeze_batch_norm(inputs, scope)
-
-    def network_fn(images: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        _check_image_size(record, images)
-        with (
-            quick_building(),
-            slim.arg_scope(record.arg_scope(float(weight_decay), batch_norm_decay)),
-            slim.arg_scope([slim.batch_norm], is_training=batch_norm_is_training),
-            slim.arg_scope([slim.dropout], is_training=is_training),
-        ):
-            return record.builder(images, num_classes or 0, **kwargs)
-
-    network_fn.default_image_size = record.default_image_size  # type: ignore[attr-defined]
-    return network_fn
-
-
-def _check_image_size(record: NetRecord, images: Any) -> None:
-    height, width = images.shape.as_list()[1:3]
-    smallest = min((side for side in (height, width) if side is not None), default=record.min_image_size)
-    if smallest < record.min_image_size:
-        raise UsageError(
-            f"{record.name} cannot take images of {height}x{width} pixels: the smallest that work are "
-            f"{record.min_image_size}x{record.min_image_size}."
-        )
+    return network_fn_of(record, num_classes, weight_decay, is_training, batch_norm_decay, freeze_batch_norm)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.errors import unknown
+from slim_train.errors import UsageError, unknown
 from slim_train.preprocessing import distort
 from slim_train.preprocessing.faces import distort_faces
 from slim_train.preprocessing.randaugment import RandAugment
@@ -29,6 +29,11 @@ def augmented(recipe: Recipe, name: str) -> Recipe:
     Raises:
       UsageError: there is no such augmentation.
     """
+    if not recipe.gives_pixels and name not in ("recipe", "none"):
+        raise UsageError(
+            f"--augmentation={name} changes pixels in 0..255, and --preprocessing_file gives none: distort images in "
+            "its preprocess_image if is_training."
+        )
     if name.startswith("rand-"):
         return _randaugment(recipe, RandAugment.of_name(name))
     if name not in _AUGMENTATIONS:

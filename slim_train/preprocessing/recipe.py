@@ -25,6 +25,8 @@ class Recipe:
       eval_picture: (image, height, width) -> [height, width, channels] in 0..255.
       eval_batch: images [batch, height, width, channels] in 0..255 -> float32 as the net takes it.
       float_range: the largest value of a decoded float32 image, as research/slim takes them.
+      gives_pixels: whether there are pixels in 0..255 between the two steps. Otherwise the first does all.
+      files: of the code of a user's recipe, the file itself first or among them.
       digest: hex digest of the code of a recipe that is not slim-train's; "" for slim-train's.
     """
 
@@ -35,6 +37,8 @@ class Recipe:
     eval_picture: Callable[[Picture, int, int], Any]
     eval_batch: Callable[[Any], Any]
     float_range: float = 255.0
+    gives_pixels: bool = True
+    files: tuple[str, ...] = ()
     digest: str = ""
 
     def decode_train(self, encoded: Any, height: int, width: int, channels: int, seed: Any) -> Any:

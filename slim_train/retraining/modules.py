@@ -15,17 +15,22 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from deployment.devices import local_device_type
+from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.find import resolve_checkpoint
 from slim_train.checkpoints.restore import plan_restore
 from slim_train.errors import UsageError
+from slim_train.inference.trained_model import training_folder_of
 from slim_train.model import precision
 from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.nets import factory as nets
 from slim_train.preprocessing.factory import get_recipe
+from slim_train.preprocessing.recipe import Recipe
 from slim_train.retraining import saved_models
 from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import slim, tf
-from slim_train.training_options import ComputeOptions
+from slim_train.training_options import ComputeOptions, UserCodeOptions
+from slim_train.user_code.copies import code_to_run
+from slim_train.user_code.load import load_net, load_recipe
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +80,12 @@ class FeatureModule:
         return tf.Session(config=precision.session_config(config, self.precision))
 
 
-def load_module(options: ModuleOptions) -> FeatureModule:
+def load_module(options: ModuleOptions, code: UserCodeOptions | None = None) -> FeatureModule:
     """Return the module or net that ``options`` name.
+
+    Args:
+      options: the flags.
+      code: files of a net that is not slim-train's.
 
     Raises:
       UsageError: it is not there, gives no features for color images, or the precision is none of this machine's.
@@ -84,7 +93,7 @@ def load_module(options: ModuleOptions) -> FeatureModule:
     """
     if options.model_name is not None:
         assert options.checkpoint_path is not None  # checked by the options
-        module = _from_net(options.model_name, options.checkpoint_path, options.image_size)
+        module = _from_net(options.model_name, options.checkpoint_path, options.image_size, code or UserCodeOptions())
     else:
         if options.checkpoint_path is not None:
             log.warning("--checkpoint_path=%s is ignored: it belongs to --model_name.", options.checkpoint_path)
@@ -106,20 +115,35 @@ def _from_folder(name: str, folder: Path, image_size: int | None) -> FeatureModu
         return _freeze(session, name, identity, signature.input, output, height, width)
 
 
-def _from_net(model_name: str, checkpoint_path: str, image_size: int | None) -> FeatureModule:
-    record = nets.get_record(model_name)
-    recipe = get_recipe(record.preprocessing)
+def _from_net(model_name: str, checkpoint_path: str, image_size: int | None, code: UserCodeOptions) -> FeatureModule:
     checkpoint = resolve_checkpoint(checkpoint_path)
+    folder = training_folder_of(checkpoint)
+    trained = training_folder.read_options(folder)
+    if trained and trained.model.model_name == model_name:
+        code = code_to_run(folder, code, trained.code)
+    record = load_net(code, model_name, image_size) or nets.get_record(model_name)
+    recipe = load_recipe(code) or get_recipe(record.preprocessing)
     size = image_size or record.default_image_size
     with _session() as session:
         images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
         pixels = 255.0 * (tf.image.rgb_to_grayscale(images) if record.channels == 1 else images)
-        output, _ = nets.get_network_fn(model_name, num_classes=None)(recipe.eval_batch(pixels))
+        output, _ = nets.get_network_fn(record, num_classes=None)(_preprocessed(pixels, recipe, size))
         plan = plan_restore(checkpoint, slim.get_model_variables(), head_scopes=record.head_scopes)
         plan.init_fn()(None, session)
         files = list(Path(checkpoint).parent.glob(f"{Path(checkpoint).name}*"))
-        identity = _digest([model_name, recipe.name, size], files)
+        identity = _digest([model_name, recipe.name, size, record.digest, recipe.digest], files)
         return _freeze(session, f"{model_name} of {checkpoint}", identity, images.name, output, size, size)
+
+
+def _preprocessed(pixels: Any, recipe: Recipe, size: int) -> Any:
+    """Return what the net takes for pixels in 0..255 of its size."""
+    if recipe.gives_pixels:
+        return recipe.eval_batch(pixels)
+
+    def preprocess(image: Any) -> Any:
+        return recipe.preprocess(tf.cast(image + 0.5, tf.uint8), size, size, is_training=False)
+
+    return tf.map_fn(preprocess, pixels)
 
 
 @contextlib.contextmanager

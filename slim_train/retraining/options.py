@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
-from slim_train.training_options import PRECISIONS
+from slim_train.training_options import PRECISIONS, TrustedCodeOptions
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ModuleOptions(Options):
         "Folder of a module in TF1 Hub or SavedModel format, or a handle to download (extra [hub]; cached in "
         "TFHUB_CACHE_DIR).",
     )
-    model_name: str | None = option(None, "Use a net of the zoo instead of a module. Requires --checkpoint_path.")
+    model_name: str | None = option(None, "Use a net instead of a module. Requires --checkpoint_path.")
     checkpoint_path: str | None = option(
         None,
         "Checkpoint or training folder of --model_name. Ignored without --model_name.",
@@ -102,6 +102,7 @@ class RetrainOptions(Options):
 
     images: ImageOptions = field(default_factory=ImageOptions)
     module: ModuleOptions = field(default_factory=ModuleOptions)
+    code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
     head: HeadOptions = field(default_factory=HeadOptions)
     distortions: DistortionOptions = field(default_factory=DistortionOptions)
     output: OutputOptions = field(default_factory=OutputOptions)

@@ -44,7 +44,7 @@ def run(options: RetrainOptions) -> report.RetrainReport:
     output.check(options.output)
     source = list_pictures(options.images.image_dir or "")
     labels = output.label_names(source.classes)
-    module = load_module(options.module)
+    module = load_module(options.module, options.code)
     sizes = module.height, module.width, module.num_features
     log.info("%s: %dx%d pixels to %d features in %s.", module.name, *sizes, module.precision)
 

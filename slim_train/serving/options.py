@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
+from slim_train.training_options import TrustedCodeOptions
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class ServeOptions(Options):
     served: ServedOptions = field(default_factory=ServedOptions)
     batching: BatchOptions = field(default_factory=BatchOptions)
     server: ServerOptions = field(default_factory=ServerOptions)
+    code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
 
 
 def named_paths(flag: str, value: str | None) -> list[tuple[str | None, Path]]:

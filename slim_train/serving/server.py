@@ -24,6 +24,7 @@ from slim_train.serving.options import ServedOptions, ServeOptions, ServerOption
 from slim_train.serving.request_metrics import Metrics
 from slim_train.serving.sources import FolderSource, Source
 from slim_train.serving.uai.source import UaiSource
+from slim_train.training_options import UserCodeOptions
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def run(options: ServeOptions) -> None:
     """
     keys = read_api_keys(options.server.api_key_file)
     metrics = Metrics()
-    store = ModelStore(_sources(options.served, options.server.max_megapixels), options.batching, metrics)
+    store = ModelStore(_sources(options.served, options.code, options.server.max_megapixels), options.batching, metrics)
     # What Pillow warns of from half of its own limit on is refused here by one of ours.
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     app = create_app(
@@ -89,10 +90,10 @@ def _end_at_once() -> NoReturn:
     os._exit(0)
 
 
-def _sources(served: ServedOptions, max_megapixels: float) -> list[Source]:
+def _sources(served: ServedOptions, code: UserCodeOptions, max_megapixels: float) -> list[Source]:
     sources: list[Source] = []
     for name, path in named_paths("model_dir", served.model_dir):
-        sources.append(FolderSource(name or _model_name(path), path, max_megapixels))
+        sources.append(FolderSource(name or _model_name(path), path, max_megapixels, code))
     for name, path in named_paths("conf", served.conf):
         sources.append(UaiSource(name, path, max_megapixels))
     return sources

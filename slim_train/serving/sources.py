@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Protocol
 
 from slim_train.checkpoints.find import newest_checkpoint
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import load_predictor, newest_saved_model
 from slim_train.serving.servable import Servable, ServedPredictor
+from slim_train.training_options import UserCodeOptions
 
 # Training appends to these all the time; they change nothing of the model.
 _NOT_THE_MODEL = ("events.out.tfevents", "metrics.jsonl")
@@ -57,10 +59,12 @@ class FolderSource:
       name: what the model is called in URLs.
       path: of the folder or file.
       max_megapixels: of images it is asked about.
+      code: of a net or recipe that is not slim-train's.
     """
 
-    def __init__(self, name: str, path: Path, max_megapixels: float) -> None:
+    def __init__(self, name: str, path: Path, max_megapixels: float, code: UserCodeOptions | None = None) -> None:
         self.name = name
+        self._code = code or UserCodeOptions()
         self._path, self._max_megapixels = path, max_megapixels
 
     def find(self) -> Found:
@@ -70,7 +74,7 @@ class FolderSource:
 
     def load(self, found: Found) -> Servable:
         """Load what was found."""
-        return ServedPredictor(load_predictor(found.path), self._max_megapixels)
+        return ServedPredictor(load_predictor(found.path, ModelOverrides(code=self._code)), self._max_megapixels)
 
 
 def _number(path: Path) -> int | None:

@@ -73,6 +73,8 @@ def _batches(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec) -> I
         shape = [1, 8, 8, model.channels]
         ends = [model.recipe.eval_batch(tf.fill(shape, value)) for value in (0.0, 255.0)]
         black, white = (end[0, 0, 0] for end in session.run(ends))
+        if not model.recipe.gives_pixels:
+            white = black  # the range of a user's preprocessing is not known: each image is shown in its own
         session.run(iterator.initializer)
         while True:
             values = session.run(batch)

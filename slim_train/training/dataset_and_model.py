@@ -14,6 +14,7 @@ from slim_train.errors import UsageError
 from slim_train.model.spec import ModelSpec, resolve_model
 from slim_train.progress import ProgressBars
 from slim_train.training_options import TrainOptions
+from slim_train.user_code.load import load_net, load_recipe
 
 
 def open_dataset(options: TrainOptions) -> DatasetSpec:
@@ -55,13 +56,22 @@ def _conversion_processes() -> int:
 
 
 def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
-    """Return the net for ``dataset``. Raises UsageError as :func:`slim_train.model.spec.resolve_model` does."""
+    """Return the net for ``dataset``, from the user's code if there is any.
+
+    Raises:
+      UsageError: as :func:`slim_train.model.spec.resolve_model` does, or the user's code does not work.
+    """
+    channels = 1 if options.model.use_grayscale else options.model.train_image_channels
+    recipe = load_recipe(options.code)
+    if recipe and options.model.preprocessing_name:
+        raise UsageError("--preprocessing_file and --preprocessing_name cannot be combined.")
     return resolve_model(
-        options.model.model_name,
+        load_net(options.code, options.model.model_name, options.model.train_image_size, channels)
+        or options.model.model_name,
         dataset,
         num_classes=options.data.num_classes,
         labels_offset=options.data.labels_offset,
         image_size=options.model.train_image_size,
-        channels=1 if options.model.use_grayscale else options.model.train_image_channels,
-        preprocessing=options.model.preprocessing_name,
+        channels=channels,
+        preprocessing=recipe or options.model.preprocessing_name,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from deployment import servers
 from slim_train.checkpoints import training_folder
 from slim_train.evaluation import evaluate
 from slim_train.evaluation.options import EvalOptions
-from slim_train.training_options import TrainOptions
+from slim_train.training_options import TrainOptions, TrustedCodeOptions
 
 _LOOKS_EVERY_SECS = 2
 
@@ -40,5 +41,6 @@ def follow(options: TrainOptions) -> None:
             eval_flip=options.validation.eval_flip,
             eval_interval_secs=_LOOKS_EVERY_SECS,
             keep_best=True,
+            code=TrustedCodeOptions(**dataclasses.asdict(options.code)),
         )
     )

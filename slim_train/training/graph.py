@@ -100,6 +100,7 @@ def build_training_graph(
     clones, data_loss = _build_clones(
         model, model_options, options, deployment, next_batch, trainable_scopes, class_weights
     )
+    _warn_of_no_weight_decay(model, model_options, options)
     model_variables = tuple(slim.get_model_variables())
     multiplier_of = multipliers.multiplier_of_each(
         tf.trainable_variables(),
@@ -206,6 +207,14 @@ def _build_clones(
         return end_points
 
     return model_deploy.create_clones(deployment, clone_fn), data_losses[0]
+
+
+def _warn_of_no_weight_decay(model: ModelSpec, model_options: ModelOptions, options: OptimizerOptions) -> None:
+    is_wanted = model_options.weight_decay and not _decays_weights(options)
+    if is_wanted and not tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES):
+        log.warning(
+            "--weight_decay=%g has no effect: %s adds no regularization losses.", model_options.weight_decay, model.name
+        )
 
 
 def _update(step: Step, optimizer: Any, global_step: Any, deployment: DeploymentConfig) -> tuple[Any, Any]:

@@ -138,6 +138,6 @@ class Job:
                 "num_classes": self.model.num_classes,
                 "train_image_size": self.model.image_size,
                 "train_image_channels": self.model.channels,
-                "preprocessing_name": self.model.preprocessing,
+                "preprocessing_name": None if self.model.recipe.files else self.model.preprocessing,
             },
         )

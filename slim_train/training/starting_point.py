@@ -13,6 +13,7 @@ from slim_train.tf_compat import tf
 from slim_train.training import sessions
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.job import Job
+from slim_train.user_code.copies import keep_copies
 
 log = logging.getLogger(__name__)
 
@@ -68,3 +69,4 @@ def start_folder(job: Job) -> None:
         if aside:
             log.warning("--restart: the old checkpoints and logs of %s are now in %s.", job.train_dir, aside)
     training_folder.start(job.train_dir, job.resolved_options(), job.dataset)
+    keep_copies(job.train_dir, job.options.code, job.model.net, job.model.recipe)

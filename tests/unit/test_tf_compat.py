@@ -115,3 +115,20 @@ def test_hidden_chatter_comes_out_when_the_block_fails(capfd, monkeypatch):
         os.write(2, b"why it failed")
         _ = 1 / 0
     assert capfd.readouterr().err == "why it failed"
+
+
+def test_a_mode_of_batch_norm_layers_ends_with_its_block():
+    assert tf_compat.layer_mode(True, None, "norm") is True
+    with tf_compat.batch_norm_mode(False):
+        assert tf_compat.layer_mode(True, None, "norm") is False
+    assert tf_compat.layer_mode(True, None, "norm") is True
+
+
+def test_a_mode_by_layer_is_asked_with_the_whole_scope():
+    with tf.Graph().as_default(), tf.variable_scope("net"), tf_compat.batch_norm_mode(lambda inputs, scope: scope):
+        assert tf_compat.layer_mode(True, None, "norm") == "net/norm"
+
+
+def test_a_layer_that_tensorflow_1_did_not_have_is_named():
+    with pytest.raises(AttributeError, match=r"tf\.layers\.attention"):
+        tf_compat.legacy_layer("attention")

@@ -18,8 +18,8 @@ from datasets import images
 from slim_train.errors import UsageError
 from slim_train.serving.errors import RequestError
 from slim_train.serving.uai.conf import UaiConf
-from slim_train.serving.uai.files import UserFiles
 from slim_train.tf_compat import tf
+from slim_train.user_code.files import UserFiles
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from slim_train.serving.uai.files import UserFiles
 from slim_train.tf_compat import tf
+from slim_train.user_code.files import UserFiles
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_file_imports_its_neighbour_which_nobody_else_sees(files: UserFiles) -
 
 
 def test_tensorflow_is_that_of_version_1_in_the_file_and_stays_what_it_was_elsewhere(files: UserFiles) -> None:
-    assert files.load("model").tensorflow is tf
+    assert files.load("model").tensorflow.Session is tf.Session
     assert __import__("tensorflow") is not tf
 
 

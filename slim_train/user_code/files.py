@@ -1,8 +1,9 @@
-"""A user's file and the files beside it, imported as modules that belong to one model alone.
+"""A user's file and the files beside it, imported as modules that belong to one loader alone.
 
 They import each other by name, as scripts in one folder do, and may be called as those of another model. So the folder
 becomes a package under a name that nothing else has, and ``import helper`` in its files is an import from that package.
-In them ``import tensorflow`` gives TensorFlow 1's interface.
+They were written for TensorFlow 1 and research/slim: ``import tensorflow`` gives TensorFlow 1's interface, and
+``from nets import resnet_utils`` works, see :mod:`slim_train.user_code.old_packages`.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from slim_train.tf_compat import tf
+from slim_train.user_code import old_packages
 
-_PREFIX = "_uai_model_"
+_PREFIX = "_slim_train_user_"
+_ONLY = "_only"
 _numbers = itertools.count(1)
 
 
@@ -30,20 +32,27 @@ class UserFiles:
 
     Args:
       folder: with the user's file.
+      only: the one module or package of the folder that is the user's, for folders with others; None for all.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, only: str | None = None) -> None:
         if _FINDER not in sys.meta_path:
             sys.meta_path.insert(0, _FINDER)
         importlib.invalidate_caches()
         package = types.ModuleType(f"{_PREFIX}{next(_numbers)}")
         package.__path__ = [str(folder)]
+        package.__dict__[_ONLY] = only
         sys.modules[package.__name__] = package
         self._package = package.__name__
 
     def load(self, name: str) -> types.ModuleType:
         """Return the module ``name`` of the folder."""
         return importlib.import_module(f"{self._package}.{name}")
+
+    def loaded(self) -> list[Path]:
+        """Return the files that were imported until now, sorted."""
+        modules = [sys.modules[name] for name in [*sys.modules] if name.startswith(f"{self._package}.")]
+        return sorted(Path(file) for module in modules if (file := getattr(module, "__file__", None)))
 
     def close(self) -> None:
         """Forget all modules; nothing of theirs runs any more."""
@@ -88,20 +97,47 @@ def _import(
     package: str, name: str, globals: Any = None, locals: Any = None, fromlist: Sequence[str] = (), level: int = 0
 ) -> Any:
     """Return what ``__import__`` does, for a file in ``package``."""
-    if name == "tensorflow" and not level:
-        return tf
     first = name.partition(".")[0]
-    if level or not _is_neighbour(package, first):
+    if level:
         return builtins.__import__(name, globals, locals, fromlist, level)
-    module = builtins.__import__(f"{package}.{name}", globals, locals, fromlist)
-    # Of ``import a.b`` it is a that is bound.
-    return module if fromlist else sys.modules[f"{package}.{first}"]
+    if first != "tensorflow" and _is_neighbour(package, first):
+        module = builtins.__import__(f"{package}.{name}", globals, locals, fromlist)
+        # Of ``import a.b`` it is a that is bound.
+        return module if fromlist else sys.modules[f"{package}.{first}"]
+    old = old_packages.find(name, bool(fromlist), functools.partial(_neighbour, package))
+    if old is None:
+        return builtins.__import__(name, globals, locals, fromlist, level)
+    for wanted in fromlist or ():
+        try:
+            getattr(old, wanted)
+        except AttributeError as error:
+            # Python's own sentence would not say why.
+            raise ImportError(str(error)) from error
+    return old
+
+
+def _neighbour(package: str, name: str) -> types.ModuleType | None:
+    """Return the module ``name`` of the package, or None if there is no such file."""
+    only = vars(sys.modules[package]).get(_ONLY)
+    if only is not None and name.partition(".")[0] != only:
+        return None
+    try:
+        found = importlib.util.find_spec(f"{package}.{name}")
+    except ModuleNotFoundError:
+        return None
+    return importlib.import_module(f"{package}.{name}") if found and found.has_location else None
 
 
 def _is_neighbour(package: str, name: str) -> bool:
     """Return whether a file or folder of the package goes before a library of that name."""
     if name == "uai":  # The SDK, should it lie beside the file, is for its own server.
         return False
+    only = vars(sys.modules[package]).get(_ONLY)
+    if only is not None:
+        return name == only
     spec = importlib.util.find_spec(f"{package}.{name}")
+    if spec is None:
+        return False
     # A folder without __init__.py may be anything, weights of that library among them.
-    return spec is not None and (spec.has_location or importlib.util.find_spec(name) is None)
+    is_library = name in old_packages.RESEARCH_SLIM or importlib.util.find_spec(name) is not None
+    return spec.has_location or not is_library

@@ -1,0 +1,292 @@
+"""Nets in research/slim's convention, ``net(images, num_classes, is_training) -> (logits, end_points)``, as records.
+
+Names of arguments differ between authors, and so does their order; results come as logits alone, or as [B, 1, 1, C].
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slim_train.errors import UsageError, nearest, unknown
+from slim_train.nets.blocks.modes import is_training
+from slim_train.nets.record import ArgScope, NetRecord, weight_decay_alone
+from slim_train.tf_compat import slim, tf
+from slim_train.user_errors import explain
+
+Function = Callable[..., Any]
+
+# Names of arguments, the most common first.
+_IMAGES = ("images", "inputs", "input", "image", "x", "input_images", "input_tensor")
+_CLASSES = ("num_classes", "n_classes", "nb_classes", "classes", "num_class", "class_num", "num_labels", "num_outputs")
+_TRAINING = ("is_training", "training", "is_train", "train", "phase_train", "phase")
+_WEIGHT_DECAY = ("weight_decay", "weights_decay", "l2_weight_decay")
+_BATCH_NORM_DECAY = ("batch_norm_decay", "bn_decay")
+
+_SCOPE_ENDINGS = ("arg_scope", "training_scope")
+_SLIMS_OWN = ("arg_scope", "add_arg_scope", "has_arg_scope", "current_arg_scope")
+
+
+def as_record(net: Any, name: str) -> NetRecord:
+    """Return the record of a registered net: a NetRecord, or a function with the arg scope of its module."""
+    if isinstance(net, NetRecord):
+        record = net if net.name == name else dataclasses.replace(net, name=name)
+        return record if record.digest else dataclasses.replace(record, digest=code_digest(record.builder))
+    module = vars(sys.modules[net.__module__]) if net.__module__ in sys.modules else {}
+    return record_of_function(net, name, find_arg_scope(module, name))
+
+
+def record_of_function(
+    function: Function,
+    name: str,
+    arg_scope: Function | None = None,
+    arguments: Mapping[str, str] | None = None,
+    image_size: int | None = None,
+    channels: int | None = None,
+    digest: str = "",
+) -> NetRecord:
+    """Return the record of a function in research/slim's convention.
+
+    Args:
+      function: takes images, the number of classes and ``is_training`` in any order, under any of their common names.
+        Its attribute ``default_image_size`` is the image size.
+      name: of the net.
+      arg_scope: function that returns the net's arg scope; None for an L2 penalty on the weights of slim's layers.
+      arguments: text of further arguments by name. It is read as YAML, unless the default is text.
+      image_size: height and width in pixels for a function that has no ``default_image_size``. Default: 224.
+      channels: color channels of the images. Default: 3.
+      digest: hex digest of the code. Default: that of the function's file.
+
+    Raises:
+      UsageError: the function has no argument for the number of classes, or lacks or does not have one of
+        ``arguments``.
+    """
+    call = _Call(function, name, arguments or {})
+    return NetRecord(
+        name=name,
+        builder=call,
+        arg_scope=_as_arg_scope(arg_scope, name) if arg_scope else weight_decay_alone,
+        default_image_size=getattr(function, "default_image_size", None) or image_size or 224,
+        channels=channels or 3,
+        digest=digest or code_digest(function),
+    )
+
+
+def find_arg_scope(module: Mapping[str, Any], name: str, wanted: str | None = None) -> Function | None:
+    """Return the arg-scope function of a net, as research/slim's nets_factory pairs them, or None if there is none.
+
+    ``resnet_v1_50`` has ``resnet_v1_50_arg_scope``, else ``resnet_arg_scope``; of several that fit, the longest name. A
+    single function of another name, such as ``training_scope``, is taken too.
+
+    Args:
+      module: names and objects of the net's module.
+      name: of the net.
+      wanted: name of the function (``--arg_scope``); ``none`` for no arg scope.
+
+    Raises:
+      UsageError: there is no ``wanted``, or several functions and none that fits.
+    """
+    found = {
+        key: value
+        for key, value in module.items()
+        if key.endswith(_SCOPE_ENDINGS)
+        and key not in ("arg_scope", "add_arg_scope", "has_arg_scope")
+        and _is_ours(value)
+    }
+    if wanted == "none":
+        return None
+    if wanted:
+        if not callable(module.get(wanted)):
+            raise unknown("--arg_scope", wanted, found)
+        return module[wanted]
+    fitting = [key for key in found if name.startswith(key.removesuffix("_arg_scope"))]
+    if fitting:
+        return found[max(fitting, key=len)]
+    if len({id(value) for value in found.values()}) > 1:
+        raise UsageError(
+            f"Which arg scope goes with the net {name} is not clear: name it with --arg_scope, one of "
+            f"{', '.join(sorted(found))}, or none."
+        )
+    return next(iter(found.values()), None)
+
+
+def origin_of(function: Any) -> str:
+    """Return the file of a function, for listings; else its module."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code.co_filename if code else str(getattr(function, "__module__", "this program"))
+
+
+def code_digest(function: Any) -> str:
+    """Return a hex digest of the file that a function is defined in; of its instructions if there is no such file."""
+    code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
+    try:
+        content = Path(origin_of(getattr(function, "func", function))).read_bytes()
+    except OSError:
+        content = code.co_code if code else repr(function).encode()
+    return hashlib.sha256(content).hexdigest()
+
+
+def nets_in(module: Mapping[str, Any]) -> list[str]:
+    """Return the names of functions and records of a module that may be nets, for errors."""
+    return sorted(
+        key
+        for key, value in module.items()
+        if not key.startswith("_")
+        and not key.endswith((*_SCOPE_ENDINGS, "_base"))
+        and (isinstance(value, NetRecord) or (inspect.isfunction(value) and _takes_images(value)))
+    )
+
+
+def _is_ours(value: Any) -> bool:
+    return callable(value) and not inspect.isclass(value) and not str(value.__module__).startswith("tf_slim.ops")
+
+
+def _takes_images(function: Function) -> bool:
+    parameters = inspect.signature(function).parameters
+    return any(key in parameters for key in (*_IMAGES, *_CLASSES))
+
+
+class _Call:
+    """A builder: calls a function with the arguments that it has, and returns logits [B, C] and end points."""
+
+    def __init__(self, function: Function, name: str, arguments: Mapping[str, str]) -> None:
+        self._function, self._name = function, name
+        self.__code__ = getattr(inspect.unwrap(function), "__code__", None)
+        self._parameters = inspect.signature(function).parameters
+        self._takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self._parameters.values())
+        self._images = self._name_of(_IMAGES) or self._first_other()
+        self._classes = self._name_of(_CLASSES) or ("num_classes" if self._takes_any else None)
+        self._training = self._name_of(_TRAINING) or ("is_training" if self._takes_any else None)
+        self._arguments = self._read(arguments)
+        self._check()
+
+    def __call__(self, images: Any, num_classes: int, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Build the net."""
+        arguments = {self._images: images, **self._arguments, **kwargs}
+        arguments[str(self._classes)] = num_classes
+        if self._training:
+            arguments[self._training] = bool(is_training(slim.dropout))
+        positional = [
+            arguments.pop(key)
+            for key, parameter in self._parameters.items()
+            if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and key in arguments
+        ]
+        try:
+            result = self._function(*positional, **arguments)
+        except UsageError:
+            raise
+        except Exception as error:
+            size = "x".join(map(str, images.shape.as_list()[1:]))
+            where = explain(error, Path(origin_of(self._function)).parent)
+            raise UsageError(f"The net {self._name} cannot be built on images of {size}. {where}") from error
+        return self._logits(result, num_classes)
+
+    def _logits(self, result: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
+        parts = result if isinstance(result, tuple | list) else (result,)
+        logits, end_points = parts[0] if parts else None, parts[1] if len(parts) > 1 else {}
+        if not isinstance(logits, tf.Tensor) or not isinstance(end_points, Mapping):
+            returned = ", ".join(type(part).__name__ for part in parts)
+            raise UsageError(
+                f"The net {self._name} must return logits, or logits and a dict of end points. It returned {returned}."
+            )
+        if logits.shape.rank == 4 and logits.shape.as_list()[1:3] == [1, 1]:
+            logits = tf.squeeze(logits, [1, 2], name="SqueezedLogits")
+        if logits.shape.rank != 2 or logits.shape[-1] != num_classes:
+            raise UsageError(
+                f"The net {self._name} must return logits of shape [batch, {num_classes}] for {num_classes} classes. "
+                f"It returned {logits.shape.as_list() if logits.shape.rank is not None else 'an unknown shape'}."
+            )
+        if _origin(logits).type == "Softmax":
+            raise UsageError(
+                f"The net {self._name} returns probabilities (a softmax) where logits belong: return what goes into it."
+            )
+        return logits, dict(end_points)
+
+    def _name_of(self, names: tuple[str, ...]) -> str | None:
+        return next((name for name in names if name in self._parameters), None)
+
+    def _first_other(self) -> str:
+        known = {*_CLASSES, *_TRAINING}
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        found = [key for key, parameter in self._parameters.items() if key not in known and parameter.kind in kinds]
+        if not found:
+            raise UsageError(f"{self._name} is not a net: it has no argument for images.")
+        return found[0]
+
+    def _read(self, arguments: Mapping[str, str]) -> dict[str, Any]:
+        given: dict[str, Any] = {}
+        taken = {self._images, self._classes, self._training}
+        for key, text in arguments.items():
+            if key in taken or (key not in self._parameters and not self._takes_any):
+                others = [other for other in self._parameters if other not in taken]
+                near = nearest(key, others, count=1)
+                guess = f" Did you mean {near[0]}?" if near else ""
+                raise UsageError(
+                    f"--model_args: {self._name} has no argument {key!r} to set.{guess} It has "
+                    f"{', '.join(others) or 'none'}."
+                )
+            default = self._parameters[key].default if key in self._parameters else None
+            given[key] = text if isinstance(default, str) else _value(key, text, default)
+        return given
+
+    def _check(self) -> None:
+        if self._classes is None:
+            raise UsageError(
+                f"{self._name} is not a net: it has no argument for the number of classes, such as num_classes."
+            )
+        known = {self._images, self._classes, self._training, *self._arguments}
+        for key, parameter in self._parameters.items():
+            has_value = parameter.default is not inspect.Parameter.empty or key in known
+            if not has_value and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise UsageError(f"{self._name} needs the argument {key}: give --model_args={key}=VALUE.")
+
+
+def _value(key: str, text: str, default: Any) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--model_args: {key}={text} cannot be read: {' '.join(str(error).split())}") from error
+    return float(value) if isinstance(default, float) and isinstance(value, int) else value
+
+
+def _as_arg_scope(function: Function, name: str) -> ArgScope:
+    """Return a function of weight decay and batch norm decay that returns the scope of a user's function."""
+    parameters = inspect.signature(function).parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+
+    def arg_scope(weight_decay: float, batch_norm_decay: float | None = None) -> dict[Any, Any]:
+        values = {
+            key: weight_decay for key in _WEIGHT_DECAY if key in parameters or (takes_any and key == "weight_decay")
+        }
+        if batch_norm_decay is not None:
+            values |= {key: batch_norm_decay for key in _BATCH_NORM_DECAY if key in parameters}
+        # The mode of layers is set around the net; a scope that asks for it cannot know it better.
+        values |= {key: True for key in _TRAINING if key in parameters}
+        try:
+            with slim.arg_scope([]):
+                scope = function(**values)
+        except Exception as error:
+            where = explain(error, Path(origin_of(function)).parent)
+            raise UsageError(f"The arg scope of {name} cannot be made. {where}") from error
+        if not isinstance(scope, Mapping):
+            raise UsageError(
+                f"The arg scope of {name} must be what 'with slim.arg_scope(...) as scope' gives, not "
+                f"{type(scope).__name__}."
+            )
+        return dict(scope)
+
+    return arg_scope
+
+
+def _origin(tensor: Any) -> Any:
+    op = tensor.op
+    while op.type in ("Identity", "Reshape", "Squeeze") and op.inputs:
+        op = op.inputs[0].op
+    return op

@@ -1,0 +1,221 @@
+"""``--model_file``, ``--model_module`` and ``--preprocessing_file``: the net and the recipe that they name."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import types
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from slim_train.errors import UsageError, unknown
+from slim_train.nets import conventions, factory
+from slim_train.nets.discovery import complete_record
+from slim_train.nets.record import NetRecord
+from slim_train.preprocessing.recipe import Recipe
+from slim_train.preprocessing.user_recipe import recipe_of_function
+from slim_train.training_options import NetCodeOptions, UserCodeOptions
+from slim_train.user_code.files import UserFiles
+from slim_train.user_errors import explain
+
+PREPROCESS_IMAGE = "preprocess_image"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loaded:
+    """A module of a user.
+
+    Attributes:
+      module: it.
+      flag: what named it, with its value, for errors.
+      package: the files that were loaded with it.
+    """
+
+    module: types.ModuleType
+    flag: str
+    package: UserFiles
+
+    def files(self) -> list[Path]:
+        """Return the file of the module, then the others that it imported until now."""
+        main = Path(str(self.module.__file__))
+        return [main, *(path for path in self.package.loaded() if path != main)]
+
+
+def load_net(
+    code: NetCodeOptions, name: str, image_size: int | None = None, channels: int | None = None
+) -> NetRecord | None:
+    """Return the net ``name`` of ``--model_file`` or ``--model_module``; None if neither is given.
+
+    Args:
+      code: the flags.
+      name: of a function in research/slim's convention, of a NetRecord, or that a record was registered with.
+      image_size: height and width in pixels, for a net that names none.
+      channels: color channels of its images.
+
+    Raises:
+      UsageError: the file does not load, there is no such net in it, or the net cannot be built.
+    """
+    loaded = _load_model_code(code)
+    if loaded is None:
+        return None
+    record = _record(loaded, code, name, image_size, channels)
+    record = complete_record(dataclasses.replace(record, digest=_digest(loaded.files())))
+    files = loaded.files()  # building may have imported more
+    return dataclasses.replace(record, files=tuple(map(str, files)), digest=_digest(files))
+
+
+def load_nets(code: NetCodeOptions, names: Sequence[str], image_size: int | None = None) -> list[NetRecord]:
+    """Return the nets ``names`` of ``--model_file`` or ``--model_module``, or all of it; none if neither is given.
+
+    Raises:
+      UsageError: as :func:`load_net` does.
+    """
+    loaded = _load_model_code(code)
+    if loaded is None:
+        return []
+    found = [load_net(code, name, image_size) for name in names or conventions.nets_in(vars(loaded.module))]
+    return [record for record in found if record is not None]
+
+
+def load_recipe(code: UserCodeOptions) -> Recipe | None:
+    """Return the recipe of ``--preprocessing_file``; None if that is not given.
+
+    Raises:
+      UsageError: the file does not load or has no function ``preprocess_image``.
+    """
+    if not code.preprocessing_file:
+        return None
+    loaded = _load_file("preprocessing_file", code.preprocessing_file)
+    function = getattr(loaded.module, PREPROCESS_IMAGE, None)
+    if not callable(function):
+        raise UsageError(
+            f"{loaded.flag} must define {PREPROCESS_IMAGE}(image, output_height, output_width, is_training)."
+        )
+    files = loaded.files()
+    recipe = recipe_of_function(function, Path(code.preprocessing_file).stem)
+    return dataclasses.replace(recipe, files=tuple(map(str, files)), digest=_digest(files))
+
+
+def load_module(flag: str, path: str) -> types.ModuleType:
+    """Return the module of a user's file that ``--flag`` names.
+
+    Raises:
+      UsageError: there is no such file, or it does not load; the message names the line.
+    """
+    return _load_file(flag, path).module
+
+
+def parse_arguments(text: str | None) -> dict[str, str]:
+    """Return the names and values of ``--model_args``, such as ``depth=0.5,widths=[8, 16]``.
+
+    Raises:
+      UsageError: a part has no name or no value.
+    """
+    arguments: dict[str, str] = {}
+    for part in _parts(text or ""):
+        name, separator, value = (piece.strip() for piece in part.partition("="))
+        if not name.isidentifier() or not separator:
+            raise UsageError(f"--model_args={text} must be NAME=VALUE,..., got {part.strip()!r}.")
+        arguments[name] = value
+    return arguments
+
+
+def _parts(text: str) -> Iterator[str]:
+    """Split at commas outside of brackets and quotes."""
+    part, depth, quote = "", 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        else:
+            depth += (character in "[({") - (character in "])}")
+        if character == "," and not depth and not quote:
+            yield part
+            part = ""
+        else:
+            part += character
+    if part.strip():
+        yield part
+
+
+def _load_model_code(code: NetCodeOptions) -> _Loaded | None:
+    if code.model_file and code.model_module:
+        raise UsageError("--model_file and --model_module cannot be combined.")
+    if code.model_file:
+        return _load_file("model_file", code.model_file)
+    if code.model_module:
+        return _load_installed(code.model_module)
+    for flag in ("arg_scope", "model_args"):
+        if getattr(code, flag):
+            raise UsageError(f"--{flag} requires --model_file or --model_module.")
+    return None
+
+
+def _load_file(flag: str, name: str) -> _Loaded:
+    path = Path(name).expanduser()
+    given = f"--{flag}={name}"
+    if not path.is_file() or path.suffix != ".py":
+        raise UsageError(f"{given}: there is no such Python file.")
+    if not path.stem.replace("-", "_").isidentifier():
+        raise UsageError(f"{given}: name the file as a Python module is named, with letters, digits and _.")
+    return _load(UserFiles(path.resolve().parent), path.stem, given, path.resolve().parent)
+
+
+def _load_installed(name: str) -> _Loaded:
+    given = f"--model_module={name}"
+    top = name.partition(".")[0]
+    spec = _find_spec(top)
+    if spec is None or not all(part.isidentifier() for part in name.split(".")):
+        raise UsageError(f"{given}: there is no Python module {top!r} here or on the Python path.")
+    home = Path((spec.submodule_search_locations or [spec.origin])[0] or "").parent
+    return _load(UserFiles(home, only=top), name, given, home)
+
+
+def _find_spec(name: str) -> Any:
+    """Return where a module is: on the Python path, else in the working directory."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        found = None
+    return found or importlib.machinery.PathFinder.find_spec(name, [str(Path.cwd())])
+
+
+def _load(files: UserFiles, module: str, given: str, folder: Path) -> _Loaded:
+    try:
+        return _Loaded(files.load(module), given, files)
+    except UsageError:
+        files.close()
+        raise
+    except (Exception, SystemExit) as error:
+        files.close()
+        raise UsageError(f"{given} cannot be loaded. {explain(error, folder)}") from error
+
+
+def _record(
+    loaded: _Loaded, code: NetCodeOptions, name: str, image_size: int | None, channels: int | None
+) -> NetRecord:
+    contents = vars(loaded.module)
+    net = contents.get(name)
+    if net is None and factory.is_registered(name, loaded.files()):
+        return factory.registered_record(name)
+    if isinstance(net, NetRecord):
+        return conventions.as_record(net, name)
+    if not callable(net):
+        raise UsageError(f"{loaded.flag}: {unknown('net', name, conventions.nets_in(contents))}")
+    try:
+        scope = conventions.find_arg_scope(contents, name, code.arg_scope)
+        return conventions.record_of_function(
+            net, name, scope, parse_arguments(code.model_args), image_size=image_size, channels=channels
+        )
+    except UsageError as error:
+        raise UsageError(f"{loaded.flag}: {error}") from error
+
+
+def _digest(files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
