@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from slim_train.inference.classifier import Classifier, Prediction
     from slim_train.nets.factory import register_net
     from slim_train.nets.record import NetRecord
+    from slim_train.preprocessing.factory import register_preprocessing
+    from slim_train.preprocessing.recipe import Recipe
     from slim_train.retraining.report import RetrainReport
     from slim_train.training.hooks.validation import Evaluated
     from slim_train.training.result import TrainingResult
@@ -45,6 +47,7 @@ __all__ = [
     "ModelInfo",
     "NetRecord",
     "Prediction",
+    "Recipe",
     "RetrainReport",
     "RunError",
     "TrainingResult",
@@ -56,6 +59,7 @@ __all__ = [
     "list_models",
     "load",
     "register_net",
+    "register_preprocessing",
     "retrain",
     "train",
 ]
@@ -70,6 +74,7 @@ _HOMES = {
     "ModelInfo": "slim_train.api.list_models",
     "NetRecord": "slim_train.nets.record",
     "Prediction": "slim_train.inference.classifier",
+    "Recipe": "slim_train.preprocessing.recipe",
     "RetrainReport": "slim_train.retraining.report",
     "RunError": "slim_train.errors",
     "TrainingResult": "slim_train.training.result",
@@ -80,6 +85,7 @@ _HOMES = {
     "list_models": "slim_train.api.list_models",
     "load": "slim_train.api.load",
     "register_net": "slim_train.nets.factory",
+    "register_preprocessing": "slim_train.preprocessing.factory",
     "retrain": "slim_train.api.retrain",
     "train": "slim_train.api.train",
 }

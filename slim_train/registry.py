@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
 from slim_train.errors import UsageError, unknown
@@ -94,10 +94,15 @@ class Registry(Generic[T]):
         self.register(name, value, self.origin(name))
         return value
 
-    def unknown(self, name: str) -> UsageError:
-        """Return the error for a name that does not exist. It lists names that are not slim-train's with origin."""
+    def unknown(self, name: str, more: Iterable[str] = ()) -> UsageError:
+        """Return the error for a name that does not exist. It lists names that are not slim-train's with origin.
+
+        Args:
+          name: the name.
+          more: names beyond those of the registry that would have been valid.
+        """
         others = [f"{other} ({self.origin(other)})" for other in self.names() if other not in self._built_in]
-        error = unknown(self._kind, name, self.names(), listed_by=self._listed_by)
+        error = unknown(self._kind, name, [*self.names(), *more], listed_by=self._listed_by)
         return UsageError(f"{error} Not from slim-train: {', '.join(others)}.") if others else error
 
     @functools.cached_property

@@ -11,21 +11,23 @@ from slim_train.exporting.options import GraphOptions, SourceOptions
 from slim_train.inference.label_files import read_class_names
 from slim_train.nets import factory as nets
 from slim_train.tf_compat import tf
-from slim_train.training_options import UserCodeOptions
+from slim_train.training_options import NetCodeOptions
 from slim_train.user_code.load import load_net
 
 # Of the data sets that research/slim knows by name alone. ImageNet's count has the background class.
 _CLASSES = {"imagenet": 1001, "flowers": 5, "cifar10": 10, "mnist": 10, "visualwakewords": 2}
 
 
-def write_architecture(path: Path, source: SourceOptions, options: GraphOptions, code: UserCodeOptions) -> None:
+def write_architecture(
+    path: Path, source: SourceOptions, options: GraphOptions, code: NetCodeOptions | None = None
+) -> None:
     """Write the net as a GraphDef: ``input`` float32 [batch, height, width, channels], preprocessed, to the logits.
 
     Raises:
       UsageError: an unknown net, or the number of classes is not known.
     """
     name = source.model_name or "inception_v3"
-    record = load_net(code, name, source.image_size) or nets.get_record(name)
+    record = load_net(code or NetCodeOptions(), name, source.image_size) or nets.get_record(name)
     size, channels = source.image_size or record.default_image_size, 1 if source.use_grayscale else record.channels
     network_fn = nets.get_network_fn(record, _count_classes(source), is_training=options.is_training)
     # Tools that freeze such graphs look for the variable itself under a variable's name, not for a resource.

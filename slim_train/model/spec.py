@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from datasets.spec import DatasetSpec
-from slim_train.errors import UsageError, unknown
+from slim_train.errors import UsageError
 from slim_train.nets import factory as nets
 from slim_train.nets.record import NetRecord
 from slim_train.preprocessing import factory as recipes
@@ -102,12 +102,11 @@ def _recipe(wanted: str | Recipe) -> Recipe:
     """Return a recipe by its name; a net's name stands for its recipe, as in research/slim."""
     if isinstance(wanted, Recipe):
         return wanted
-    names, net_names = recipes.recipe_names(), nets.net_names()
-    if wanted in names:
+    if wanted in recipes.recipe_names():
         return recipes.get_recipe(wanted)
-    if wanted in net_names:
+    if wanted in nets.net_names():
         return recipes.get_recipe(nets.get_record(wanted).preprocessing)
-    raise unknown("preprocessing", wanted, [*names, *net_names])
+    raise recipes.unknown_recipe(wanted, nets.net_names())
 
 
 def _count_classes(dataset: DatasetSpec, num_classes: int | None, labels_offset: int) -> int:

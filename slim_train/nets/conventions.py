@@ -6,7 +6,6 @@ Names of arguments differ between authors, and so does their order; results come
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ from slim_train.errors import UsageError, nearest, unknown
 from slim_train.nets.blocks.modes import is_training
 from slim_train.nets.record import ArgScope, NetRecord, weight_decay_alone
 from slim_train.tf_compat import slim, tf
-from slim_train.user_errors import explain
+from slim_train.user_functions import code_digest, explain, origin_of
 
 Function = Callable[..., Any]
 
@@ -115,22 +114,6 @@ def find_arg_scope(module: Mapping[str, Any], name: str, wanted: str | None = No
             f"{', '.join(sorted(found))}, or none."
         )
     return next(iter(found.values()), None)
-
-
-def origin_of(function: Any) -> str:
-    """Return the file of a function, for listings; else its module."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    return code.co_filename if code else str(getattr(function, "__module__", "this program"))
-
-
-def code_digest(function: Any) -> str:
-    """Return a hex digest of the file that a function is defined in; of its instructions if there is no such file."""
-    code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
-    try:
-        content = Path(origin_of(getattr(function, "func", function))).read_bytes()
-    except OSError:
-        content = code.co_code if code else repr(function).encode()
-    return hashlib.sha256(content).hexdigest()
 
 
 def nets_in(module: Mapping[str, Any]) -> list[str]:

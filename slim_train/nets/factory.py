@@ -28,11 +28,12 @@ from slim_train.nets import (
     resnet,
     vgg,
 )
-from slim_train.nets.conventions import as_record, origin_of
+from slim_train.nets.conventions import as_record
 from slim_train.nets.discovery import complete_record
 from slim_train.nets.network_fn import network_fn_of
 from slim_train.nets.record import NetRecord
-from slim_train.registry import Registry
+from slim_train.registry import BUILT_IN, Registry
+from slim_train.user_functions import origin_of
 
 _FAMILIES = (
     alexnet,
@@ -114,7 +115,7 @@ def get_record(name: str) -> NetRecord:
         that cannot be built.
     """
     net = _NETS.get(name)
-    return net if name in _RECORDS else complete_record(as_record(net, name))
+    return net if net_origin(name) == BUILT_IN else complete_record(as_record(net, name))
 
 
 def get_network_fn(

@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from slim_train.errors import unknown
+from slim_train.errors import UsageError
 from slim_train.preprocessing import cifarnet, inception, lenet, vgg
 from slim_train.preprocessing.recipe import Recipe
+from slim_train.preprocessing.user_recipe import recipe_of_function
+from slim_train.registry import Registry
+from slim_train.user_functions import code_digest, origin_of
 
-_RECIPES: dict[str, Callable[..., Recipe]] = {
+
+def _check(name: str, value: Any) -> None:
+    if not isinstance(value, Recipe) and not callable(value):
+        raise UsageError(f"The preprocessing {name!r} must be a function or a Recipe, not {type(value).__name__}.")
+
+
+# Ours are functions that return a recipe. Those of others are recipes, or functions in research/slim's convention.
+_OURS: dict[str, Callable[..., Recipe]] = {
     "cifarnet": cifarnet.recipe,
     "inception": inception.recipe,
     "lenet": lenet.recipe,
     "vgg": vgg.recipe,
 }
+_RECIPES: Registry[Any] = Registry("preprocessing", "slim_train.preprocessing", _OURS, _check)
+
+
+def register_preprocessing(name: str, preprocessing: Any = None) -> Any:
+    """Make a preprocessing known by a name in this process, for ``--preprocessing_name``. Usable as a decorator.
+
+    Args:
+      name: the name.
+      preprocessing: function in research/slim's convention, see
+        :func:`slim_train.preprocessing.user_recipe.recipe_of_function`, or a :class:`Recipe`.
+
+    Returns:
+      ``preprocessing``; without one, a decorator.
+
+    Raises:
+      UsageError: the name is one of slim-train's, or ``preprocessing`` is neither.
+    """
+    if preprocessing is None:
+        return functools.partial(register_preprocessing, name)
+    is_recipe = isinstance(preprocessing, Recipe)
+    _RECIPES.register(name, preprocessing, origin_of(preprocessing.eval_picture if is_recipe else preprocessing))
+    return preprocessing
 
 
 def recipe_names() -> tuple[str, ...]:
     """Return the valid names, sorted."""
-    return tuple(sorted(_RECIPES))
+    return _RECIPES.names()
+
+
+def unknown_recipe(name: str, net_names: Iterable[str] = ()) -> UsageError:
+    """Return the error for a preprocessing that does not exist; nets stand for theirs and are valid names, too."""
+    return _RECIPES.unknown(name, net_names)
 
 
 def get_recipe(name: str, **options: Any) -> Recipe:
@@ -32,9 +71,11 @@ def get_recipe(name: str, **options: Any) -> Recipe:
     Raises:
       UsageError: there is no such recipe.
     """
-    if name not in _RECIPES:
-        raise unknown("preprocessing", name, _RECIPES)
-    return _RECIPES[name](**options)
+    found = _RECIPES.get(name)
+    if name in _OURS:
+        return found(**options)
+    recipe = found if isinstance(found, Recipe) else recipe_of_function(found, name)
+    return recipe if recipe.digest else dataclasses.replace(recipe, digest=code_digest(recipe.eval_picture))
 
 
 def as_recipe(recipe: str | Recipe) -> Recipe:
@@ -61,8 +102,8 @@ def get_preprocessing(
       UsageError: there is no such recipe or net.
     """
     recipe_name = (recipe_of_net or {}).get(name, name)
-    if recipe_name not in _RECIPES:
-        raise unknown("preprocessing", name, [*_RECIPES, *(recipe_of_net or {})])
+    if recipe_name not in recipe_names():
+        raise unknown_recipe(name, recipe_of_net or ())
 
     def preprocess(image: Any, output_height: int, output_width: int, **options: Any) -> Any:
         recipe = get_recipe(recipe_name, **options)

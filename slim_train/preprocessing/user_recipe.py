@@ -11,7 +11,7 @@ from slim_train.errors import UsageError
 from slim_train.preprocessing.picture import Picture
 from slim_train.preprocessing.recipe import Recipe
 from slim_train.tf_compat import tf
-from slim_train.user_errors import explain
+from slim_train.user_functions import code_digest, explain, origin_of
 
 
 def recipe_of_function(preprocess_image: Callable[..., Any], name: str) -> Recipe:
@@ -40,6 +40,7 @@ def recipe_of_function(preprocess_image: Callable[..., Any], name: str) -> Recip
         eval_picture=lambda picture, height, width: preprocess(picture, height, width, False),
         eval_batch=lambda images: images,
         gives_pixels=False,
+        digest=code_digest(preprocess_image),
     )
 
 
@@ -50,7 +51,7 @@ def _call(function: Callable[..., Any], image: Any, height: int, width: int, is_
     try:
         return function(image, height, width, **modes)
     except Exception as error:
-        folder = Path(inspect.unwrap(function).__code__.co_filename).parent
+        folder = Path(origin_of(function)).parent
         raise UsageError(f"preprocess_image fails. {explain(error, folder)}") from error
 
 

@@ -18,7 +18,7 @@ from slim_train.preprocessing.recipe import Recipe
 from slim_train.preprocessing.user_recipe import recipe_of_function
 from slim_train.training_options import NetCodeOptions, UserCodeOptions
 from slim_train.user_code.files import UserFiles
-from slim_train.user_errors import explain
+from slim_train.user_functions import explain
 
 PREPROCESS_IMAGE = "preprocess_image"
 

@@ -42,14 +42,24 @@ def draw_shape(class_name: str, random: np.random.RandomState) -> Image.Image:
 
 
 @pytest.fixture(scope="session")
-def shapes_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def draw_shapes() -> Callable[[Path, int, int], Path]:
+    """``draw_shapes(folder, count, seed)``: so many images of each class, in a folder for each."""
+
+    def draw(folder: Path, count: int, seed: int) -> Path:
+        random = np.random.RandomState(seed)
+        for class_name in CLASSES:
+            (folder / class_name).mkdir(parents=True)
+            for index in range(count):
+                draw_shape(class_name, random).save(folder / class_name / f"{class_name}_{index}.png")
+        return folder
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def shapes_dir(tmp_path_factory: pytest.TempPathFactory, draw_shapes: Callable[[Path, int, int], Path]) -> Path:
     """TFRecords named shapes: 63 training and 27 test images of 3 classes."""
-    pictures = tmp_path_factory.mktemp("pictures")
-    random = np.random.RandomState(0)
-    for class_name in CLASSES:
-        (pictures / class_name).mkdir()
-        for index in range(30):
-            draw_shape(class_name, random).save(pictures / class_name / f"{class_name}_{index}.png")
+    pictures = draw_shapes(tmp_path_factory.mktemp("pictures"), 30, 0)
     records = tmp_path_factory.mktemp("records")
     convert_dataset("image_folder", str(records), str(pictures), seed=1, num_workers=1)
     return records

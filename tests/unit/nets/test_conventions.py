@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from slim_train.errors import UsageError
-from slim_train.nets.conventions import as_record, code_digest, find_arg_scope, nets_in, record_of_function
+from slim_train.nets.conventions import as_record, find_arg_scope, nets_in, record_of_function
 from slim_train.nets.network_fn import network_fn_of
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
+from slim_train.user_functions import code_digest
 
 
 def classic(images: Any, num_classes: int = 1000, is_training: bool = True, scope: str = "Net") -> Any:
@@ -188,10 +189,6 @@ def test_what_is_no_arg_scope_is_refused() -> None:
 def test_nets_of_a_module_are_told_from_its_helpers() -> None:
     module = {"classic": classic, "_hidden": classic, "classic_base": classic, "record": NetRecord("a", classic)}
     assert nets_in({**module, "helper": lambda width: width, "tf": tf}) == ["classic", "record"]
-
-
-def test_a_digest_is_that_of_the_file() -> None:
-    assert code_digest(classic) == code_digest(_scope) != code_digest(tf.zeros)
 
 
 def test_a_registered_function_takes_the_arg_scope_of_its_module() -> None:

@@ -185,7 +185,7 @@ def test_the_command_prints_what_checkpoint_path_takes(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(factory, "_RECORDS", {**factory._RECORDS, _NET: release(checkpoint)})
+    monkeypatch.setattr(factory._NETS, "_built_in", {**factory._RECORDS, _NET: release(checkpoint)})
     monkeypatch.chdir(tmp_path)
     assert COMMAND.main(["--download", _NET]) == 0
     assert capsys.readouterr().out == "checkpoints/lenet/model.ckpt\n"
@@ -212,7 +212,7 @@ def test_the_command_refuses_what_it_cannot_fetch(
 ) -> None:
     offline = dataclasses.replace(factory.get_record(_NET), checkpoint_url="http://127.0.0.1:9/lenet.tar.gz")
     if code == 1:
-        monkeypatch.setattr(factory, "_RECORDS", {**factory._RECORDS, _NET: offline})
+        monkeypatch.setattr(factory._NETS, "_built_in", {**factory._RECORDS, _NET: offline})
     monkeypatch.chdir(tmp_path)
     assert COMMAND.main(["--download", *names]) == code
     printed = capsys.readouterr()

@@ -1,13 +1,15 @@
-"""Exceptions of users' files in one sentence."""
+"""Functions in users' files: exceptions in one sentence, origins and digests."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import runpy
 from pathlib import Path
 
 import pytest
 
-from slim_train.user_errors import explain
+from slim_train.user_functions import code_digest, explain, origin_of
 
 
 def _error_of(path: Path) -> BaseException:
@@ -34,3 +36,18 @@ def test_an_error_elsewhere_is_its_message() -> None:
 
 def test_a_long_message_is_cut() -> None:
     assert len(explain(ValueError("x" * 10_000), "/nowhere")) < 400
+
+
+def test_a_function_comes_from_its_file() -> None:
+    assert origin_of(_error_of) == __file__
+    assert origin_of(functools.wraps(_error_of)(lambda path: path)) == __file__
+
+
+def test_the_digest_of_a_function_is_that_of_its_file() -> None:
+    assert code_digest(_error_of) == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    assert code_digest(functools.partial(_error_of, Path())) == code_digest(_error_of)
+
+
+def test_functions_without_a_file_differ_by_their_code() -> None:
+    one, same, other = (eval(f"lambda x: x + {number}") for number in (1, 1, 2))
+    assert code_digest(one) == code_digest(same) != code_digest(other)
