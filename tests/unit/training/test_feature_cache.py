@@ -135,7 +135,7 @@ def test_losses_and_variables_are_those_of_training_without_the_cache(
 ) -> None:
     record = nets.get_record("mobilenet_v1_025")
     without_dropout = dataclasses.replace(record, builder=functools.partial(record.builder, dropout_keep_prob=1.0))
-    monkeypatch.setattr(nets, "_RECORDS", {record.name: without_dropout})
+    monkeypatch.setattr(nets._NETS, "_built_in", {record.name: without_dropout})
     common = (
         f"--model_name={record.name}", "--train_image_size=64", f"--checkpoint_path={training_folder}",
         "--augmentation=none", "--moving_average_decay=0.9", "--optimizer=momentum", "--max_number_of_steps=3",
