@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from datasets.archives import unpacked
-from datasets.download import Download, cache_folder, fetch
+from datasets.download import Download, fetch_to_cache
 from datasets.errors import DataError
 from datasets.packed import PackedReader
 from datasets.sources import ImageSource, KnownDataset, Request
@@ -26,7 +26,7 @@ _IMAGES_PER_FILE = 10_000
 
 
 def _open(request: Request) -> ImageSource:
-    path = request.pic_path or fetch(ARCHIVE, cache_folder(), request.on_progress)
+    path = request.pic_path or fetch_to_cache(ARCHIVE, request.on_progress)
     return read_binary_version(unpacked(path, request.work_dir), _IMAGES_PER_FILE)
 
 

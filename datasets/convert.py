@@ -98,6 +98,7 @@ def convert_dataset(
     split_by: str = "random",
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
+    source: ImageSource | None = None,
 ) -> ConversionReport:
     """Convert a data set to TFRecords: ``<name>_<split>.tfrecord``, labels.txt, info.json and rejected.csv.
 
@@ -117,6 +118,7 @@ def convert_dataset(
       split_by: ``random``, or ``filename_hash`` for a split in which an image stays when others are added.
       overwrite: convert again although the folder holds a finished data set.
       on_progress: called as ``on_progress(what, done, total, unit)``.
+      source: the images, if they are listed already.
 
     Raises:
       DataError: something about the images or the folders is wrong; the message says what to do.
@@ -130,7 +132,7 @@ def convert_dataset(
     on_progress = on_progress or _no_progress
     try:
         with staging(folder) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
-            source = KNOWN[name].open(Request(pictures, folder, Path(work_dir), on_progress))
+            source = source or KNOWN[name].open(Request(pictures, folder, Path(work_dir), on_progress))
             tally, rejections = _convert(source, options, staged, on_progress)
             write_rejected(staged / REJECTED_FILE, rejections, source.classes)
             info = _info(source, options, tally, len(rejections))

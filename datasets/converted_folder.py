@@ -11,11 +11,11 @@ from pathlib import Path
 from datasets.class_folders import scan
 from datasets.convert import convert_dataset
 from datasets.errors import DataError
-from datasets.files import user_cache
+from datasets.files import cache_folder
 from datasets.images import SUFFIXES
 from datasets.output import AnotherConversion
 from datasets.record_files import find_any_record_files
-from datasets.sources import OnProgress
+from datasets.sources import ImageSource, OnProgress
 from datasets.spec import INFO_FILE
 
 log = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ _LOOKS_EVERY_SECS = 0.5
 def data_set_of(folder: str | os.PathLike[str], num_workers: int = 1, on_progress: OnProgress | None = None) -> str:
     """Return ``folder``; if it holds class folders of images and no records, the folder that they are converted to.
 
-    That is in ``$XDG_CACHE_HOME/slim-train`` (default ``~/.cache``) under a key of the names, sizes and times of the
-    images: other images are another data set. Tasks of a job that come at the same time wait for the first.
+    That is in ``datasets`` of the cache folder, under a key of the names, sizes and times of the images: other images
+    are another data set. Tasks of a job that come at the same time wait for the first.
 
     Args:
       folder: what the user calls the data set's folder.
@@ -37,20 +37,23 @@ def data_set_of(folder: str | os.PathLike[str], num_workers: int = 1, on_progres
     Raises:
       DataError: the images cannot be converted.
     """
-    source = Path(folder)
-    if not _holds_class_folders(source):
+    images = Path(folder)
+    if not _holds_class_folders(images):
         return os.fspath(folder)
-    target = user_cache() / "slim-train" / "datasets" / f"{source.resolve().name}-{_key(source)}"
+    source = scan(images, exclude=cache_folder())
+    target = cache_folder() / "datasets" / f"{images.resolve().name}-{_key(images, source)}"
     is_said = False
     while not (target / INFO_FILE).is_file():
         if not is_said:
             log.warning(
                 "%s holds class folders, and no records: converting them into %s. To choose the place and the splits, "
-                "use download_and_convert_data.", source, target,
+                "use download_and_convert_data.", images, target,
             )  # fmt: skip
             is_said = True
         try:
-            convert_dataset("image_folder", target, source, num_workers=num_workers, on_progress=on_progress)
+            convert_dataset(
+                "image_folder", target, images, num_workers=num_workers, on_progress=on_progress, source=source
+            )
         except AnotherConversion:
             time.sleep(_LOOKS_EVERY_SECS)
     return os.fspath(target)
@@ -66,8 +69,7 @@ def _holds_class_folders(folder: Path) -> bool:
         raise DataError(f"Cannot list the folder {folder}: {error.strerror}.") from error
 
 
-def _key(folder: Path) -> str:
-    source = scan(folder)
+def _key(folder: Path, source: ImageSource) -> str:
     digest = hashlib.sha256(os.fsencode(folder.resolve()))
     for split, classes in sorted(source.splits.items()):
         for names in classes:

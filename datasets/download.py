@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import email.message
 import hashlib
 import http.client
 import logging
-import os
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.errors import DataError
-from datasets.files import user_cache
+from datasets.files import cache_folder, old_cache_folder
 from datasets.sources import OnProgress
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,18 @@ class Download:
         return self.url.rpartition("/")[2]
 
 
-def cache_folder() -> Path:
-    """Return where downloads are kept: $SLIM_TRAIN_CACHE, else slim_train in the user's cache folder."""
-    if chosen := os.environ.get("SLIM_TRAIN_CACHE"):
-        return Path(chosen)
-    return user_cache() / "slim_train"
+def fetch_to_cache(download: Download, on_progress: OnProgress) -> Path:
+    """Return the file in the cache folder, downloaded if it is not there.
+
+    Raises:
+      DataError: as :func:`fetch`.
+    """
+    path, old = cache_folder() / download.file_name, old_cache_folder() / download.file_name
+    if old.is_file() and not path.exists():
+        with contextlib.suppress(OSError):  # then it is downloaded again
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(old)
+    return fetch(download, path.parent, on_progress)
 
 
 def fetch(download: Download, folder: Path, on_progress: OnProgress) -> Path:

@@ -9,8 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def user_cache() -> Path:
-    """Return the user's folder for what may be made again: $XDG_CACHE_HOME, else ~/.cache."""
+def cache_folder() -> Path:
+    """Return the folder for what can be made again: $SLIM_TRAIN_CACHE, else slim-train in the user's cache folder."""
+    if chosen := os.environ.get("SLIM_TRAIN_CACHE"):
+        return Path(chosen)
+    return _user_cache() / "slim-train"
+
+
+def old_cache_folder() -> Path:
+    """Return the folder in which downloads were kept before."""
+    return _user_cache() / "slim_train"
+
+
+def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 

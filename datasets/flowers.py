@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datasets.archives import unpacked
 from datasets.class_folders import scan
-from datasets.download import Download, cache_folder, fetch
+from datasets.download import Download, fetch_to_cache
 from datasets.sources import ImageSource, KnownDataset, Request
 
 # Size and checksum as in TensorFlow Datasets' url_checksums/tf_flowers.txt.
@@ -16,7 +16,7 @@ ARCHIVE = Download(
 
 
 def _open(request: Request) -> ImageSource:
-    path = request.pic_path or fetch(ARCHIVE, cache_folder(), request.on_progress)
+    path = request.pic_path or fetch_to_cache(ARCHIVE, request.on_progress)
     return scan(unpacked(path, request.work_dir), exclude=request.dataset_dir)
 
 

@@ -9,7 +9,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from datasets.download import Download, cache_folder, fetch
+from datasets.download import Download, fetch_to_cache
 from datasets.errors import DataError
 from datasets.packed import PackedReader
 from datasets.sources import ImageSource, KnownDataset, Request
@@ -40,9 +40,9 @@ _IMAGES_MAGIC, _LABELS_MAGIC = b"\0\0\x08\x03", b"\0\0\x08\x01"
 def _open(request: Request) -> ImageSource:
     folder = request.pic_path
     if folder is None:
-        folder = cache_folder()
         for download in DOWNLOADS:
-            fetch(download, folder, request.on_progress)
+            folder = fetch_to_cache(download, request.on_progress).parent
+    assert folder
     return read_idx_files(folder, request.work_dir)
 
 

@@ -11,7 +11,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from datasets import tfrecords
 from datasets.errors import DataError
 from datasets.examples import features
-from datasets.files import replacing, user_cache
+from datasets.files import cache_folder, replacing
 
 if TYPE_CHECKING:  # Pillow comes with it, which the processes of a scan do not need
     from datasets.sources import OnProgress
@@ -80,19 +80,18 @@ class FileScan:
 def scan_files(files: Sequence[Path], on_progress: OnProgress | None = None) -> dict[Path, FileScan]:
     """Return what each file holds; read once, and again when its size or time of change is another.
 
-    What was found is kept beside the files, or in the user's cache folder where that cannot be written.
+    What was found is kept beside the files, or in the cache folder where that cannot be written.
 
     Args:
-      files: record files of one folder.
+      files: record files.
       on_progress: called as ``on_progress(what, done, total, unit)``.
 
     Raises:
       DataError: a file is damaged, or holds something else; the message names file and place.
     """
-    folder = files[0].parent
-    known = _known(folder)
     stamps = {file: _stamp(file) for file in files}
-    found = {file: known[file.name][1] for file in files if file.name in known and known[file.name][0] == stamps[file]}
+    known = {folder: _known(folder) for folder in {file.parent for file in files}}
+    found = {file: known[file.parent][file.name][1] for file in files if file.name in known[file.parent]}
     fresh = [file for file in files if file not in found]
     if fresh:
         total = sum(stamps[file][0] for file in fresh)
@@ -103,9 +102,9 @@ def scan_files(files: Sequence[Path], on_progress: OnProgress | None = None) -> 
             done += stamps[file][0]
             if on_progress:
                 on_progress("reading records", done, total, "bytes")
-        entries = {name: entry for name, entry in known.items() if (folder / name).exists()}
-        entries |= {file.name: (stamps[file], found[file]) for file in files}
-        _keep(folder, entries)
+        for folder in {file.parent for file in fresh}:
+            added = {file.name: (stamps[file], found[file]) for file in fresh if file.parent == folder}
+            _keep(folder, known[folder] | added)
     return {file: found[file] for file in files}
 
 
@@ -204,18 +203,27 @@ def _stamp(file: Path) -> list[int]:
 
 def _places(folder: Path) -> list[Path]:
     key = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:24]
-    return [folder / SCAN_FILE, user_cache() / "slim-train" / "scans" / f"{key}.json"]
+    return [folder / SCAN_FILE, cache_folder() / "scans" / f"{key}.json"]
 
 
 def _known(folder: Path) -> dict[str, tuple[list[int], FileScan]]:
-    for place in _places(folder):
-        try:
-            content = json.loads(place.read_text(encoding="utf-8"))
-            if content["version"] == _VERSION:
-                return {name: (entry["stamp"], _from_json(entry["scan"])) for name, entry in content["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError):  # none, or another program's: then the files are read
-            continue
-    return {}
+    """Return what was kept of files that have not changed since, by name."""
+    known: dict[str, tuple[list[int], FileScan]] = {}
+    for place in _places(folder):  # the first may be outdated, in a folder that cannot be written
+        for name, (stamp, scan) in _kept(place):
+            if name not in known and (folder / name).is_file() and stamp == _stamp(folder / name):
+                known[name] = stamp, scan
+    return known
+
+
+def _kept(place: Path) -> Iterator[tuple[str, tuple[list[int], FileScan]]]:
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+        if content["version"] == _VERSION:
+            entries = {name: (entry["stamp"], _from_json(entry["scan"])) for name, entry in content["files"].items()}
+            yield from entries.items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or another program's
+        return
 
 
 def _keep(folder: Path, entries: Mapping[str, tuple[list[int], FileScan]]) -> None:

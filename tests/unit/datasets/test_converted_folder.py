@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from datasets.output import staging
 
 @pytest.fixture
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SLIM_TRAIN_CACHE", str(tmp_path / "cache"))
     for name in ("cat", "dog"):
         (tmp_path / "images" / name).mkdir(parents=True)
         for index in range(4):
@@ -36,6 +37,19 @@ def test_class_folders_are_converted_once_and_again_when_they_change(images: Pat
     other = data_set_of(images)
     assert other != folder
     assert sum(get_dataset(None, split, other).num_samples for split in ("train", "test")) == 7
+
+
+def test_the_images_are_listed_once(images: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    data_set_of(images)
+    assert [record.getMessage() for record in caplog.records].count(f"Listing the images in {images}.") == 1
+
+
+def test_a_cache_inside_the_images_is_no_class(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIM_TRAIN_CACHE", str(images / "cache"))
+    folder = data_set_of(images)
+    assert data_set_of(images) == folder
+    assert get_dataset(None, "train", folder).labels == ("cat", "dog")
 
 
 def test_a_folder_with_records_or_with_nothing_is_taken_as_it_is(images: Path, tmp_path: Path) -> None:

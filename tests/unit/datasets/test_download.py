@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.download import Download, cache_folder, fetch
+from datasets.download import Download, fetch, fetch_to_cache
 from datasets.errors import DataError
 
 _CONTENT = bytes(range(256)) * 4096  # 1 MiB
@@ -171,9 +171,22 @@ def test_offline_the_error_says_what_else_to_do(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SLIM_TRAIN_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
-    monkeypatch.delenv("SLIM_TRAIN_CACHE")
+def test_the_cache_keeps_a_download(server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIM_TRAIN_CACHE", str(tmp_path / "cache"))
+    for _ in range(2):
+        assert fetch_to_cache(_download(server), _silent) == tmp_path / "cache" / "data.bin"
+    assert len(server.ranges) == 1
+
+
+def test_a_download_in_the_cache_folder_of_before_is_found(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLIM_TRAIN_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / "slim_train"
+    (tmp_path / "slim_train").mkdir()
+    (tmp_path / "slim_train" / "data.bin").write_bytes(_CONTENT)
+    path = fetch_to_cache(_download(server), _silent)
+    assert path == tmp_path / "slim-train" / "data.bin"
+    assert (path.read_bytes(), server.ranges) == (_CONTENT, [])
+    (tmp_path / "slim_train" / "data.bin").unlink()
+    assert fetch_to_cache(_download(server), _silent).read_bytes() == _CONTENT

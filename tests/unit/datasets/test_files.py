@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.files import replacing
+from datasets.files import cache_folder, replacing
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -77,3 +77,11 @@ def test_a_file_has_the_permissions_that_open_gives(tmp_path: Path, umask: int) 
     finally:
         os.umask(before)
     assert (tmp_path / "replaced").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SLIM_TRAIN_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("SLIM_TRAIN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "slim-train"
