@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datasets import imagenet
 from datasets.errors import DataError, unknown_name
-from datasets.foreign import RecordsAsTold, open_foreign
+from datasets.foreign import RecordsAsTold, foreign_files, open_foreign
 from datasets.record_files import check_shards, find_record_files
 from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
@@ -39,7 +39,7 @@ def get_dataset(
     if not folder.is_dir():
         raise DataError(f"The data set folder {folder} does not exist. Make it with download_and_convert_data.")
     told = told or RecordsAsTold()
-    if told.is_anything or (name != imagenet.NAME and not (folder / INFO_FILE).exists()):
+    if _is_foreign(name, folder, told):
         return open_foreign(name, split_name, folder, told, flag, on_progress)
     found = find_record_files(folder)
     info = _info(folder, name)
@@ -67,6 +67,25 @@ def get_dataset(
         labels=info.labels,
         class_counts=info.splits[split_name].class_counts,
     )
+
+
+def split_files(
+    name: str | None, split_name: str, dataset_dir: str | os.PathLike[str], told: RecordsAsTold | None = None
+) -> list[Path]:
+    """Return the files that :func:`get_dataset` would read, without opening them; none if there is no such split."""
+    folder, told = Path(dataset_dir), told or RecordsAsTold()
+    try:
+        if _is_foreign(name, folder, told):
+            return foreign_files(name, split_name, folder, told)[0]
+        found = find_record_files(folder)
+    except DataError:
+        return []
+    of_split = (paths for (of, split), paths in found.items() if split == split_name and name in (None, of))
+    return [path for paths in of_split for path in paths]
+
+
+def _is_foreign(name: str | None, folder: Path, told: RecordsAsTold) -> bool:
+    return told.is_anything or (name != imagenet.NAME and not (folder / INFO_FILE).exists())
 
 
 def _info(folder: Path, name: str | None) -> DatasetInfo:

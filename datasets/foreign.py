@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets import file_pattern, tfds
 from datasets.errors import DataError, unknown_name
+from datasets.foreign_labels import known_classes, labels_of_numbers, labels_of_text
 from datasets.record_files import check_shards, find_any_record_files
-from datasets.record_format import find_format, label_counts
-from datasets.scan import merge, scan_files
+from datasets.record_format import RecordFormat, find_format, label_counts
+from datasets.scan import FileScan, merge, scan_files
 from datasets.sources import OnProgress
-from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec, read_info, read_labels
-
-log = logging.getLogger(__name__)
-
-# TensorFlow Datasets names the classes of its feature "label" so.
-_TFDS_LABELS = "label.labels.txt"
+from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,7 @@ class RecordsAsTold:
       label_key: key of the label.
       text_key: key of the class name, to be the label.
       labels_offset: subtracted from labels: 1 says that they begin at 1.
+      trained_classes: class names of the training that is evaluated, for folders that name none.
     """
 
     file_pattern: str | None = None
@@ -37,6 +35,7 @@ class RecordsAsTold:
     label_key: str | None = None
     text_key: str | None = None
     labels_offset: int = 0
+    trained_classes: tuple[str, ...] | None = None
 
     @property
     def is_anything(self) -> bool:
@@ -54,33 +53,38 @@ def open_foreign(
 ) -> DatasetSpec:
     """Return the specification of a split whose records are read once to see what they hold.
 
+    Classes have the same numbers in all splits: without class names, the records of all splits are read to number them.
+
     Raises:
       DataError: there are no such files, they are damaged, or it is not clear what their image and label are.
     """
-    splits = _files(name, split_name, folder, told, flag)
-    files = splits[split_name]
-    scans = {split: list(scan_files(paths, on_progress).values()) for split, paths in splits.items()}
-    own = merge(scans[split_name])
+    files, others = foreign_files(name, split_name, folder, told, flag)
+    scans = scan_files(files, on_progress)
+    own = merge(scans.values())
     where = folder / (told.file_pattern or files[0].name)
     if not own.records:
         raise DataError(
             f"{where} holds no records, and {folder / INFO_FILE} is missing: the folder holds no finished data set. "
             "Make one with download_and_convert_data."
         )
-    found = find_format(own, where, told.image_key, told.label_key, told.text_key)
+    _refuse_empty_files(scans)
+    features = tfds.read_features(folder)
+    found = _format(own, where, told, features)
     counts = label_counts(own, found)
-    everywhere = label_counts(merge(scan for of in scans.values() for scan in of), found)
-    names = _class_names(folder)
+    if sum(counts.values()) < own.records:
+        raise DataError(f"{where}: {found.label_key} holds too many or too long values to be a label.")
+    classes = known_classes(folder, found.label_key, features, told.trained_classes)
     if found.label_kind == "one_hot":
         width = own.keys[found.label_key].most
-        labels = names if names and len(names) == width else tuple(map(str, range(width)))
+        labels = classes.names if len(classes.names or ()) == width else tuple(map(str, range(width)))
     elif found.label_kind == "text":
-        labels = names or tuple(sorted(everywhere))
-        unknown = sorted(set(counts) - set(labels))
-        if unknown:
-            raise DataError(f"{where}: the class {unknown[0]!r} is not in {folder / LABELS_FILE}.")
+        everywhere = counts if classes.names else counts | _elsewhere(others, found, folder, on_progress)
+        labels = labels_of_text(classes, everywhere, where)
     else:
-        labels = _numbered(names, sorted(map(int, everywhere)), told.labels_offset, folder, where)
+        is_clear = classes.names and "0" in counts
+        everywhere = counts if is_clear else counts | _elsewhere(others, found, folder, on_progress)
+        labels = labels_of_numbers(classes, everywhere, told.labels_offset, folder, where)
+    assert labels
     stored = labels if found.label_kind == "text" else map(str, range(len(labels)))
     return DatasetSpec(
         name=name or folder.resolve().name,
@@ -95,16 +99,27 @@ def open_foreign(
     )
 
 
-def _files(name: str | None, split_name: str, folder: Path, told: RecordsAsTold, flag: str) -> dict[str, list[Path]]:
+def foreign_files(
+    name: str | None, split_name: str, folder: Path, told: RecordsAsTold, flag: str = ""
+) -> tuple[list[Path], list[Path]]:
+    """Return the files of a split, and those of the others.
+
+    Raises:
+      DataError: there is no such split, or a shard is missing.
+    """
     if told.file_pattern:
-        pattern = told.file_pattern.replace("%s", split_name)
-        try:
-            files = sorted(path for path in folder.glob(pattern) if path.is_file())
-        except (ValueError, NotImplementedError) as error:
-            raise DataError(f"--file_pattern={told.file_pattern}: {error}.") from error
-        if not files:
-            raise DataError(f"--file_pattern={told.file_pattern}: no file of {folder} matches {pattern}.")
-        return {split_name: files}
+        files = file_pattern.files_of_split(folder, told.file_pattern, split_name)
+        reached = file_pattern.files_of_all_splits(folder, told.file_pattern)
+        return files, [path for path in reached if path not in files]
+    splits = _splits(name, folder)
+    if split_name not in splits:
+        raise DataError(unknown_name(f"--{flag}" if flag else "split", split_name, splits, f" of {folder}"))
+    for paths in splits.values():
+        check_shards(paths)
+    return splits[split_name], [path for split, paths in splits.items() if split != split_name for path in paths]
+
+
+def _splits(name: str | None, folder: Path) -> dict[str, list[Path]]:
     found = find_any_record_files(folder)
     names = {found_name for found_name, _ in found if found_name}
     if name is None and len(names) > 1:
@@ -117,40 +132,36 @@ def _files(name: str | None, split_name: str, folder: Path, told: RecordsAsTold,
             f"{folder / INFO_FILE} is missing, and no record files are there that are known by their names: name them "
             "with --file_pattern, or convert images with download_and_convert_data."
         )
-    if split_name not in splits:
-        raise DataError(unknown_name(f"--{flag}" if flag else "split", split_name, splits, f" of {folder}"))
-    for paths in splits.values():
-        check_shards(paths)
     return splits
 
 
-def _class_names(folder: Path) -> tuple[str, ...] | None:
-    """Return the class names that the folder holds; None if it holds none."""
-    if (folder / INFO_FILE).is_file():
-        return read_info(folder).labels
-    for file in (folder / LABELS_FILE, folder / _TFDS_LABELS):
-        if file.is_file():
-            lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-            numbered = all(line.partition(":")[0].strip().isdecimal() and ":" in line for line in lines)
-            return read_labels(file) if numbered else tuple(line.strip() for line in lines)
-    return None
+def _refuse_empty_files(scans: Mapping[Path, FileScan]) -> None:
+    for path, scan in scans.items():
+        if not scan.records:
+            length = "is 0 bytes long" if not path.stat().st_size else "holds no records"
+            raise DataError(f"{path} {length}, so it may be truncated. Write it again, or remove it.")
 
 
-def _numbered(
-    names: tuple[str, ...] | None, found: list[int], labels_offset: int, folder: Path, where: Path
-) -> tuple[str, ...]:
-    """Return a name for each label from 0 on."""
-    low, high = found[0], found[-1]
-    known = high + 1 if names is None else len(names)
-    begins_at_one = low == 1 and (names is None or high == len(names))
-    if begins_at_one and labels_offset != 1:
+def _format(scan: FileScan, where: Path, told: RecordsAsTold, features: tfds.Features) -> RecordFormat:
+    """Return the format of records: by the flags, else by features.json, else by what the records hold."""
+    image, label = (key if key in scan.keys else None for key in (features.image_key, features.label_key))
+    return find_format(scan, where, told.image_key or image, told.label_key or label, told.text_key)
+
+
+def _elsewhere(
+    others: Sequence[Path], found: RecordFormat, folder: Path, on_progress: OnProgress | None
+) -> dict[str, int]:
+    """Return the labels in the files of the other splits, with their counts."""
+    kind = {"text": "bytes"}.get(found.label_kind, "int")
+    try:
+        scans = scan_files(others, on_progress) if others else {}
+        for path, scan in scans.items():
+            if found.label_key in scan.keys and scan.keys[found.label_key].kind != kind:
+                raise DataError(f"{path}: {found.label_key} holds labels of another kind than the other files.")
+    except DataError as error:
         raise DataError(
-            f"{where}: labels run from 1 to {high}"
-            f"{'' if names is None else f', and {known} classes are named'}: --labels_offset=1 makes them begin at 0."
-        )
-    if low < 0 or (high >= known and not begins_at_one):
-        raise DataError(f"{where}: labels run from {low} to {high}, and {folder / LABELS_FILE} names {known} classes.")
-    if names is None:
-        log.warning("%s has no %s: classes are called by their numbers.", folder, LABELS_FILE)
-        return tuple(map(str, range(known)))
-    return ("background", *names) if begins_at_one else names
+            f"{str(error).removesuffix('.')}. The records of all splits are read to number the classes: list the "
+            f"classes in {folder / LABELS_FILE}, or mend that file."
+        ) from error
+    labelled = [scan for scan in scans.values() if found.label_key in scan.keys]
+    return label_counts(merge(labelled), found) if labelled else {}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datasets.errors import DataError
+
+_AnyPath = str | os.PathLike[str]
 
 # The last two forms are those of research/slim's converters: flowers_train_00000-of-00005.tfrecord, and ImageNet's
 # train-00000-of-01024.
@@ -17,7 +20,8 @@ _OURS = (_NAMED, _UNNAMED)
 
 # Those of other converters: pets_train.tfrec, pets-train.tfrecord-00000-of-00001 (TensorFlow Datasets),
 # train.tfrecords, val-00000-of-00128, all of them with .gz too.
-_SPLITS = r"(?P<split>train|training|validation|valid|val|test|testing|eval|dev)"
+_SPLIT_NAMES = ("train", "training", "validation", "valid", "val", "test", "testing", "eval", "dev")
+_SPLITS = rf"(?P<split>{'|'.join(_SPLIT_NAMES)})"
 _ENDING = r"\.(?:tfrecords?|tfrec|records?)"
 _OF_OTHERS = tuple(
     re.compile(rf"{form}(?:\.gz)?")
@@ -28,6 +32,7 @@ _OF_OTHERS = tuple(
     )
 )
 _ALL = (*_OURS, *_OF_OTHERS)
+_KNOWN_SPLITS = {*_SPLIT_NAMES, "trainval", "minival", "holdout", "extra", "unlabeled", "unlabelled"}
 
 
 def file_names(name: str, split_name: str, num_shards: int) -> list[str]:
@@ -44,10 +49,42 @@ def find_record_files(folder: Path) -> dict[tuple[str | None, str], list[Path]]:
 
 
 def find_any_record_files(folder: Path) -> dict[tuple[str | None, str], list[Path]]:
-    """Those of other converters too, by (data set name or None, split name). A file alone is the split ``train``."""
+    """Those of other converters too, by (data set name or None, split name).
+
+    Files alone are the split ``train``, unless their name ends in a known split: my_flowers.tfrecord.
+    """
     found, others = _by_split(folder, _ALL)
+    if len(found) == 1:
+        (((_, split_name), paths),) = found.items()
+        return found if split_name.lower() in _KNOWN_SPLITS else {(None, "train"): paths}
     lone = [path for path in others if re.search(rf"{_ENDING}(?:\.gz)?$", path.name)]
     return {(None, "train"): lone} if len(lone) == 1 and not found else found
+
+
+def check_apart(split_name: str, files: Iterable[_AnyPath], other_name: str, others: Iterable[_AnyPath]) -> None:
+    """Make sure that two splits share no file, under one path or as links.
+
+    Raises:
+      DataError: they do; the message names the file.
+    """
+    known = {_identity(path): os.fspath(path) for path in others}
+    known.pop(None, None)
+    for path in [os.fspath(file) for file in files]:
+        if other := known.get(_identity(path)):
+            also = "" if path == other else f", also called {other}"
+            raise DataError(
+                f"The splits {split_name} and {other_name} share the record file {path}{also}: images that are trained "
+                "on cannot measure the training. Give each split its own files."
+            )
+
+
+def _identity(path: _AnyPath) -> tuple[int, int] | None:
+    """Return device and inode number of a file: the same for every link to it."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _by_split(

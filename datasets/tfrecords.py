@@ -1,4 +1,4 @@
-"""TFRecord files of tf.train.Examples: written and checked without TensorFlow, parsed with it.
+"""TFRecord files of tf.train.Examples, written and checked without TensorFlow.
 
 Importing TensorFlow takes longer than converting FER2013, so the few bytes of wire format are written here. The framing
 is TensorFlow's (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details), the Example that of
@@ -65,23 +65,6 @@ def _shared_entries(image_format: str, label: int, text: str, height: int, width
     return b"".join(_entry(key, value) for key, value in features.items())
 
 
-def feature_spec() -> dict[str, Any]:
-    """What ``tf.io.parse_example`` needs to read the records; keys that old records lack have defaults (0 and b"")."""
-    import tensorflow.compat.v1 as tf
-
-    text = tf.FixedLenFeature([], tf.string, default_value="")
-    number = tf.FixedLenFeature([], tf.int64, default_value=0)
-    return {
-        "image/encoded": tf.FixedLenFeature([], tf.string),
-        "image/format": tf.FixedLenFeature([], tf.string, default_value="jpeg"),
-        "image/class/label": tf.FixedLenFeature([], tf.int64),
-        "image/class/text": text,
-        "image/height": number,
-        "image/width": number,
-        "image/filename": text,
-    }
-
-
 def frame(record: bytes) -> bytes:
     """Return the bytes that stand for ``record`` in a TFRecord file: length, checksum, record, checksum."""
     length = struct.pack("<Q", len(record))
@@ -118,11 +101,21 @@ def compression_of(path: str | os.PathLike[str]) -> str:
     """Return how a TFRecord file is compressed, by its first bytes: "", GZIP or ZLIB."""
     with Path(path).open("rb") as file:
         header = file.read(_HEADER.size)
-    if len(header) == _HEADER.size and _masked_crc(header[:8]) == _HEADER.unpack(header)[1]:
+    if _is_header(header):
         return ""
     if header.startswith(b"\x1f\x8b"):
         return "GZIP"
     return "ZLIB" if header[:1] == b"\x78" and int.from_bytes(header[:2], "big") % 31 == 0 else ""
+
+
+def begins_like_records(path: str | os.PathLike[str]) -> bool:
+    """Return whether the first bytes of a file are those of a TFRecord file, plain or compressed."""
+    try:
+        with Path(path).open("rb") as file:
+            header = file.read(_HEADER.size)
+        return _is_header(header) or bool(compression_of(path))
+    except OSError as error:
+        raise DataError(f"Cannot read the record file {os.fspath(path)}: {error.strerror}.") from error
 
 
 @contextlib.contextmanager
@@ -181,6 +174,10 @@ def _read_body(file: Any, header: bytes, remaining: float, where: str) -> bytes:
     if _masked_crc(record) != record_crc:
         raise DataError(f"{where}: the checksum is wrong, so the record is damaged; convert the data again.")
     return record
+
+
+def _is_header(header: bytes) -> bool:
+    return len(header) == _HEADER.size and _masked_crc(header[:8]) == _HEADER.unpack(header)[1]
 
 
 def _masked_crc(data: bytes) -> int:

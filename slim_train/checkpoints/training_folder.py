@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.files import replacing
-from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, SplitInfo, read_labels, write_info
+from datasets.spec import INFO_FILE, LABELS_FILE, DatasetInfo, DatasetSpec, SplitInfo, read_labels, write_info
 from slim_train import config
 from slim_train.errors import UsageError
 from slim_train.training_options import TrainOptions
@@ -20,7 +20,7 @@ BEST = "best"
 CONFIG = "config.yaml"
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
-_OF_THE_DATA_SET = ("labels.txt", "info.json")
+_OF_THE_DATA_SET = (LABELS_FILE, INFO_FILE)
 # What a fresh start puts aside.
 _OF_A_RUN = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", METRICS, BEST, "graph.pbtxt")
 # Flags that decide which variables there are, and their shapes.
@@ -36,7 +36,7 @@ _OF_THE_VARIABLES = (
 
 
 def start(folder: Path, options: TrainOptions, dataset: DatasetSpec) -> None:
-    """Make the folder and write what it needs before the first step: config.yaml, labels.txt, info.json.
+    """Make the folder and write what it needs before the first step: labels.txt, info.json, config.yaml.
 
     Raises:
       UsageError: the folder cannot be made or written.
@@ -44,18 +44,21 @@ def start(folder: Path, options: TrainOptions, dataset: DatasetSpec) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RESULT).unlink(missing_ok=True)
-        config.write_yaml(folder / CONFIG, options)
         if not (Path(dataset.dataset_dir) / INFO_FILE).is_file():  # records of another tool
             split = SplitInfo(dataset.num_samples, dataset.class_counts)
             write_info(folder, DatasetInfo(dataset.name, dataset.labels, {dataset.split_name: split}))
-            return
-        for name in _OF_THE_DATA_SET:
-            source = Path(dataset.dataset_dir) / name
-            if source.is_file():
-                with replacing(folder / name) as temporary:
-                    shutil.copyfile(source, temporary)
+        else:
+            _copy_description(Path(dataset.dataset_dir), folder)
+        config.write_yaml(folder / CONFIG, options)  # last: an evaluator that waits for it reads the class names too
     except OSError as error:
         raise UsageError(f"--train_dir: cannot write to {folder}: {error.strerror}.") from error
+
+
+def _copy_description(dataset_dir: Path, folder: Path) -> None:
+    for name in _OF_THE_DATA_SET:
+        if (dataset_dir / name).is_file():
+            with replacing(folder / name) as temporary:
+                shutil.copyfile(dataset_dir / name, temporary)
 
 
 def set_aside(train_dir: str | Path) -> Path | None:
@@ -89,14 +92,22 @@ def has_ended(folder: Path) -> bool:
     return (folder / RESULT).is_file()
 
 
+def trained_labels(folder: Path) -> tuple[str, ...] | None:
+    """Return the names of the classes that a folder was trained on; None if it does not hold them."""
+    path = folder / LABELS_FILE
+    return read_labels(path) if path.is_file() and (folder / CONFIG).is_file() else None
+
+
 def check_labels(folder: Path, labels: Sequence[str]) -> None:
     """Check that the classes a folder was trained on are those of a data set, in the same order.
 
     Raises:
       UsageError: they are not; the message names the first that differs.
     """
-    path = folder / "labels.txt"
+    path = folder / LABELS_FILE
     trained = read_labels(path) if path.is_file() else tuple(labels)
+    if trained == tuple(map(str, range(len(labels)))):
+        return  # numbers: the classes had no names yet
     for label, (ours, theirs) in enumerate(itertools.zip_longest(trained, labels, fillvalue="missing")):
         if ours != theirs:
             raise UsageError(

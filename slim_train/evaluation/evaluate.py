@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from datasets.converted_folder import data_set_of
-from datasets.factory import get_dataset
+from datasets.factory import split_files
 from datasets.foreign import RecordsAsTold
+from datasets.record_files import check_apart
 from datasets.spec import DatasetSpec
 from deployment.devices import local_device_type
 from slim_train.checkpoints import training_folder
@@ -28,6 +28,7 @@ from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.trained_model import resolve_spec, training_folder_of
 from slim_train.inference.variables import VariableRestorer
 from slim_train.inputs import pipeline
+from slim_train.inputs.data_set import open_split
 from slim_train.model import precision
 from slim_train.model.spec import ModelSpec, class_names
 from slim_train.nets import factory as nets
@@ -197,10 +198,15 @@ def run(options: EvalOptions) -> EvaluationReport:
         raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
     split_name = options.dataset_split_name
     told = RecordsAsTold(
-        options.file_pattern, options.image_key, options.label_key, options.text_key, options.labels_offset or 0
+        options.file_pattern,
+        options.image_key,
+        options.label_key,
+        options.text_key,
+        options.labels_offset or 0,
+        training_folder.trained_labels(folder),
     )
-    dataset_dir = data_set_of(options.dataset_dir)
-    dataset = get_dataset(options.dataset_name, split_name, dataset_dir, "dataset_split_name", told)
+    dataset = open_split(options.dataset_name, split_name, options.dataset_dir, "dataset_split_name", told)
+    _refuse_files_trained_on(dataset, folder)
     model, _ = resolve_spec(folder, _overrides(options, folder, dataset))
     training_folder.check_labels(folder, dataset.labels)
     eval_dir = Path(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
@@ -268,6 +274,17 @@ def _overrides(options: EvalOptions, folder: Path, dataset: DatasetSpec) -> Mode
         labels_folder=dataset.dataset_dir,
         code=options.code,
     )
+
+
+def _refuse_files_trained_on(dataset: DatasetSpec, folder: Path) -> None:
+    """Refuse another split than the one trained on if a file of it was trained on."""
+    trained = training_folder.read_options(folder)
+    data = trained.data if trained else None
+    if data is None or not data.dataset_dir or data.dataset_split_name == dataset.split_name:
+        return
+    told = RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key)
+    files = split_files(data.dataset_name, data.dataset_split_name, data.dataset_dir, told)
+    check_apart(dataset.split_name, dataset.files, data.dataset_split_name, files)
 
 
 def _folder(options: EvalOptions) -> Path:

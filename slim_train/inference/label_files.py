@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from datasets import class_names
+from datasets.errors import DataError
 from datasets.files import replacing
-from datasets.spec import read_labels
 from slim_train.errors import UsageError
-
-_NUMBERED = re.compile(r"\d+:")
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:
-    """Return the class names of a file with a ``0:angry`` line for each (labels.txt) or a plain name a line (TF-Hub's).
+    """Return the class names of a file, as :func:`datasets.class_names.read_class_names` does.
 
     Raises:
-      UsageError: the file cannot be read, or names no class.
-      DataError: its lines are numbered, and not 0, 1, 2, ...
+      UsageError: the file cannot be read, names no class, or its lines are numbered, and not 0, 1, 2, ...
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").replace("\r\n", "\n").rstrip("\n").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read the labels file {path}: {error}.") from error
-    if lines == [""]:
-        raise UsageError(f"The labels file {path} is empty: it must hold one class name per line.")
-    return read_labels(path) if all(map(_NUMBERED.match, lines)) else tuple(lines)
+        return class_names.read_class_names(path)
+    except DataError as error:
+        raise UsageError(str(error)) from error
 
 
 def write_class_names(path: Path, names: Sequence[str]) -> None:

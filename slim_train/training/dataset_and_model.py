@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from datasets.converted_folder import data_set_of
-from datasets.factory import get_dataset
 from datasets.foreign import RecordsAsTold
+from datasets.record_files import check_apart
 from datasets.spec import DatasetSpec
-from deployment.threads import available_cpus
-from slim_train import own_packages
 from slim_train.errors import UsageError
+from slim_train.inputs.data_set import open_split
 from slim_train.model.spec import ModelSpec, resolve_model
-from slim_train.progress import ProgressBars
 from slim_train.training_options import TrainOptions
 from slim_train.user_code.load import load_net, load_recipe
 
@@ -25,11 +20,16 @@ def open_dataset(options: TrainOptions) -> DatasetSpec:
     """
     data = options.data
     assert data.dataset_dir, "the command requires it"
-    return _open(options, data.dataset_name, data.dataset_split_name, data.dataset_dir, "dataset_split_name")
+    return _open(options, data.dataset_split_name, data.dataset_dir, "dataset_split_name")
 
 
 def open_validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetSpec | None:
-    """Open the split that checkpoints are evaluated on during training; None without ``--eval_split_name``."""
+    """Open the split that checkpoints are evaluated on during training; None without ``--eval_split_name``.
+
+    Raises:
+      DataError: it is missing or malformed, or shares a file with the split that is trained on.
+      UsageError: ``--file_pattern`` cannot name its files.
+    """
     split_name = options.validation.eval_split_name
     if not split_name:
         return None
@@ -39,20 +39,16 @@ def open_validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetS
             f"--file_pattern={pattern} names the files to train on: write %s where the name of the split is, so that "
             f"those of --eval_split_name={split_name} are found too."
         )
-    return _open(options, options.data.dataset_name, split_name, dataset.dataset_dir, "eval_split_name")
+    validation_set = _open(options, split_name, dataset.dataset_dir, "eval_split_name")
+    if split_name != dataset.split_name:
+        check_apart(dataset.split_name, dataset.files, split_name, validation_set.files)
+    return validation_set
 
 
-def _open(options: TrainOptions, name: str | None, split_name: str, dataset_dir: str | Path, flag: str) -> DatasetSpec:
+def _open(options: TrainOptions, split_name: str, dataset_dir: str, flag: str) -> DatasetSpec:
     data = options.data
     told = RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key, data.labels_offset)
-    with ProgressBars() as progress:
-        folder = data_set_of(dataset_dir, _conversion_processes(), progress.update)
-        return get_dataset(name, split_name, folder, flag, told, progress.update)
-
-
-def _conversion_processes() -> int:
-    """Return how many processes may convert: a script of a user would run again in each that is started."""
-    return available_cpus() if own_packages.is_command() else 1
+    return open_split(data.dataset_name, split_name, dataset_dir, flag, told)
 
 
 def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:

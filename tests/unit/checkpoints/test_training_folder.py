@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets.spec import write_labels
 from slim_train import config
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.find import latest_checkpoint
@@ -72,3 +73,10 @@ def test_checkpoints_that_cannot_be_moved_are_an_error_of_the_flag(tmp_path, sav
     monkeypatch.setattr(training_folder.Path, "rename", full)
     with pytest.raises(UsageError, match="--restart: cannot move .*No space left"):
         set_aside(tmp_path)
+
+
+def test_classes_that_had_only_numbers_may_get_names(tmp_path: Path) -> None:
+    write_labels(tmp_path / "labels.txt", ["0", "1"])
+    training_folder.check_labels(tmp_path, ["cat", "dog"])
+    with pytest.raises(UsageError, match="label 0 is '0' in its labels.txt and 'cat' in the data set's"):
+        training_folder.check_labels(tmp_path, ["cat", "dog", "emu"])

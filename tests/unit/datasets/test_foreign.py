@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import logging
 import zlib
 from collections.abc import Callable, Sequence
@@ -206,14 +207,42 @@ def test_a_scan_is_kept_until_the_file_changes(tmp_path: Path, monkeypatch: pyte
 def test_where_the_folder_cannot_be_written_the_cache_keeps_the_scan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("SLIM_TRAIN_CACHE", str(tmp_path / "cache"))
     (tmp_path / "data").mkdir()
     _write(tmp_path / "data" / "train.tfrecord", [_slim(0)])
     (tmp_path / "data" / scan.SCAN_FILE).mkdir()  # root may write anywhere
     get_dataset(None, "train", tmp_path / "data")
-    assert list((tmp_path / "cache" / "slim-train" / "scans").iterdir())
+    assert list((tmp_path / "cache" / "scans").iterdir())
     monkeypatch.setattr(scan, "scan_file", None)
     assert get_dataset(None, "train", tmp_path / "data").num_samples == 1
+
+
+def test_an_outdated_scan_in_a_folder_that_cannot_be_written_gives_way_to_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIM_TRAIN_CACHE", str(tmp_path / "cache"))
+    data = tmp_path / "data"
+    data.mkdir()
+    _write(data / "train.tfrecord", [_slim(0)])
+    get_dataset(None, "train", data)
+    outdated = (data / scan.SCAN_FILE).read_bytes()
+    (data / scan.SCAN_FILE).unlink()
+    (data / scan.SCAN_FILE).mkdir()  # root may write anywhere
+    _write(data / "train.tfrecord", [_slim(0), _slim(1)])
+    get_dataset(None, "train", data)  # is kept in the cache
+    (data / scan.SCAN_FILE).rmdir()
+    (data / scan.SCAN_FILE).write_bytes(outdated)
+    monkeypatch.setattr(scan, "scan_file", None)
+    assert get_dataset(None, "train", data).num_samples == 2
+
+
+def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    for folder, count in (("a", 1), ("b", 2)):
+        (tmp_path / folder).mkdir()
+        _write(tmp_path / folder / "train.tfrecord", [_slim(0)] * count)
+    files = sorted(tmp_path.glob("*/train.tfrecord"))
+    for _ in range(2):
+        assert [found.records for found in scan.scan_files(files).values()] == [1, 2]
 
 
 def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,3 +250,141 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pyte
     alone = {path: scan.scan_file(path) for path in files}
     monkeypatch.setattr(scan, "_BYTES_WORTH_A_PROCESS", 0)
     assert scan.scan_files(files) == alone
+
+
+def _texts(*names: str) -> list[bytes]:
+    """Records whose labels are class names."""
+    return [_example(image=_png(1), text=name.encode()) for name in names]
+
+
+@pytest.mark.parametrize("pattern", ["flowers.%s", "flowers*%s*", "%s/../flowers.%s"])
+def test_classes_have_the_same_numbers_in_all_splits_of_a_pattern(tmp_path: Path, pattern: str) -> None:
+    for split, names in (("train", ("daisy", "rose", "tulip")), ("test", ("rose", "tulip"))):
+        (tmp_path / split).mkdir()
+        _write(tmp_path / f"flowers.{split}", _texts(*names))
+    for split in ("train", "test"):
+        dataset = get_dataset(None, split, tmp_path, told=RecordsAsTold(pattern))
+        assert dataset.labels == ("daisy", "rose", "tulip")
+    assert dataset.class_counts == (0, 1, 1)
+
+
+def test_a_split_without_the_highest_number_has_the_classes_of_the_others(tmp_path: Path) -> None:
+    _write(tmp_path / "part.train", [_slim(0), _slim(1), _slim(2)])
+    _write(tmp_path / "part.test", [_slim(0), _slim(1)])
+    assert get_dataset(None, "test", tmp_path, told=RecordsAsTold("part.%s")).labels == ("0", "1", "2")
+
+
+def test_other_files_that_a_pattern_reaches_are_no_split(tmp_path: Path) -> None:
+    _write(tmp_path / "train", _texts("daisy", "rose"))
+    (tmp_path / "notes").write_text("These are my flowers, which I photographed.")
+    (tmp_path / "empty").touch()
+    assert get_dataset(None, "train", tmp_path, told=RecordsAsTold("%s")).labels == ("daisy", "rose")
+
+
+def test_another_split_that_cannot_be_read_calls_for_labels_txt(tmp_path: Path) -> None:
+    _write(tmp_path / "flowers.train", _texts("daisy", "rose"))
+    path = _write(tmp_path / "flowers.test", _texts("daisy", "rose"))
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(DataError, match=r"flowers\.test.*truncated.*to number the classes: list .*labels\.txt"):
+        get_dataset(None, "train", tmp_path, told=RecordsAsTold("flowers.%s"))
+    (tmp_path / "labels.txt").write_text("0:daisy\n1:rose\n")
+    assert get_dataset(None, "train", tmp_path, told=RecordsAsTold("flowers.%s")).num_samples == 2
+
+
+def test_labels_of_another_kind_in_another_split_are_an_error(tmp_path: Path) -> None:
+    _write(tmp_path / "train.tfrecord", [_example(image=_png(1), label=0)])
+    _write(tmp_path / "test.tfrecord", [_example(image=_png(1), label=b"daisy")])
+    with pytest.raises(DataError, match=r"test\.tfrecord: label holds labels of another kind"):
+        get_dataset(None, "train", tmp_path)
+
+
+def test_the_classes_of_a_training_number_those_of_a_folder_that_names_none(tmp_path: Path) -> None:
+    _write(tmp_path / "mine.bin", _texts("rose", "tulip"))
+    told = RecordsAsTold("mine.bin", trained_classes=("daisy", "rose", "tulip"))
+    dataset = get_dataset(None, "test", tmp_path, told=told)
+    assert (dataset.labels, dataset.class_counts) == (("daisy", "rose", "tulip"), (0, 1, 1))
+    told = RecordsAsTold("mine.bin", trained_classes=("daisy", "rose"))
+    with pytest.raises(DataError, match=r"the class 'tulip' is not in the training folder's labels\.txt"):
+        get_dataset(None, "test", tmp_path, told=told)
+
+
+@pytest.mark.parametrize("name", ["my_flowers.tfrecord", "my-flowers.tfrec", "my_flowers-00000-of-00001.tfrecord"])
+def test_files_alone_whose_name_ends_in_no_known_split_are_the_split_train(tmp_path: Path, name: str) -> None:
+    _write(tmp_path / name, [_slim(0)])
+    assert get_dataset(None, "train", tmp_path).num_samples == 1
+
+
+def test_a_file_alone_of_a_known_split_is_that_split(tmp_path: Path) -> None:
+    _write(tmp_path / "my_val.tfrecord", [_slim(0)])
+    with pytest.raises(DataError, match="Unknown split 'train'.*Valid: val"):
+        get_dataset(None, "train", tmp_path)
+
+
+@pytest.mark.parametrize("file", ["labels.txt", "label.labels.txt"])
+def test_class_names_that_are_not_utf_8_are_an_error_that_names_the_file(tmp_path: Path, file: str) -> None:
+    _write(tmp_path / "train.tfrecord", [_slim(0)])
+    (tmp_path / file).write_bytes("0:Gänseblümchen\n".encode("latin-1"))
+    with pytest.raises(DataError, match=f"{file} is not UTF-8 text"):
+        get_dataset(None, "train", tmp_path)
+
+
+def test_labels_without_zero_that_fit_the_names_need_no_offset(tmp_path: Path) -> None:
+    _write(tmp_path / "train.tfrecord", [_slim(1), _slim(2)])
+    (tmp_path / "labels.txt").write_text("0:daisy\n1:roses\n2:tulips\n")
+    dataset = get_dataset(None, "train", tmp_path)
+    assert (dataset.labels, dataset.class_counts) == (("daisy", "roses", "tulips"), (0, 1, 1))
+
+
+def test_a_split_without_zero_and_another_with_it_need_no_offset(tmp_path: Path) -> None:
+    _write(tmp_path / "part.train", [_slim(0), _slim(1), _slim(2)])
+    _write(tmp_path / "part.test", [_slim(1), _slim(2)])
+    assert get_dataset(None, "test", tmp_path, told=RecordsAsTold("part.%s")).class_counts == (0, 1, 1)
+
+
+def test_labels_from_two_that_only_fit_from_one_need_an_offset(tmp_path: Path) -> None:
+    _write(tmp_path / "train.tfrecord", [_slim(2), _slim(3)])
+    (tmp_path / "labels.txt").write_text("daisy\nroses\ntulips\n")
+    with pytest.raises(DataError, match="labels run from 2 to 3, and 3 classes are named: --labels_offset=1"):
+        get_dataset(None, "train", tmp_path)
+    dataset = get_dataset(None, "train", tmp_path, told=RecordsAsTold(labels_offset=1))
+    assert dataset.labels == ("background", "daisy", "roses", "tulips")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "is 0 bytes long"), (gzip.compress(b""), "holds no records")], ids=["empty", "gzip"]
+)
+def test_a_shard_without_records_beside_good_ones_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    pack = gzip.compress if content else bytes
+    _write(tmp_path / "train-00000-of-00002", [_slim(0), _slim(1)], pack)
+    (tmp_path / "train-00001-of-00002").write_bytes(content)
+    with pytest.raises(DataError, match=f"train-00001-of-00002 {words}, so it may be truncated"):
+        get_dataset(None, "train", tmp_path)
+
+
+def test_values_that_cannot_be_counted_are_no_label(tmp_path: Path) -> None:
+    records = [_example(image=_png(1), label=0, caption=b"a rose " * 99)]
+    _write(tmp_path / "train.tfrecord", records)
+    with pytest.raises(DataError, match="caption holds too many or too long values"):
+        get_dataset(None, "train", tmp_path, told=RecordsAsTold(text_key="caption"))
+
+
+def _features_json(**features: dict[str, Any]) -> str:
+    name = "tensorflow_datasets.core.features"
+    described = {key: {"pythonClassName": f"{name}.{value.pop('of')}", **value} for key, value in features.items()}
+    content = {"pythonClassName": f"{name}.features_dict.FeaturesDict", "featuresDict": {"features": described}}
+    return json.dumps(content)
+
+
+def test_features_json_says_where_image_and_label_are(tmp_path: Path) -> None:
+    record = {"photo": _png(1), "mask": _png(2), "kind": 1, "count": 3}
+    _write(tmp_path / "pets-train.tfrecord-00000-of-00001", [_example(**record)])
+    with pytest.raises(DataError, match="name one with --image_key"):
+        get_dataset(None, "train", tmp_path)
+    photo, mask = ({"of": f"image_feature.{kind}"} for kind in ("Image", "Tensor"))
+    kind = {"of": "class_label_feature.ClassLabel", "classLabel": {"numClasses": "5"}}
+    (tmp_path / "features.json").write_text(_features_json(photo=photo, mask=mask, kind=kind))
+    dataset = get_dataset(None, "train", tmp_path)
+    assert (dataset.records.image_key, dataset.records.label_key) == ("photo", "kind")
+    assert dataset.labels == ("0", "1", "2", "3", "4")
+    (tmp_path / "kind.labels.txt").write_text("cat\ndog\nemu\n")
+    assert get_dataset(None, "train", tmp_path).labels == ("cat", "dog", "emu")

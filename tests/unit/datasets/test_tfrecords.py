@@ -8,18 +8,12 @@ import tensorflow.compat.v1 as tf
 
 from datasets.errors import DataError
 from datasets.tfrecords import (
-    feature_spec,
     frame,
     image_example,
     record_checksums,
     scan_records,
     write_records,
 )
-
-
-def _parse(record: bytes) -> dict:
-    with tf.Graph().as_default(), tf.Session() as session:
-        return session.run(tf.io.parse_single_example(record, feature_spec()))
 
 
 def test_an_example_holds_what_tensorflow_reads_back() -> None:
@@ -108,29 +102,6 @@ def test_checksums_of_a_file_cut_short_are_refused(tmp_path: Path, missing: int)
     (tmp_path / "records").write_bytes(whole[:-missing])
     with pytest.raises(DataError, match="records: the file is truncated"):
         list(record_checksums(tmp_path / "records"))
-
-
-def test_records_of_the_old_converter_are_read_with_defaults() -> None:
-    old = tf.train.Example()
-    old.features.feature["image/encoded"].bytes_list.value.append(b"data")
-    old.features.feature["image/format"].bytes_list.value.append(b"jpg")
-    old.features.feature["image/class/label"].int64_list.value.append(5)
-    assert _parse(old.SerializeToString()) == {
-        "image/encoded": b"data",
-        "image/format": b"jpg",
-        "image/class/label": 5,
-        "image/class/text": b"",
-        "image/height": 0,
-        "image/width": 0,
-        "image/filename": b"",
-    }
-
-
-def test_a_record_without_a_label_is_an_error() -> None:
-    unlabelled = tf.train.Example()
-    unlabelled.features.feature["image/encoded"].bytes_list.value.append(b"data")
-    with pytest.raises(tf.errors.InvalidArgumentError, match="image/class/label"):
-        _parse(unlabelled.SerializeToString())
 
 
 def test_a_failure_leaves_no_part_of_a_file(tmp_path: Path) -> None:
