@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets.errors import DataError
 from datasets.spec import read_labels
 
-_NUMBERED = re.compile(r"\s*\d+\s*:")
+_NUMBERED = re.compile(r"\d+\s*:")
 
 
 def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -20,11 +20,13 @@ def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """
     try:
         # Not splitlines: a class name may hold one of the rarer line separators.
-        lines = Path(path).read_text(encoding="utf-8").replace("\r\n", "\n").rstrip("\n").split("\n")
+        text = Path(path).read_text(encoding="utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise DataError(f"The labels file {path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
     except OSError as error:
         raise DataError(f"Cannot read the labels file {path}: {error.strerror}.") from error
+    lines = [line.strip() for line in text.rstrip().split("\n")]
     if lines == [""]:
         raise DataError(f"The labels file {path} is empty: it must hold one class name per line.")
-    return read_labels(path) if all(map(_NUMBERED.match, lines)) else tuple(lines)
+    is_numbered = all(_NUMBERED.match(line) for line in lines if line)
+    return read_labels(path) if is_numbered else tuple(lines)

@@ -81,7 +81,7 @@ def open_foreign(
         everywhere = counts if classes.names else counts | _elsewhere(others, found, folder, on_progress)
         labels = labels_of_text(classes, everywhere, where)
     else:
-        is_clear = classes.names and "0" in counts
+        is_clear = classes.is_trained or (classes.names and "0" in counts)  # else they may begin at 1
         everywhere = counts if is_clear else counts | _elsewhere(others, found, folder, on_progress)
         labels = labels_of_numbers(classes, everywhere, told.labels_offset, folder, where)
     assert labels

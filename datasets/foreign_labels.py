@@ -14,6 +14,8 @@ from datasets.spec import INFO_FILE, LABELS_FILE, read_info
 
 log = logging.getLogger(__name__)
 
+_MOST_NAMED = 5
+
 
 @dataclass(frozen=True)
 class KnownClasses:
@@ -63,9 +65,13 @@ def labels_of_text(classes: KnownClasses, found: Iterable[str], where: Path) -> 
       DataError: records have a class that is not known.
     """
     labels = classes.names or tuple(sorted(found))
-    unknown = sorted(set(found) - set(labels))
+    unknown = [repr(name) for name in sorted(set(found) - set(labels))]
     if unknown:
-        raise DataError(f"{where}: the class {unknown[0]!r} is not in {classes.source}.")
+        more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+        which = (
+            f"class {unknown[0]} is" if len(unknown) == 1 else f"classes {', '.join(unknown[:_MOST_NAMED])}{more} are"
+        )
+        raise DataError(f"{where}: the {which} not in {classes.source}.")
     return labels
 
 

@@ -138,12 +138,12 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """
     try:
         # Not splitlines: a class name may hold one of the rarer line separators.
-        lines = Path(path).read_text(encoding="utf-8").replace("\r\n", "\n").split("\n")
+        lines = Path(path).read_text(encoding="utf-8-sig").replace("\r\n", "\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"Cannot read {path}: {error}.") from error
     names: dict[int, str] = {}
     for number, line in enumerate(lines, start=1):
-        if not line:
+        if not line.strip():
             continue
         label, colon, name = line.partition(":")
         if not colon or not label.strip().isdecimal():

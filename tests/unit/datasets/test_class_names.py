@@ -15,6 +15,8 @@ from datasets.errors import DataError
     [
         ("0:angry\n1:happy\n", ("angry", "happy")),
         ("angry\r\nhappy\r\n", ("angry", "happy")),
+        ("\ufeff0:angry\n\n1:happy\n \n", ("angry", "happy")),
+        ("\ufeffangry \n\nhappy\n\n", ("angry", "", "happy")),
         ("10:04, a time\nnoon\n", ("10:04, a time", "noon")),
     ],
 )

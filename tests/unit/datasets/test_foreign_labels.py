@@ -26,6 +26,8 @@ def test_class_names_are_numbered_in_their_order(tmp_path: Path) -> None:
     assert labels_of_text(KnownClasses(None, "labels.txt"), ["dog", "cat"], tmp_path) == ("cat", "dog")
     with pytest.raises(DataError, match=r"the class 'dog' is not in labels\.txt"):
         labels_of_text(KnownClasses(("cat",), "labels.txt"), ["dog", "cat"], tmp_path)
+    with pytest.raises(DataError, match=r"the classes 'a', 'b', 'c', 'd', 'e' and 2 more are not in labels\.txt"):
+        labels_of_text(KnownClasses(("cat",), "labels.txt"), "abcdefg", tmp_path)
 
 
 def test_the_background_of_a_training_is_not_added_again(tmp_path: Path) -> None:
