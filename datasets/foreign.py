@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,14 @@ from pathlib import Path
 
 from datasets import file_pattern, tfds
 from datasets.errors import DataError, unknown_name
-from datasets.foreign_labels import known_classes, labels_of_numbers, labels_of_text
+from datasets.foreign_labels import known_classes, labels_of_numbers, labels_of_text, listed
 from datasets.record_files import check_shards, find_any_record_files
 from datasets.record_format import RecordFormat, find_format, label_counts
 from datasets.scan import FileScan, merge, scan_files
 from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,18 @@ def open_foreign(
     classes = known_classes(folder, found.label_key, features, told.trained_classes)
     if found.label_kind == "one_hot":
         width = own.keys[found.label_key].most
-        labels = classes.names if len(classes.names or ()) == width else tuple(map(str, range(width)))
-    elif found.label_kind == "text":
-        everywhere = counts if classes.names else counts | _elsewhere(others, found, folder, on_progress)
-        labels = labels_of_text(classes, everywhere, where)
+        labels = classes.names if classes.names and len(classes.names) == width else tuple(map(str, range(width)))
     else:
-        is_clear = classes.is_trained or (classes.names and "0" in counts)  # else they may begin at 1
+        are_text = found.label_kind == "text"
+        # Labels without 0 may begin at 1: only those of all splits can tell.
+        is_clear = classes.names and (are_text or classes.is_trained or "0" in counts)
         everywhere = counts if is_clear else counts | _elsewhere(others, found, folder, on_progress)
-        labels = labels_of_numbers(classes, everywhere, told.labels_offset, folder, where)
-    assert labels
+        if missing := sorted(set(everywhere) - set(counts)):
+            log.warning("%s lacks classes of other splits: %s.", where, listed(missing))
+        if are_text:
+            labels = labels_of_text(classes, everywhere, where)
+        else:
+            labels = labels_of_numbers(classes, everywhere, told.labels_offset, folder, where)
     stored = labels if found.label_kind == "text" else map(str, range(len(labels)))
     return DatasetSpec(
         name=name or folder.resolve().name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from datasets.spec import INFO_FILE, LABELS_FILE, read_info
 
 log = logging.getLogger(__name__)
 
-_MOST_NAMED = 5
+_MOST_LISTED = 5
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ def known_classes(
     return KnownClasses(None, str(folder / LABELS_FILE))
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, quoted, and how many follow."""
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return ", ".join(map(repr, names[:_MOST_LISTED])) + more
+
+
 def labels_of_text(classes: KnownClasses, found: Iterable[str], where: Path) -> tuple[str, ...]:
     """Return the class names by label, for records whose labels are class names.
 
@@ -65,13 +71,10 @@ def labels_of_text(classes: KnownClasses, found: Iterable[str], where: Path) -> 
       DataError: records have a class that is not known.
     """
     labels = classes.names or tuple(sorted(found))
-    unknown = [repr(name) for name in sorted(set(found) - set(labels))]
+    unknown = sorted(set(found) - set(labels))
     if unknown:
-        more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
-        which = (
-            f"class {unknown[0]} is" if len(unknown) == 1 else f"classes {', '.join(unknown[:_MOST_NAMED])}{more} are"
-        )
-        raise DataError(f"{where}: the {which} not in {classes.source}.")
+        which = "class {} is" if len(unknown) == 1 else "classes {} are"
+        raise DataError(f"{where}: the {which.format(listed(unknown))} not in {classes.source}.")
     return labels
 
 

@@ -258,7 +258,9 @@ def _texts(*names: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("pattern", ["flowers.%s", "flowers*%s*", "%s/../flowers.%s"])
-def test_classes_have_the_same_numbers_in_all_splits_of_a_pattern(tmp_path: Path, pattern: str) -> None:
+def test_classes_have_the_same_numbers_in_all_splits_of_a_pattern(
+    tmp_path: Path, pattern: str, caplog: pytest.LogCaptureFixture
+) -> None:
     for split, names in (("train", ("daisy", "rose", "tulip")), ("test", ("rose", "tulip"))):
         (tmp_path / split).mkdir()
         _write(tmp_path / f"flowers.{split}", _texts(*names))
@@ -266,6 +268,8 @@ def test_classes_have_the_same_numbers_in_all_splits_of_a_pattern(tmp_path: Path
         dataset = get_dataset(None, split, tmp_path, told=RecordsAsTold(pattern))
         assert dataset.labels == ("daisy", "rose", "tulip")
     assert dataset.class_counts == (0, 1, 1)
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warned == [f"{tmp_path / pattern} lacks classes of other splits: 'daisy'."]
 
 
 def test_a_split_without_the_highest_number_has_the_classes_of_the_others(tmp_path: Path) -> None:
