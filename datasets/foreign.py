@@ -76,6 +76,7 @@ def open_foreign(
     counts = label_counts(own, found)
     if sum(counts.values()) < own.records:
         raise DataError(f"{where}: {found.label_key} holds too many or too long values to be a label.")
+    _refuse_other_kinds(scans, found)
     classes = known_classes(folder, found.label_key, features, told.trained_classes)
     if found.label_kind == "one_hot":
         width = own.keys[found.label_key].most
@@ -158,16 +159,22 @@ def _elsewhere(
     others: Sequence[Path], found: RecordFormat, folder: Path, on_progress: OnProgress | None
 ) -> dict[str, int]:
     """Return the labels in the files of the other splits, with their counts."""
-    kind = {"text": "bytes"}.get(found.label_kind, "int")
     try:
         scans = scan_files(others, on_progress) if others else {}
-        for path, scan in scans.items():
-            if found.label_key in scan.keys and scan.keys[found.label_key].kind != kind:
-                raise DataError(f"{path}: {found.label_key} holds labels of another kind than the other files.")
+        labelled = {path: scan for path, scan in scans.items() if found.label_key in scan.keys}
+        _refuse_other_kinds(labelled, found)
     except DataError as error:
         raise DataError(
             f"{str(error).removesuffix('.')}. The records of all splits are read to number the classes: list the "
             f"classes in {folder / LABELS_FILE}, or mend that file."
         ) from error
-    labelled = [scan for scan in scans.values() if found.label_key in scan.keys]
-    return label_counts(merge(labelled), found) if labelled else {}
+    return label_counts(merge(labelled.values()), found) if labelled else {}
+
+
+def _refuse_other_kinds(scans: Mapping[Path, FileScan], found: RecordFormat) -> None:
+    """Refuse files whose labels are of another kind than the format says, or too many to be counted."""
+    kind = "bytes" if found.label_kind == "text" else "int"
+    for path, scan in scans.items():
+        key = scan.keys[found.label_key]
+        if key.kind != kind or sum(label_counts(scan, found).values()) < key.records:
+            raise DataError(f"{path}: {found.label_key} does not hold labels of the same kind as the other files.")

@@ -295,11 +295,13 @@ def test_another_split_that_cannot_be_read_calls_for_labels_txt(tmp_path: Path) 
     assert get_dataset(None, "train", tmp_path, told=RecordsAsTold("flowers.%s")).num_samples == 2
 
 
-def test_labels_of_another_kind_in_another_split_are_an_error(tmp_path: Path) -> None:
-    _write(tmp_path / "train.tfrecord", [_example(image=_png(1), label=0)])
-    _write(tmp_path / "test.tfrecord", [_example(image=_png(1), label=b"daisy")])
-    with pytest.raises(DataError, match=r"test\.tfrecord: label holds labels of another kind"):
-        get_dataset(None, "train", tmp_path)
+@pytest.mark.parametrize("other", [b"daisy", [0, 1]], ids=["text", "one hot"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_labels_of_another_kind_in_another_file_are_an_error(tmp_path: Path, split: str, other: Any) -> None:
+    _write(tmp_path / "train-1.bin", [_example(image=_png(1), label=0)])
+    _write(tmp_path / f"{split}-2.bin", [_example(image=_png(1), label=other)])
+    with pytest.raises(DataError, match=r"label (does not hold labels of the same kind|holds one label in 1 of 2)"):
+        get_dataset(None, "train", tmp_path, told=RecordsAsTold("%s-*", label_key="label"))
 
 
 def test_the_classes_of_a_training_number_those_of_a_folder_that_names_none(tmp_path: Path) -> None:
