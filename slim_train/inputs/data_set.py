@@ -30,6 +30,8 @@ def open_split(
     """
     with ProgressBars() as progress:
         folder = data_set_of(dataset_dir, _conversion_processes(), progress.update)
+        if folder != os.fspath(dataset_dir):
+            told = RecordsAsTold()  # the records are ours: evaluation may have the flags from a training on others
         return get_dataset(name, split_name, folder, flag, told, progress.update)
 
 

@@ -27,4 +27,6 @@ def test_class_folders_are_converted_and_progress_is_shown(
             Image.fromarray(pixels).save(tmp_path / "images" / name / f"{index}.png")
     dataset = open_split(None, "train", tmp_path / "images", "dataset_split_name", RecordsAsTold())
     assert (dataset.labels, dataset.num_samples) == (("cat", "dog"), 6)
+    told = RecordsAsTold(file_pattern="flowers.%s", text_key="name")  # of a training on other records
+    assert open_split(None, "train", tmp_path / "images", "dataset_split_name", told) == dataset
     assert any(" of 8 images" in record.getMessage() for record in caplog.records)
