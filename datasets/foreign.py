@@ -10,7 +10,7 @@ from pathlib import Path
 
 from datasets import file_pattern, tfds
 from datasets.errors import DataError, unknown_name
-from datasets.foreign_labels import known_classes, labels_of_numbers, labels_of_text, listed
+from datasets.foreign_labels import KnownClasses, known_classes, labels_of_numbers, labels_of_text, listed
 from datasets.record_files import check_shards, find_any_record_files
 from datasets.record_format import RecordFormat, find_format, label_counts
 from datasets.scan import FileScan, merge, scan_files
@@ -31,6 +31,8 @@ class RecordsAsTold:
       text_key: key of the class name, to be the label.
       labels_offset: subtracted from labels: 1 says that they begin at 1.
       trained_classes: class names of the training that is evaluated, for folders that name none.
+      classes: class names by a module of the user, for folders that name none.
+      classes_from: what names that module, for errors.
     """
 
     file_pattern: str | None = None
@@ -39,6 +41,8 @@ class RecordsAsTold:
     text_key: str | None = None
     labels_offset: int = 0
     trained_classes: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    classes_from: str = ""
 
     @property
     def is_anything(self) -> bool:
@@ -77,7 +81,8 @@ def open_foreign(
     if sum(counts.values()) < own.records:
         raise DataError(f"{where}: {found.label_key} holds too many or too long values to be a label.")
     _refuse_other_kinds(scans, found)
-    classes = known_classes(folder, found.label_key, features, told.trained_classes)
+    module = KnownClasses(told.classes, told.classes_from)
+    classes = known_classes(folder, found.label_key, features, told.trained_classes, module)
     if found.label_kind == "one_hot":
         width = own.keys[found.label_key].most
         labels = classes.names if classes.names and len(classes.names) == width else tuple(map(str, range(width)))
@@ -103,6 +108,7 @@ def open_foreign(
         labels=labels,
         class_counts=tuple(counts.get(label, 0) for label in stored),
         records=found,
+        file_pattern=told.file_pattern,
     )
 
 

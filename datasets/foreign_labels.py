@@ -33,9 +33,15 @@ class KnownClasses:
 
 
 def known_classes(
-    folder: Path, label_key: str, features: tfds.Features, trained: tuple[str, ...] | None
+    folder: Path,
+    label_key: str,
+    features: tfds.Features,
+    trained: tuple[str, ...] | None,
+    module: KnownClasses | None = None,
 ) -> KnownClasses:
-    """Return the class names of a folder, else those that a model was trained on, else the numbers of features.json.
+    """Return the class names of a folder, else those of a user's module, else those that a model was trained on.
+
+    The last resort are the numbers of features.json.
 
     Raises:
       DataError: a file of class names cannot be read.
@@ -46,6 +52,8 @@ def known_classes(
     for file in (folder / LABELS_FILE, folder / of_tfds):
         if file.is_file():
             return KnownClasses(read_class_names(file), str(file))
+    if module and module.names:
+        return module
     if trained:
         return KnownClasses(trained, "the training folder's labels.txt", is_trained=True)
     if count := features.num_classes.get(label_key):

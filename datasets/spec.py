@@ -37,6 +37,7 @@ class DatasetSpec:
       labels: class names by label.
       class_counts: images per class in this split; None if the folder does not say.
       records: where the records hold image and label.
+      file_pattern: pattern that the user named the files with, or None.
     """
 
     name: str
@@ -48,6 +49,7 @@ class DatasetSpec:
     labels: tuple[str, ...]
     class_counts: tuple[int, ...] | None = None
     records: RecordFormat = field(default_factory=RecordFormat)
+    file_pattern: str | None = None
 
 
 @dataclass(frozen=True)

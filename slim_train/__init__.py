@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from slim_train.retraining.report import RetrainReport
     from slim_train.training.hooks.validation import Evaluated
     from slim_train.training.result import TrainingResult
+    from slim_train.user_code.data_sets import register_dataset
 
 __version__ = "0.1.0"
 
@@ -58,6 +59,7 @@ __all__ = [
     "export",
     "list_models",
     "load",
+    "register_dataset",
     "register_net",
     "register_preprocessing",
     "retrain",
@@ -84,6 +86,7 @@ _HOMES = {
     "export": "slim_train.api.export",
     "list_models": "slim_train.api.list_models",
     "load": "slim_train.api.load",
+    "register_dataset": "slim_train.user_code.data_sets",
     "register_net": "slim_train.nets.factory",
     "register_preprocessing": "slim_train.preprocessing.factory",
     "retrain": "slim_train.api.retrain",

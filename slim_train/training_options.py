@@ -35,6 +35,12 @@ class DataOptions(Options):
     image_key: str | None = option(None, "Key of the encoded image in records of other tools. Default: found.")
     label_key: str | None = option(None, "Key of the label in records of other tools. Default: found.")
     text_key: str | None = option(None, "Key of the class name in records, if that is to be the label.")
+    dataset_file: str | None = option(
+        None,
+        "Python file that describes the records, as a data set module of research/slim does: get_split, or "
+        "_FILE_PATTERN and _NUM_CLASSES. The file runs: use only code you trust.",
+        saved=False,
+    )
     labels_offset: int = option(
         0,
         "Number to subtract from every label, and from the number of classes. 1 drops a background class; -1 "

@@ -36,6 +36,7 @@ class TrainFlags(TypedDict, total=False):
     image_key: Text | None
     label_key: Text | None
     text_key: Text | None
+    dataset_file: Text | None
     labels_offset: int
     num_classes: int | None
     batch_size: int
@@ -146,6 +147,7 @@ class EvalFlags(TypedDict, total=False):
     image_key: Text | None
     label_key: Text | None
     text_key: Text | None
+    dataset_file: Text | None
     labels_offset: int | None
     num_classes: int | None
     model_name: Text | None

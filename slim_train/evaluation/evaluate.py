@@ -205,7 +205,9 @@ def run(options: EvalOptions) -> EvaluationReport:
         options.labels_offset or 0,
         training_folder.trained_labels(folder),
     )
-    dataset = open_split(options.dataset_name, split_name, options.dataset_dir, "dataset_split_name", told)
+    dataset = open_split(
+        options.dataset_name, split_name, options.dataset_dir, "dataset_split_name", told, options.dataset_file
+    )
     _refuse_files_trained_on(dataset, folder)
     model, _ = resolve_spec(folder, _overrides(options, folder, dataset))
     training_folder.check_labels(folder, dataset.labels)

@@ -32,6 +32,12 @@ class EvalOptions(Options):
     text_key: str | None = option(
         None, "Key of the class name in records, if that is to be the label. Default: as in training."
     )
+    dataset_file: str | None = option(
+        None,
+        "Python file that describes the records, as a data set module of research/slim does. The file runs: use only "
+        "code you trust.",
+        saved=False,
+    )
     labels_offset: int | None = option(None, "As in training. Default: that of the training folder.")
     num_classes: int | None = option(None, "As in training. Default: that of the training folder.", at_least=1)
     model_name: str | None = option(None, "Name of the net. Default: that of the training folder, else inception_v3.")

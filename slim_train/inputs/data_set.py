@@ -1,4 +1,4 @@
-"""The split that the options of a command name, opened with progress. No TensorFlow."""
+"""The split that the options of a command name, opened with progress."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from datasets.spec import DatasetSpec
 from deployment.threads import available_cpus
 from slim_train import own_packages
 from slim_train.progress import ProgressBars
+from slim_train.user_code.data_sets import find_dataset_module
 
 
 def open_split(
-    name: str | None, split_name: str, dataset_dir: str | os.PathLike[str], flag: str, told: RecordsAsTold
+    name: str | None,
+    split_name: str,
+    dataset_dir: str | os.PathLike[str],
+    flag: str,
+    told: RecordsAsTold,
+    dataset_file: str | None = None,
 ) -> DatasetSpec:
     """Open a split; class folders are converted first, and records of other tools read.
 
@@ -24,15 +30,23 @@ def open_split(
       dataset_dir: the folder.
       flag: that names the split, for errors.
       told: what the user says of records.
+      dataset_file: file of a module that describes them.
 
     Raises:
       DataError: the data set is missing or malformed.
+      UsageError: the user's module does not work.
     """
+    module = find_dataset_module(dataset_file, name)
+    if module:
+        told = module.told(split_name, os.fspath(dataset_dir), told)
     with ProgressBars() as progress:
         folder = data_set_of(dataset_dir, _conversion_processes(), progress.update)
         if folder != os.fspath(dataset_dir):
             told = RecordsAsTold()  # the records are ours: evaluation may have the flags from a training on others
-        return get_dataset(name, split_name, folder, flag, told, progress.update)
+        dataset = get_dataset(name, split_name, folder, flag, told, progress.update)
+    if module:
+        module.check_size(split_name, os.fspath(dataset_dir), dataset.num_samples)
+    return dataset
 
 
 def _conversion_processes() -> int:

@@ -128,6 +128,14 @@ class Job:
         """Return whether the training folder says that the run with these options has ended."""
         return training_folder.is_complete(self.train_dir, self.options)
 
+    def _resolved_records(self) -> dict[str, str | None]:
+        """Return the flags that say what a user's module said of the records: evaluation does without it."""
+        if self.dataset.file_pattern == self.options.data.file_pattern:
+            return {}
+        label = "text_key" if self.dataset.records.label_kind == "text" else "label_key"
+        keys = {"image_key": self.dataset.records.image_key, label: self.dataset.records.label_key}
+        return {"file_pattern": self.dataset.file_pattern, **keys}
+
     def resolved_options(self) -> TrainOptions:
         """Return the options with defaults that depend on the net or the data filled in: what config.yaml records."""
         return config.with_values(
@@ -135,6 +143,7 @@ class Job:
             {
                 "dataset_dir": str(Path(self.dataset.dataset_dir).absolute()),
                 "dataset_name": self.dataset.name,
+                **self._resolved_records(),
                 "num_classes": self.model.num_classes,
                 "train_image_size": self.model.image_size,
                 "train_image_channels": self.model.channels,

@@ -24,7 +24,8 @@ ROOMS = (
     ("slim_train.evaluation",),
     ("slim_train.inference",),
     ("slim_train.model", "slim_train.optim", "slim_train.zoo"),
-    ("slim_train.inputs", "slim_train.checkpoints", "slim_train.user_code"),
+    ("slim_train.inputs", "slim_train.checkpoints"),
+    ("slim_train.user_code",),
     ("slim_train.reports", "slim_train.nets", "slim_train.preprocessing"),
     ("slim_train",),  # the ground: its loose modules
     ("datasets", "deployment"),
