@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from slim_train.errors import UsageError
+from slim_train.nets import factory
 from slim_train.nets.network_fn import network_fn_of
 from slim_train.tf_compat import tf
 from slim_train.training_options import NetCodeOptions, UserCodeOptions
@@ -85,7 +86,8 @@ def test_a_module_of_the_working_directory_is_found(file: str, monkeypatch: pyte
     assert record.feature_width == 4
 
 
-def test_a_record_in_a_file_is_taken(tmp_path: Path) -> None:
+def test_a_record_in_a_file_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(factory._NETS, "_registered", {})
     file = tmp_path / "modern.py"
     file.write_text(
         "import slim_train as st\n"

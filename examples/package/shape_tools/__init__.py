@@ -1,0 +1,1 @@
+"""Extensions of slim-train; see pyproject.toml for their names."""
