@@ -11,10 +11,10 @@ def fire_net(images, num_classes=10, is_training=False, dropout_keep_prob=0.8, s
     end_points = {}
     with tf.variable_scope(scope, "FireNet", [images]):
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
-            net = slim.conv2d(images, 16, [3, 3], stride=2, scope="conv1")
-            net = fire(net, 8, 16, scope="fire2")
+            net = slim.conv2d(images, 32, [5, 5], stride=2, scope="conv1")
+            net = fire(net, 16, 32, scope="fire2")
             net = slim.max_pool2d(net, [2, 2], scope="pool2")
-            net = fire(net, 16, 32, scope="fire3")
+            net = fire(net, 32, 64, scope="fire3")
             net = slim.dropout(net, dropout_keep_prob, scope="dropout3")
             net = slim.conv2d(net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope="conv4")
             logits = tf.reduce_mean(net, [1, 2], name="pool4")
