@@ -12,7 +12,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,12 +22,20 @@ from slim_train.errors import UsageError, nearest
 
 T = TypeVar("T")
 
+# Training folders hold one of these beside their config.yaml.
+_OF_TRAINING_FOLDERS = ("checkpoint", "model_code")
+
 _TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
 @dataclasses.dataclass(frozen=True)
 class OptionInfo:
-    """What :func:`option` stores beside a field: its help, other names and the values it takes."""
+    """What :func:`option` stores beside a field: its help, other names and the values it takes.
+
+    Attributes:
+      saved: whether training folders keep the value.
+      runs_code: whether the value names code that runs. The user must name it, not a training folder.
+    """
 
     help: str
     aliases: tuple[str, ...] = ()
@@ -36,6 +44,7 @@ class OptionInfo:
     above: float | None = None
     at_most: float | None = None
     saved: bool = True
+    runs_code: bool = False
 
     def fault(self, value: Any) -> str | None:
         """Return what is wrong with ``value``, as the end of a sentence, or None."""
@@ -130,6 +139,30 @@ def read_yaml(path: str | os.PathLike[str], options: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UsageError(f"{path} must hold 'flag: value' lines, not {type(content).__name__}.")
     return checked_values(content, options, f"{path}:", "key")
+
+
+def refuse_code_of_training_folder(
+    path: str | os.PathLike[str], values: Mapping[str, Any], options: Any, given: Collection[str]
+) -> None:
+    """Check that the config.yaml of a training folder, which may come from anybody, names no code to run.
+
+    Args:
+      path: of the YAML file.
+      values: what it holds.
+      options: whose flags they are.
+      given: flags that the user gave beside the file; these go before it.
+
+    Raises:
+      UsageError: it does.
+    """
+    if not any((Path(path).parent / name).exists() for name in _OF_TRAINING_FOLDERS):
+        return
+    for spec in flag_specs(options):
+        if spec.info.runs_code and values.get(spec.name) and spec.name not in given:
+            raise UsageError(
+                f"{path} lies in a training folder and names code to run. If you trust it, also give "
+                f"--{spec.name}={values[spec.name]}."
+            )
 
 
 def checked_values(given: Mapping[Any, Any], options: Any, where: str, kind: str) -> dict[str, Any]:

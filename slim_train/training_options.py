@@ -40,6 +40,7 @@ class DataOptions(Options):
         "Python file that describes the records, as a data set module of research/slim does: get_split, or "
         "_FILE_PATTERN and _NUM_CLASSES. The file runs: use only code you trust.",
         saved=False,
+        runs_code=True,
     )
     labels_offset: int = option(
         0,
@@ -107,9 +108,12 @@ class NetCodeOptions(Options):
         None,
         "Python file with the net --model_name: a function in research/slim's convention, or a NetRecord. The file "
         "runs: use only code you trust.",
+        runs_code=True,
     )
     model_module: str | None = option(
-        None, "Python module with the net --model_name, such as my_package.nets. Like --model_file."
+        None,
+        "Python module with the net --model_name, such as my_package.nets. Like --model_file.",
+        runs_code=True,
     )
     arg_scope: str | None = option(
         None,
@@ -129,6 +133,7 @@ class UserCodeOptions(NetCodeOptions):
         None,
         "Python file with a function preprocess_image(image, output_height, output_width, is_training), as in "
         "research/slim. The file runs: use only code you trust.",
+        runs_code=True,
     )
 
 
@@ -141,6 +146,7 @@ class TrustedCodeOptions(UserCodeOptions):
         "Run the copies of --model_file and --preprocessing_file in the training folder. Without it, such code runs "
         "only if you name the file again.",
         saved=False,
+        runs_code=True,
     )
 
 

@@ -43,7 +43,10 @@ def options_from(
     arguments = {name: _plain(value) for name, value in {**positional, **given}.items()}
     arguments = {name: value for name, value in arguments.items() if not (name in positional and value is None)}
     values = config.read_yaml(config_file, defaults) if config_file is not None else {}
-    values |= config.checked_values(arguments, defaults, f"{verb}():", "keyword argument")
+    checked = config.checked_values(arguments, defaults, f"{verb}():", "keyword argument")
+    if config_file is not None:
+        config.refuse_code_of_training_folder(config_file, values, defaults, checked)
+    values |= checked
     for name in required:
         if values.get(name) in (None, ""):
             raise UsageError(f"{verb}(): {name} is missing.")

@@ -153,11 +153,15 @@ class Command(Generic[OptionsT]):
 
     def _options(self, flag_values: flags.FlagValues) -> OptionsT:
         given = config.read_yaml(flag_values.config, self.defaults) if flag_values.config else {}
-        for spec in config.flag_specs(self.defaults):
-            if any(flag_values[name].present for name in (spec.name, *spec.info.aliases)):
-                value = flag_values[spec.name].value
-                # --checkpoint_path= on an old command line means: none.
-                given[spec.name] = None if spec.optional and value == "" else value
+        specs = list(config.flag_specs(self.defaults))
+        typed = [spec for spec in specs if any(flag_values[name].present for name in (spec.name, *spec.info.aliases))]
+        if flag_values.config:
+            names = [spec.name for spec in typed]
+            config.refuse_code_of_training_folder(flag_values.config, given, self.defaults, names)
+        for spec in typed:
+            value = flag_values[spec.name].value
+            # --checkpoint_path= on an old command line means: none.
+            given[spec.name] = None if spec.optional and value == "" else value
         for name in self.required:
             if given.get(name) in (None, ""):
                 raise UsageError(f"--{name} is required (--help lists the flags).")

@@ -37,6 +37,7 @@ class EvalOptions(Options):
         "Python file that describes the records, as a data set module of research/slim does. The file runs: use only "
         "code you trust.",
         saved=False,
+        runs_code=True,
     )
     labels_offset: int | None = option(None, "As in training. Default: that of the training folder.")
     num_classes: int | None = option(None, "As in training. Default: that of the training folder.", at_least=1)

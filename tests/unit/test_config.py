@@ -2,7 +2,15 @@ import dataclasses
 
 import pytest
 
-from slim_train.config import Options, flag_specs, option, read_yaml, with_values, write_yaml
+from slim_train.config import (
+    Options,
+    flag_specs,
+    option,
+    read_yaml,
+    refuse_code_of_training_folder,
+    with_values,
+    write_yaml,
+)
 from slim_train.errors import UsageError
 from slim_train.evaluation.options import EvalOptions
 from slim_train.training_options import TrainOptions
@@ -124,3 +132,14 @@ def test_yaml_cannot_build_python_objects(tmp_path):
 def test_a_missing_yaml_file_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"nowhere\.yaml"):
         read_yaml(tmp_path / "nowhere.yaml", _Outer())
+
+
+def test_code_that_the_config_of_a_training_folder_names_must_be_named_again(tmp_path):
+    path = tmp_path / "config.yaml"
+    values = {"model_file": "net.py", "model_name": "net"}
+    refuse_code_of_training_folder(path, values, TrainOptions(), [])  # a file that the user wrote
+    (tmp_path / "checkpoint").touch()
+    with pytest.raises(UsageError, match=r"names code to run\. If you trust it, also give --model_file=net\.py\."):
+        refuse_code_of_training_folder(path, values, TrainOptions(), [])
+    refuse_code_of_training_folder(path, values, TrainOptions(), ["model_file"])
+    refuse_code_of_training_folder(path, {**values, "model_file": None}, TrainOptions(), [])
