@@ -33,6 +33,10 @@ _Identity = tuple[int, int]  # device and inode number: the same for every link 
 _LAYOUT = "Expected one folder of images per class, as in PIC_PATH/cat/1.jpg, or PIC_PATH/train/cat/1.jpg."
 
 
+class NoImages(DataError):
+    """The folder does not exist, or holds no class folder with a file in it."""
+
+
 @dataclass(frozen=True)
 class FolderReader:
     """Reads image files by their path relative to ``root``."""
@@ -69,11 +73,12 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
       exclude: a folder not to enter: the output, where that lies inside ``root``.
 
     Raises:
-      DataError: ``root`` is missing, or holds no class folder with a file in it.
+      NoImages: ``root`` is missing, or holds no class folder with a file in it.
+      DataError: a folder cannot be listed, or has a name that cannot be a class.
     """
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
-        raise DataError(f"--pic_path={root} {what}. {_LAYOUT}")
+        raise NoImages(f"--pic_path={root} {what}. {_LAYOUT}")
     log.info("Listing the images in %s.", root)
     passed_over: collections.Counter[str] = collections.Counter()
     # Neither the output nor a link back up, which would bring every other class in under this one's label.
@@ -88,7 +93,7 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
         log.info("Passed over in %s: %s (%d).", root, reason, count)
     classes = tuple(sorted({name for by_class in files.values() for name, names in by_class.items() if names}))
     if not classes:
-        raise DataError(f"--pic_path={root} holds no class folder with an image in it. {_LAYOUT}")
+        raise NoImages(f"--pic_path={root} holds no class folder with an image in it. {_LAYOUT}")
     splits = {
         split_name: [sorted(by_class.get(class_name, ()), key=nfc) for class_name in classes]
         for split_name, by_class in files.items()

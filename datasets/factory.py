@@ -9,6 +9,7 @@ from datasets import imagenet
 from datasets.errors import DataError, unknown_name
 from datasets.foreign import RecordsAsTold, foreign_files, open_foreign
 from datasets.record_files import check_shards, find_record_files
+from datasets.record_format import RecordFormat
 from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
 
@@ -41,8 +42,8 @@ def get_dataset(
     told = told or RecordsAsTold()
     if _is_foreign(name, folder, told):
         return open_foreign(name, split_name, folder, told, flag, on_progress)
-    found = find_record_files(folder)
     info = _info(folder, name)
+    found = _record_files(folder, info)
     name = _name(name, info, {found_name for found_name, _ in found if found_name}, folder)
     files = {split: paths for (found_name, split), paths in found.items() if found_name == name}
     if name == imagenet.NAME and not files:
@@ -51,7 +52,8 @@ def get_dataset(
         raise DataError(
             unknown_name(f"--{flag}" if flag else "split", split_name, files, f" of data set {name} in {folder}")
         )
-    check_shards(files[split_name])
+    if info.records is None:  # it names each file otherwise
+        check_shards(files[split_name])
     if split_name not in info.splits:
         raise DataError(
             f"{folder / INFO_FILE} does not say how many images split {split_name!r} has: num_sample_{split_name} is "
@@ -66,6 +68,7 @@ def get_dataset(
         num_samples=info.splits[split_name].num_samples,
         labels=info.labels,
         class_counts=info.splits[split_name].class_counts,
+        records=info.records.format if info.records else RecordFormat(),
     )
 
 
@@ -77,7 +80,7 @@ def split_files(
     try:
         if _is_foreign(name, folder, told):
             return foreign_files(name, split_name, folder, told)[0]
-        found = find_record_files(folder)
+        found = _record_files(folder, _info(folder, name))
     except DataError:
         return []
     of_split = (paths for (of, split), paths in found.items() if split == split_name and name in (None, of))
@@ -86,6 +89,20 @@ def split_files(
 
 def _is_foreign(name: str | None, folder: Path, told: RecordsAsTold) -> bool:
     return told.is_anything or (name != imagenet.NAME and not (folder / INFO_FILE).exists())
+
+
+def _record_files(folder: Path, info: DatasetInfo) -> dict[tuple[str | None, str], list[Path]]:
+    if info.records is None:
+        return find_record_files(folder)
+    files = {(info.name, split): [folder / name for name in names] for split, names in info.records.files.items()}
+    for paths in files.values():
+        missing = next((path for path in paths if not path.is_file()), None)
+        if missing:
+            raise DataError(
+                f"{folder / INFO_FILE} names the record file {missing.name}, which is missing. "
+                "inspect_dataset --write_info --file_pattern=... corrects it."
+            )
+    return files
 
 
 def _info(folder: Path, name: str | None) -> DatasetInfo:

@@ -12,7 +12,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -35,6 +35,12 @@ _SUFFIXES_OF = {
 _FORMATS = tuple(_SUFFIXES_OF)
 # Of the files that are taken for images where folders hold other files too.
 SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES_OF.values() for suffix in suffixes)
+# What modes of Pillow are to a reader. Those of 16-bit images differ between formats and versions.
+_COLORS = {
+    "1": "gray", "L": "gray", "LA": "alpha", "La": "alpha", "RGBA": "alpha", "RGBa": "alpha", "PA": "alpha",
+    "P": "palette", "CMYK": "CMYK", "F": "32-bit",
+    "I": "16-bit", "I;16": "16-bit", "I;16B": "16-bit", "I;16L": "16-bit",
+}  # fmt: skip
 _ORIENTATION = 0x0112
 _UPRIGHT = (None, 1)
 _JPEG_QUALITY = 95
@@ -61,6 +67,23 @@ class EncodedImage:
 
     data: bytes
     format: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the header of an image file says.
+
+    Attributes:
+      format: JPEG, PNG, GIF, BMP, WEBP, TIFF or PPM.
+      color: gray, color, palette, alpha (gray or color with transparency), CMYK, 16-bit or 32-bit.
+      height: in pixels, as stored.
+      width: in pixels, as stored.
+    """
+
+    format: str
+    color: str
     height: int
     width: int
 
@@ -142,6 +165,35 @@ def size_of(data: bytes) -> tuple[int, int]:
         return image.height, image.width
 
 
+def header_of(source: bytes | IO[bytes]) -> ImageHeader:
+    """Return what the header says, without decoding pixels; of an open file no more than the header is read.
+
+    Raises:
+      ImageRejected: no header of an image, or that of an image that is :data:`TOO_LARGE`.
+    """
+    with _opened(source) as image:
+        return _header(image)
+
+
+def check(data: bytes) -> ImageHeader:
+    """Decode an image in full, with the checks of :func:`normalise`, and return its header.
+
+    Raises:
+      ImageRejected: the bytes are no whole image.
+    """
+    with _decoded(data) as image:
+        header = _header(image)
+        if not _kept(image, data) and header.color == "32-bit":
+            _as_8_bit(image, image.format)  # raises
+        return header
+
+
+def _header(image: Image.Image) -> ImageHeader:
+    image_format = "JPEG" if _is_jpeg(image) else image.format or ""
+    color = "32-bit" if image.mode == "I" and image_format not in ("PNG", "PPM") else _COLORS.get(image.mode, "color")
+    return ImageHeader(image_format, color, image.height, image.width)
+
+
 @contextlib.contextmanager
 def _decoded(data: bytes) -> Iterator[Image.Image]:
     """The image with all its pixels; what goes wrong with it in the block is ImageRejected."""
@@ -151,12 +203,12 @@ def _decoded(data: bytes) -> Iterator[Image.Image]:
 
 
 @contextlib.contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
+def _opened(source: bytes | IO[bytes]) -> Iterator[Image.Image]:
     """The image with its header read; what goes wrong with it in the block is ImageRejected."""
-    if not data:
+    if not source:
         raise ImageRejected("empty file")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_FORMATS) as image:
             yield image
     except ImageRejected:
         raise

@@ -94,7 +94,7 @@ def _by_split(
     found: dict[tuple[str | None, str], list[Path]] = {}
     others = []
     try:
-        paths = sorted(folder.iterdir())
+        paths = sorted(path for path in folder.iterdir() if not path.is_dir())  # a folder train/ holds classes
     except OSError as error:
         raise DataError(f"Cannot list the data set folder {folder}: {error.strerror}.") from error
     for path in paths:

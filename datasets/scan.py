@@ -121,10 +121,8 @@ def scan_file(path: Path) -> FileScan:
             scan = keys.setdefault(key, KeyScan(kind))
             if scan.kind != kind:
                 raise DataError(f"{path}, record at byte {offset}: {key} is {kind}, and {scan.kind} in records before.")
-            _add(scan, values, number)
-    for scan in keys.values():
-        if len(scan.counts) >= _MOST_VALUES:
-            scan.counts = {}
+            add_values(scan, values, number)
+    forget_names(keys)
     return FileScan(number, tfrecords.compression_of(path), keys)
 
 
@@ -148,7 +146,8 @@ def merge(scans: Iterable[FileScan]) -> FileScan:
     return FileScan(records, "/".join(sorted(compressions)), keys)
 
 
-def _add(scan: KeyScan, values: Sequence[Any], number: int) -> None:
+def add_values(scan: KeyScan, values: Sequence[Any], number: int) -> None:
+    """Count in what record ``number`` has under the key of ``scan``."""
     scan.records += 1
     scan.least, scan.most = min(scan.least, len(values)), max(scan.most, len(values))
     if len(values) == 1 and scan.kind != "float":
@@ -163,6 +162,21 @@ def _add(scan: KeyScan, values: Sequence[Any], number: int) -> None:
     elif scan.kind == "int" and len(values) > 1 and values.count(1) == 1 and values.count(0) == len(values) - 1:
         index = str(values.index(1))
         scan.hot[index] = scan.hot.get(index, 0) + 1
+
+
+def forget_names(keys: Mapping[str, KeyScan]) -> None:
+    """Forget the values of keys that have too many of them for labels."""
+    for scan in keys.values():
+        if len(scan.counts) >= _MOST_VALUES:
+            scan.counts = {}
+
+
+def keep_scans(scans: Mapping[Path, FileScan]) -> None:
+    """Keep what files were found to hold, so that :func:`scan_files` need not read them."""
+    for folder in {file.parent for file in scans}:
+        entries = {name: entry for name, entry in _known(folder).items() if (folder / name).exists()}
+        added = {file.name: (_stamp(file), scan) for file, scan in scans.items() if file.parent == folder}
+        _keep(folder, entries | added)
 
 
 def _scans(files: Sequence[Path], total: int) -> Iterable[tuple[Path, FileScan]]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datasets.errors import DataError
@@ -61,6 +61,19 @@ class SplitInfo:
 
 
 @dataclass(frozen=True)
+class StoredRecords:
+    """Record files of another tool.
+
+    Attributes:
+      format: where they hold image and label.
+      files: split -> paths relative to the folder.
+    """
+
+    format: RecordFormat
+    files: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
 class DatasetInfo:
     """What info.json and labels.txt say of a data set folder.
 
@@ -70,6 +83,7 @@ class DatasetInfo:
       splits: the splits that hold images, by name.
       image_sizes: smallest and largest (height, width), each side by itself; None if unknown.
       settings: how it was made: seed, test_fraction, split_by, num_shards, num_rejected. Empty for old folders.
+      records: files and keys of records that were not converted here; None for those that were.
     """
 
     name: str | None
@@ -77,6 +91,7 @@ class DatasetInfo:
     splits: Mapping[str, SplitInfo]
     image_sizes: tuple[tuple[int, int], tuple[int, int]] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    records: StoredRecords | None = None
 
     @property
     def num_classes(self) -> int:
@@ -107,7 +122,8 @@ def read_info(folder: str | os.PathLike[str]) -> DatasetInfo:
     name, settings = content.get("name"), content.get("settings", {})
     if not isinstance(name, str | None) or not isinstance(settings, dict):
         raise DataError(f"{path}: name must be text and settings an object, got {name!r} and {settings!r}.")
-    return DatasetInfo(name, labels, _splits(content, labels, path), _image_sizes(content, path), settings)
+    splits, sizes, records = _splits(content, labels, path), _image_sizes(content, path), _records(content, path)
+    return DatasetInfo(name, labels, splits, sizes, settings, records)
 
 
 def write_info(folder: str | os.PathLike[str], info: DatasetInfo) -> None:
@@ -129,6 +145,8 @@ def write_info(folder: str | os.PathLike[str], info: DatasetInfo) -> None:
     if info.image_sizes:
         content["image_sizes"] = {"smallest": list(info.image_sizes[0]), "largest": list(info.image_sizes[1])}
     content["settings"] = dict(info.settings)
+    if info.records:
+        content["records"] = {**asdict(info.records.format), "files": dict(info.records.files)}
     _write_text(folder / INFO_FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -213,6 +231,25 @@ def _image_sizes(content: Mapping[str, Any], path: Path) -> tuple[tuple[int, int
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{path}: image_sizes must give smallest and largest as [height, width].") from None
     return (min_height, min_width), (max_height, max_width)
+
+
+def _records(content: Mapping[str, Any], path: Path) -> StoredRecords | None:
+    if "records" not in content:
+        return None
+    try:
+        values = dict(content["records"])
+        files = {str(split): tuple(map(PurePosixPath, names)) for split, names in values.pop("files").items()}
+        format_ = RecordFormat(**values)
+        is_text = all(isinstance(value, str) for value in asdict(format_).values())
+    except (AttributeError, KeyError, TypeError, ValueError):
+        is_text = False
+    # Files elsewhere are no part of a data set that may come from anywhere.
+    if not is_text or any(name.is_absolute() or ".." in name.parts for names in files.values() for name in names):
+        raise DataError(
+            f"{path}: records must name the keys of the records, and the files of each split below the folder. "
+            "inspect_dataset --write_info writes it."
+        )
+    return StoredRecords(format_, {split: tuple(map(str, names)) for split, names in files.items()})
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -78,15 +78,20 @@ def write_records(path: str | os.PathLike[str], records: Iterable[bytes]) -> Non
             file.write(frame(record))
 
 
-def scan_records(path: str | os.PathLike[str]) -> Iterator[tuple[int, bytes]]:
+def scan_records(path: str | os.PathLike[str], start: int = 0) -> Iterator[tuple[int, bytes]]:
     """Yield the records of a TFRecord file, each with the byte offset at which it begins; checksums are checked.
+
+    Args:
+      path: the file.
+      start: byte at which the first record to read begins; in a compressed file that of the unpacked bytes.
 
     Raises:
       DataError: the file cannot be read, is cut short, or a checksum is wrong; the message names file and offset.
     """
-    offset = 0
+    offset = start
     try:
         with _open(Path(path)) as (file, size):
+            file.seek(start)
             while header := file.read(_HEADER.size):
                 record = _read_body(file, header, size - offset, f"{os.fspath(path)}, record at byte {offset}")
                 yield offset, record
@@ -130,6 +135,37 @@ def _open(path: Path) -> Iterator[tuple[IO[bytes], float]]:
     else:
         with path.open("rb") as file:
             yield file, os.fstat(file.fileno()).st_size
+
+
+def record_starts(path: str | os.PathLike[str], start: int = 0) -> Iterator[int]:
+    """Yield the byte at which each record begins, by the lengths alone, and at last the end of the whole records.
+
+    Ends at a record that is truncated or whose length is damaged. Of a compressed file nothing is known: ``start``
+    alone.
+
+    Args:
+      path: the file.
+      start: byte at which the first record begins.
+
+    Raises:
+      DataError: the file cannot be read.
+    """
+    try:
+        yield start
+        if compression_of(path):
+            return
+        with Path(path).open("rb") as file:
+            size, position = os.fstat(file.fileno()).st_size, start
+            file.seek(start)
+            while len(header := file.read(_HEADER.size)) == _HEADER.size:
+                length, length_crc = _HEADER.unpack(header)
+                position += _HEADER.size + length + _FOOTER.size
+                if position > size or _masked_crc(header[:8]) != length_crc:
+                    return
+                yield position
+                file.seek(position)
+    except OSError as error:
+        raise DataError(f"Cannot read the record file {os.fspath(path)}: {error.strerror}.") from error
 
 
 def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:

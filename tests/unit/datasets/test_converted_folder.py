@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from pathlib import Path
 
@@ -79,3 +80,11 @@ def test_a_task_waits_for_another_that_converts_the_same_images(images: Path) ->
     waiting.join(60)
     assert found == [str(target)]
     assert (target / "info.json").is_file()
+
+
+def test_class_folders_below_split_folders_are_converted_with_these_splits(images: Path) -> None:
+    for split in ("train", "test"):
+        (images.parent / "splits").mkdir(exist_ok=True)
+        shutil.copytree(images, images.parent / "splits" / split)
+    folder = data_set_of(images.parent / "splits")
+    assert [get_dataset(None, split, folder).num_samples for split in ("train", "test")] == [8, 8]

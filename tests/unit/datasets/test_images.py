@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.images import TOO_LARGE, ImageRejected, decode, encode_planes, normalise, size_of
+from datasets.images import (
+    TOO_LARGE,
+    ImageHeader,
+    ImageRejected,
+    check,
+    decode,
+    encode_planes,
+    header_of,
+    normalise,
+    size_of,
+)
 
 _ORIENTATION = 0x0112
 
@@ -290,3 +300,46 @@ def test_a_rejection_says_reason_and_detail() -> None:
 def test_planes_of_red_green_and_blue_become_one_png() -> None:
     image = encode_planes(bytes([1, 2, 10, 20, 100, 200]), height=1, width=2, bands=3)
     assert np.asarray(_decoded(image.data)).tolist() == [[[1, 10, 100], [2, 20, 200]]]
+
+
+@pytest.mark.parametrize(
+    ("image_format", "mode", "color"),
+    [
+        ("JPEG", "RGB", "color"),
+        ("JPEG", "L", "gray"),
+        ("JPEG", "CMYK", "CMYK"),
+        ("PNG", "RGBA", "alpha"),
+        ("PNG", "P", "palette"),
+        ("TIFF", "F", "32-bit"),
+        ("WEBP", "RGB", "color"),
+        ("BMP", "1", "gray"),
+    ],
+)
+def test_a_header_has_format_color_and_size(
+    encoded: Callable[..., bytes], image_format: str, mode: str, color: str
+) -> None:
+    data = encoded(image_format, mode)
+    assert header_of(data) == header_of(io.BytesIO(data)) == ImageHeader(image_format, color, 8, 12)
+
+
+def test_sixteen_bits_are_told_by_the_header() -> None:
+    buffer = io.BytesIO()
+    Image.new("I;16", (12, 8)).save(buffer, "PNG")
+    assert header_of(buffer.getvalue()).color == check(buffer.getvalue()).color == "16-bit"
+
+
+def test_of_a_file_only_the_header_is_read(encoded: Callable[..., bytes]) -> None:
+    file = io.BytesIO(encoded() + bytes(10**6))
+    header_of(file)
+    assert file.tell() < 10**5
+
+
+def test_what_is_stored_passes_the_check_and_what_is_rejected_does_not(encoded: Callable[..., bytes]) -> None:
+    for image_format, mode in (("JPEG", "RGB"), ("PNG", "P"), ("WEBP", "RGB")):
+        assert check(encoded(image_format, mode)) == header_of(encoded(image_format, mode))
+    for data in (encoded()[:-10], encoded("PNG")[:-12], encoded("TIFF", "F"), b"text"):
+        with pytest.raises(ImageRejected) as stored:
+            normalise(data)
+        with pytest.raises(ImageRejected) as checked:
+            check(data)
+        assert str(checked.value) == str(stored.value)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from datasets.errors import DataError
-from datasets.record_files import check_shards, file_names, find_record_files
+from datasets.record_files import check_shards, file_names, find_any_record_files, find_record_files
 
 
 def test_the_names_that_are_written_are_found(tmp_path: Path) -> None:
@@ -29,6 +30,13 @@ def test_the_names_that_are_written_are_found(tmp_path: Path) -> None:
 def test_the_names_of_research_slim_are_found(name: str, key: object, tmp_path: Path) -> None:
     (tmp_path / name).touch()
     assert list(find_record_files(tmp_path)) == ([key] if key else [])
+
+
+@pytest.mark.parametrize("find", [find_record_files, find_any_record_files])
+def test_a_folder_is_no_record_file(find: Callable[[Path], object], tmp_path: Path) -> None:
+    for name in ("train", "a_train.tfrecord"):
+        (tmp_path / name).mkdir()
+    assert not find(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from datasets.errors import DataError
-from datasets.spec import DatasetInfo, SplitInfo, read_info, read_labels, write_info, write_labels
+from datasets.record_format import RecordFormat
+from datasets.spec import DatasetInfo, SplitInfo, StoredRecords, read_info, read_labels, write_info, write_labels
 
 _INFO = DatasetInfo(
     name="pets",
@@ -138,3 +139,12 @@ def test_labels_that_cannot_be_written_leave_the_old_ones_and_nothing_else(tmp_p
         write_labels(path, ["dog", "\udcff"])
     assert read_labels(path) == ("cat",)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_records_of_another_tool_are_read_back(tmp_path: Path) -> None:
+    stored = StoredRecords(
+        RecordFormat("photo", "kind", label_kind="text", compression="GZIP"), {"train": ("a/0", "b")}
+    )
+    info = DatasetInfo("pets", ("cat", "dog"), {"train": SplitInfo(3, (1, 2))}, records=stored)
+    write_info(tmp_path, info)
+    assert read_info(tmp_path) == info

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gzip
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from datasets.tfrecords import (
     frame,
     image_example,
     record_checksums,
+    record_starts,
     scan_records,
     write_records,
 )
@@ -112,3 +114,28 @@ def test_a_failure_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         write_records(tmp_path / "a.tfrecord", broken())
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_reading_begins_at_any_record(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    (tmp_path / "records").write_bytes(pack(b"".join(map(frame, (b"a", b"bcd", b"")))))
+    (_, second, third) = scan_records(tmp_path / "records")
+    assert list(scan_records(tmp_path / "records", second[0])) == [second, third]
+
+
+def test_records_begin_where_reading_finds_them(tmp_path: Path) -> None:
+    write_records(tmp_path / "records", [b"a", b"bcd", b""])
+    found = [offset for offset, _ in scan_records(tmp_path / "records")]
+    size = (tmp_path / "records").stat().st_size
+    assert list(record_starts(tmp_path / "records")) == [*found, size]
+    assert list(record_starts(tmp_path / "records", found[1])) == [*found[1:], size]
+
+
+def test_record_starts_end_before_a_record_that_is_cut_short_or_has_a_wrong_length(tmp_path: Path) -> None:
+    write_records(tmp_path / "records", [b"a", b"bcd", b"e"])
+    whole = (tmp_path / "records").read_bytes()
+    starts = list(record_starts(tmp_path / "records"))
+    (tmp_path / "records").write_bytes(whole[:-1])
+    assert list(record_starts(tmp_path / "records")) == starts[:-1]
+    (tmp_path / "records").write_bytes(whole[: starts[1]] + b"\xff" + whole[starts[1] + 1 :])
+    assert list(record_starts(tmp_path / "records")) == starts[:2]

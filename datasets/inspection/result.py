@@ -1,0 +1,183 @@
+"""The result of an inspection. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from datasets.inspection.image_stats import ImageStats
+
+CONVERTED, RECORDS, CLASS_FOLDERS = "converted", "records", "class_folders"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is.
+
+    Attributes:
+      file: path of a record file or an image.
+      record: number of the record in the file, from 1; None for an image file, or a whole record file.
+      detail: what is there; may be empty.
+    """
+
+    file: str
+    record: int | None = None
+    detail: str = ""
+
+    def __str__(self) -> str:
+        number = "" if self.record is None else f", record {self.record:,}"
+        return f"{self.file}{number}{f': {self.detail}' if self.detail else ''}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a check has found.
+
+    Attributes:
+      check: name of the check, for programs.
+      message: one sentence.
+      is_fault: whether training stops at it, or conversion rejects it. Others are worth knowing.
+      count: how many records or files are concerned; 0 if that makes no sense.
+      places: where; at most 1,000 for each file.
+    """
+
+    check: str
+    message: str
+    is_fault: bool = True
+    count: int = 0
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """A split.
+
+    Attributes:
+      num_samples: images, or records.
+      class_counts: images by label; None if the labels are not known.
+      num_files: record files, or image files.
+      num_bytes: size of the files.
+    """
+
+    num_samples: int
+    class_counts: tuple[int, ...] | None
+    num_files: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class KeyFacts:
+    """A key of the records.
+
+    Attributes:
+      kind: bytes, int or float.
+      records: how many records have it.
+      images: how many of them hold an image under it.
+      values: range of the number of values in a record.
+      role: image, label, file or "".
+      example: the values in words; "" for images, numbers with a fraction and long texts.
+    """
+
+    kind: str
+    records: int
+    images: int
+    values: tuple[int, int]
+    role: str = ""
+    example: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One of the first images of a class.
+
+    Attributes:
+      split: its split.
+      label: number of its class.
+      file: path of a record file or an image.
+      record: number of the record, from 1; None for an image file.
+      data: the encoded image.
+    """
+
+    split: str
+    label: int
+    file: str
+    record: int | None
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a data set is and what is wrong with it.
+
+    Attributes:
+      dataset_dir: the folder.
+      kind: ``converted`` (a folder with info.json), ``records`` of another tool, or ``class_folders``.
+      name: name of the data set.
+      labels: class names by label; empty if it is not clear what the label is.
+      splits: the splits by name.
+      images: formats, colors, sizes and bytes of the images; None if it is not clear what the image is.
+      keys: the keys of records; empty for class folders.
+      image_key: key of the image; None if it is not clear, and for class folders.
+      label_key: key of the label; likewise.
+      compression: of the record files: "", GZIP or ZLIB.
+      findings: what the checks have found, faults first.
+      decoded: whether every image was decoded in full.
+      samples: the first images of each class, in the order of the labels.
+      seconds: duration of the inspection.
+      written: files that were written: info.json and labels.txt.
+    """
+
+    dataset_dir: str
+    kind: str
+    name: str
+    labels: tuple[str, ...]
+    splits: Mapping[str, SplitFacts]
+    images: ImageStats | None
+    keys: Mapping[str, KeyFacts] = field(default_factory=dict)
+    image_key: str | None = None
+    label_key: str | None = None
+    compression: str = ""
+    findings: tuple[Finding, ...] = ()
+    decoded: bool = False
+    samples: tuple[Sample, ...] = field(default=(), repr=False)
+    seconds: float = 0.0
+    written: tuple[str, ...] = ()
+
+    @property
+    def num_images(self) -> int:
+        """Images, or records, in all splits."""
+        return sum(split.num_samples for split in self.splits.values())
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all files."""
+        return sum(split.num_bytes for split in self.splits.values())
+
+    @property
+    def class_counts(self) -> tuple[int, ...] | None:
+        """Images by label in all splits together; None if the labels are not known."""
+        counts = [split.class_counts for split in self.splits.values() if split.class_counts is not None]
+        return tuple(map(sum, zip(*counts, strict=True))) if counts else None
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """The findings that training stops at, or conversion rejects."""
+        return tuple(finding for finding in self.findings if finding.is_fault)
+
+
+def faults_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings in their order, but for the faults, which come first."""
+    return tuple(sorted(findings, key=lambda finding: not finding.is_fault))
+
+
+def extremes_of(counts: Mapping[int, int], most: int) -> tuple[list[int], list[int]]:
+    """Return the labels to show first, and those to show last where the ones between are left out.
+
+    Up to ``most`` labels are all shown, in their order. Of more, half are those with the most images and half those
+    with the fewest, ordered by their images.
+    """
+    if len(counts) <= most:
+        return sorted(counts), []
+    ordered = sorted(counts, key=lambda label: (-counts[label], label))
+    first = (most + 1) // 2
+    return ordered[:first], ordered[len(ordered) - (most - first) :]
