@@ -12,6 +12,7 @@ from typing import Any
 
 from slim_train import config
 from slim_train.api.convert import ConvertOptions
+from slim_train.api.inspect_dataset import InspectOptions
 from slim_train.api.load import SOURCES
 from slim_train.evaluation.options import EvalOptions
 from slim_train.exporting.options import ExportOptions
@@ -24,6 +25,7 @@ FILE = Path(__file__).resolve().parents[1] / "slim_train" / "api" / "keywords.py
 # Name of the class, the command, its options, and the flags that are arguments of their own or are not taken.
 CLASSES: tuple[tuple[str, str, Any, tuple[str, ...]], ...] = (
     ("ConvertFlags", "download_and_convert_data", ConvertOptions(), ("pic_path", "dataset_dir")),
+    ("InspectFlags", "inspect_dataset", InspectOptions(), ("dataset_dir", "json")),
     ("TrainFlags", "train_image_classifier", TrainOptions(), ("dataset_dir", "train_dir")),
     ("EvalFlags", "eval_image_classifier", EvalOptions(), ("checkpoint_path",)),
     ("ExportFlags", "export_inference_graph", ExportOptions(), ("checkpoint_path",)),

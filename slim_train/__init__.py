@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from slim_train.api.convert import convert
     from slim_train.api.evaluate import evaluate
     from slim_train.api.export import export
+    from slim_train.api.inspect_dataset import inspect_dataset
+    from slim_train.api.inspection import InspectionReport
     from slim_train.api.list_models import ModelInfo, list_models
     from slim_train.api.load import load
     from slim_train.api.retrain import retrain
@@ -45,6 +47,7 @@ __all__ = [
     "Evaluated",
     "EvaluationReport",
     "ExportReport",
+    "InspectionReport",
     "ModelInfo",
     "NetRecord",
     "Prediction",
@@ -57,6 +60,7 @@ __all__ = [
     "convert",
     "evaluate",
     "export",
+    "inspect_dataset",
     "list_models",
     "load",
     "register_dataset",
@@ -73,6 +77,7 @@ _HOMES = {
     "Evaluated": "slim_train.training.hooks.validation",
     "EvaluationReport": "slim_train.evaluation.report",
     "ExportReport": "slim_train.exporting.run",
+    "InspectionReport": "slim_train.api.inspection",
     "ModelInfo": "slim_train.api.list_models",
     "NetRecord": "slim_train.nets.record",
     "Prediction": "slim_train.inference.classifier",
@@ -84,6 +89,7 @@ _HOMES = {
     "convert": "slim_train.api.convert",
     "evaluate": "slim_train.api.evaluate",
     "export": "slim_train.api.export",
+    "inspect_dataset": "slim_train.api.inspect_dataset",
     "list_models": "slim_train.api.list_models",
     "load": "slim_train.api.load",
     "register_dataset": "slim_train.user_code.data_sets",

@@ -26,6 +26,23 @@ class ConvertFlags(TypedDict, total=False):
     seed: int
 
 
+class InspectFlags(TypedDict, total=False):
+    """Flags of inspect_dataset."""
+
+    data_dir: Text | None
+    dataset_name: Text | None
+    file_pattern: Text | None
+    image_key: Text | None
+    label_key: Text | None
+    text_key: Text | None
+    labels_offset: int
+    decode: bool
+    images_per_class: int
+    output_dir: Text | None
+    write_info: bool
+    num_workers: int | None
+
+
 class TrainFlags(TypedDict, total=False):
     """Flags of train_image_classifier."""
 

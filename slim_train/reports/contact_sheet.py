@@ -58,20 +58,20 @@ def check_sheet_path(flag: str, path: str | Path) -> None:
 
 
 def draw_contact_sheet(
-    path: Path, tiles: Sequence[Tile], title: str, note: str = "", columns: int | None = None
+    path: Path, tiles: Sequence[Tile | None], title: str, note: str = "", columns: int | None = None
 ) -> None:
     """Draw ``tiles`` in rows below a title; the title alone when there are none.
 
     Args:
       path: the file to write; its suffix tells the format, such as .png or .jpg.
-      tiles: the images, in reading order.
+      tiles: the images, in reading order; None leaves a place empty.
       note: a line below the title.
       columns: images in a row; None chooses.
     """
     from datasets.files import replacing  # not at the top: commands check first that this package is ours
 
     columns = min(columns or _columns_for(len(tiles)), max(len(tiles), 1))
-    caption_lines = max((len(tile.caption) for tile in tiles), default=0)
+    caption_lines = max((len(tile.caption) for tile in tiles if tile), default=0)
     step_x = _PICTURE + _GAP
     step_y = _PICTURE + _ACCENT_HEIGHT + 8 + caption_lines * _LINE_HEIGHT + _GAP
     top = _MARGIN + _TITLE_SIZE + (_NOTE_SIZE + 14 if note else 0) + 26
@@ -85,7 +85,8 @@ def draw_contact_sheet(
     _write(draw, (_MARGIN, _MARGIN + _TITLE_SIZE + 14 + _NOTE_SIZE), note, _NOTE_SIZE, _FAINT_INK, room)
     for index, tile in enumerate(tiles):
         row, column = divmod(index, columns)
-        _draw_tile(sheet, draw, tile, _MARGIN + column * step_x, top + row * step_y)
+        if tile:
+            _draw_tile(sheet, draw, tile, _MARGIN + column * step_x, top + row * step_y)
     with replacing(path) as temporary:
         sheet.save(temporary, quality=90)
 

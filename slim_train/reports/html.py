@@ -24,6 +24,30 @@ def report(title: str, note: str, *parts: str) -> str:
     return f'<div style="max-width:60em">{heading}{"".join(parts)}</div>'
 
 
+def page(title: str, body: str) -> str:
+    """Return a whole document that needs no other file, from HTML of the functions here."""
+    style = (
+        ":root{color-scheme:light dark}body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:62em;"
+        "padding:0 1em}table{border-collapse:collapse;margin:.4em 0 1.2em}td{padding:.15em 1em .15em 0;"
+        "vertical-align:top}summary{cursor:pointer}"
+    )
+    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{style}</style>'
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def heading(text: str) -> str:
+    """Return the heading of a part of a report."""
+    return f'<div style="font-weight:600;margin:1em 0 .2em">{escape(text)}</div>'
+
+
+def bullets(points: Mapping[str, Sequence[str]]) -> str:
+    """Return a list of points, each with lines below it."""
+    below = {
+        point: "".join(f'<div style="{_FAINT}">{escape(line)}</div>' for line in points[point]) for point in points
+    }
+    return f"<ul>{''.join(f'<li>{escape(point)}{lines}</li>' for point, lines in below.items())}</ul>"
+
+
 def facts(values: Mapping[str, Any]) -> str:
     """Return a table of two columns: names and values. A value that is None is not shown."""
     rows = "".join(

@@ -113,3 +113,10 @@ def test_the_suffix_tells_the_format(tmp_path):
     draw_contact_sheet(tmp_path / "sheet.jpg", [Tile(encoded(), [])], "title")
     with Image.open(tmp_path / "sheet.jpg") as picture:
         assert picture.format == "JPEG"
+
+
+def test_a_place_without_a_tile_stays_empty(tmp_path):
+    tile = Tile(encoded(), [])
+    pixels = draw(tmp_path / "sheet.png", [tile, None, tile], columns=3)
+    is_red = (np.abs(pixels - RED).max(axis=-1) <= 12).any(axis=0)
+    assert np.flatnonzero(np.diff(is_red.astype(int), prepend=0) == 1).tolist() == [32, 32 + 2 * 220]

@@ -46,3 +46,10 @@ def test_curves_are_an_inline_image() -> None:
 def test_without_matplotlib_there_are_no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plotting, "has_matplotlib", lambda: False)
     assert html.training_curves(HISTORY) == ""
+
+
+def test_a_page_is_a_whole_document_with_its_title_escaped() -> None:
+    shown = html.page("<a>", html.heading("<b>") + html.bullets({"<c>": ["<d>"]}))
+    assert shown.startswith("<!DOCTYPE html>")
+    assert [letter for letter in "abcd" if f"&lt;{letter}&gt;" not in shown] == []
+    assert "<li>" in shown

@@ -1,0 +1,147 @@
+"""The verb ``inspect_dataset`` and the options of the command of this name. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
+from slim_train.config import Options, option
+from slim_train.errors import UsageError
+from slim_train.progress import ProgressBars
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from slim_train.api.inspection import InspectionReport
+    from slim_train.api.keywords import InspectFlags
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InspectedOptions(Options):
+    """Data set: record files, or class folders of images."""
+
+    dataset_dir: str | None = option(
+        None, "Folder of record files or of class folders; or one record file. Same as DIR.", aliases=("data_dir",)
+    )
+    dataset_name: str | None = option(
+        None, "Name of the data set: the prefix of its file names. Needed if the folder holds several."
+    )
+    file_pattern: str | None = option(
+        None,
+        "Pattern of the names of the record files, such as train-*. %s stands for the split. Default: found by their "
+        "names.",
+    )
+    image_key: str | None = option(None, "Key of the encoded image in records of other tools. Default: found.")
+    label_key: str | None = option(None, "Key of the label in records of other tools. Default: found.")
+    text_key: str | None = option(None, "Key of the class name in records, if that is to be the label.")
+    labels_offset: int = option(0, "As in training. 1: labels begin at 1.")
+
+
+@dataclass(frozen=True)
+class ReportOptions(Options):
+    """Report."""
+
+    decode: bool = option(False, "Decode every image in full, and list the broken ones. Default: read headers only.")
+    images_per_class: int = option(
+        5, "Number of the first images of each class to show; fewer if there are many classes. 0: none.", at_least=0
+    )
+    output_dir: str | None = option(
+        None, "Folder to write inspection.html, inspection.json and first_images.jpg to. Default: no report is written."
+    )
+    json: bool = option(False, "Print JSON.")
+    write_info: bool = option(
+        False,
+        "Write info.json and labels.txt of records, so that training opens them without reading them first.",
+    )
+    num_workers: int | None = option(None, "Processes that read and decode. Default: one per CPU.", at_least=1)
+
+
+@dataclass(frozen=True)
+class InspectOptions(Options):
+    """Everything that inspect_dataset can be told."""
+
+    data: InspectedOptions = field(default_factory=InspectedOptions)
+    report: ReportOptions = field(default_factory=ReportOptions)
+
+
+@takes_flags(InspectOptions(), "inspect_dataset", without=("json",))
+def inspect_dataset(
+    dataset_dir: PathLike | None = None, *, config: PathLike | None = None, **flags: Unpack[InspectFlags]
+) -> InspectionReport:
+    """Return what a data set is, and what is wrong with it: splits, classes, image sizes and formats, keys, faults.
+
+    Args:
+      dataset_dir: folder of record files, converted here or by another tool, or of class folders; or one record file.
+      config: YAML file of flags; arguments override it.
+      **flags: the flags of the command inspect_dataset.
+
+    Raises:
+      UsageError: an argument is wrong, or there is no data set.
+    """
+    options = options_from(
+        InspectOptions(), "inspect_dataset", flags, {"dataset_dir": dataset_dir}, config, ("dataset_dir",)
+    )
+    with one_usage_error():
+        return run(options)
+
+
+def run(options: InspectOptions) -> InspectionReport:
+    """Inspect as the options say, show the progress, and write the files.
+
+    Raises:
+      DataError: there is no data set.
+      UsageError: the output folder cannot be made.
+    """
+    from datasets.foreign import RecordsAsTold
+    from datasets.inspection.inspect import inspect
+    from deployment.threads import available_cpus
+    from slim_train.api.inspection import InspectionReport
+
+    data, wanted = options.data, options.report
+    assert data.dataset_dir, "the command requires it"
+    output = Path(wanted.output_dir) if wanted.output_dir else None
+    if output:
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"Cannot make the folder --output_dir={output}: {error.strerror}.") from error
+    with ProgressBars() as progress:
+        inspection = inspect(
+            data.dataset_dir,
+            data.dataset_name,
+            RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key, data.labels_offset),
+            decode=wanted.decode,
+            per_class=wanted.images_per_class,
+            num_workers=wanted.num_workers or available_cpus(),
+            write_info=wanted.write_info,
+            on_progress=progress.update,
+        )
+    report = InspectionReport.of(inspection)
+    return _written(report, output) if output else report
+
+
+def _written(report: InspectionReport, folder: Path) -> InspectionReport:
+    from datasets.files import replacing
+    from slim_train.reports.inspection_page import draw_first_images, inspection_page
+
+    files = {"page": folder / "inspection.html", "report": folder / "inspection.json"}
+    sheet = folder / "first_images.jpg"
+    sheet.unlink(missing_ok=True)  # of an earlier inspection
+    if draw_first_images(sheet, report):
+        files["first_images"] = sheet
+    texts = {
+        "page": inspection_page(report, files.get("first_images")),
+        "report": json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n",
+    }
+    for name, text in texts.items():
+        with replacing(files[name]) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    log.info("The report is %s.", files["page"])
+    return dataclasses.replace(report, files=files)

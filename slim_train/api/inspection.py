@@ -1,0 +1,90 @@
+"""The report of an inspection. No TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets.inspection.image_stats import Extent, ImageStats
+from datasets.inspection.result import Inspection
+from slim_train.reports.inspection_page import draw_first_images, inspection_html
+
+_MOST_FREQUENT = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class InspectionReport(Inspection):
+    """What a data set is and what is wrong with it.
+
+    Attributes:
+      files: the files that were written, by what they hold: page, report, and if drawn first_images.
+    """
+
+    files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of(cls, inspection: Inspection) -> InspectionReport:
+        """Make a report of an inspection."""
+        return cls(**{field.name: getattr(inspection, field.name) for field in dataclasses.fields(Inspection)})
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Split -> class name -> number of images. Splits whose labels are not known are missing."""
+        return {
+            name: dict(zip(self.labels, split.class_counts, strict=True))
+            for name, split in self.splits.items()
+            if split.class_counts is not None
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as values that JSON takes."""
+        return {
+            "dataset_dir": self.dataset_dir,
+            "kind": self.kind,
+            "name": self.name,
+            "labels": list(self.labels),
+            "splits": {
+                name: {**dataclasses.asdict(split), "class_counts": self.counts.get(name)}
+                for name, split in self.splits.items()
+            },
+            "images": None if self.images is None else _images(self.images),
+            "keys": {name: {**dataclasses.asdict(key), "values": list(key.values)} for name, key in self.keys.items()},
+            "image_key": self.image_key,
+            "label_key": self.label_key,
+            "compression": self.compression,
+            "findings": [dataclasses.asdict(finding) for finding in self.findings],
+            "num_faults": len(self.faults),
+            "decoded": self.decoded,
+            "seconds": round(self.seconds, 3),
+            "written": list(self.written),
+        }
+
+    def _repr_html_(self) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            sheet = Path(folder) / "first_images.jpg"
+            return inspection_html(self, sheet if draw_first_images(sheet, self) else None)
+
+
+def _images(stats: ImageStats) -> dict[str, Any]:
+    return {
+        "count": stats.images,
+        "formats": dict(stats.formats),
+        "colors": dict(stats.colors),
+        "num_sizes": len(stats.sizes),
+        "smallest": _extent(stats.smallest()),
+        "median": _extent(stats.median()),
+        "largest": _extent(stats.largest()),
+        "most_frequent": [
+            {**extent._asdict(), "images": count} for extent, count in stats.most_frequent(_MOST_FREQUENT)
+        ],
+        "num_bytes": stats.num_bytes,
+        "least_bytes": stats.least_bytes,
+        "most_bytes": stats.most_bytes,
+    }
+
+
+def _extent(extent: Extent | None) -> dict[str, int] | None:
+    return extent and extent._asdict()

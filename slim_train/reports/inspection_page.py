@@ -1,0 +1,74 @@
+"""The result of an inspection in HTML, for a notebook and as a page, and the sheet of first images. No TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from slim_train.reports import html
+from slim_train.reports import inspection as words
+from slim_train.reports.class_bars import class_bars
+from slim_train.reports.contact_sheet import Tile, draw_contact_sheet
+from slim_train.reports.fonts import drawable_labels
+from slim_train.reports.plotting import BLUE
+
+if TYPE_CHECKING:
+    from datasets.inspection.result import Inspection
+
+_COLUMNS = 5
+
+
+def inspection_html(inspection: Inspection, sheet: Path | None = None, is_page: bool = False) -> str:
+    """Return the result as one block.
+
+    Args:
+      inspection: the result.
+      sheet: image file of the first images, to be shown.
+      is_page: whether there is room to unfold the middle of many classes.
+    """
+    parts = [html.facts(words.facts(inspection))]
+    points = {
+        f"{'Fault' if finding.is_fault else 'Note'}: {finding.message}": words.places(finding)
+        for finding in inspection.findings
+    }
+    parts += [html.heading(words.verdict(inspection)), html.bullets(points) if points else ""]
+    splits = {name: split.class_counts for name, split in inspection.splits.items() if split.class_counts is not None}
+    if splits:
+        parts += [html.heading("Images per class"), class_bars(inspection.labels, splits, with_all=is_page)]
+    if inspection.keys:
+        rows = words.key_rows(inspection.keys, inspection.num_images)
+        parts += [html.heading("Keys of the records"), html.table(("key", "type", "is", "content"), rows)]
+    if sheet:
+        parts += [html.heading("First images of each class"), html.image_file(sheet, "first images of each class")]
+    return html.report(words.title(inspection), words.summary(inspection), *parts)
+
+
+def inspection_page(inspection: Inspection, sheet: Path | None) -> str:
+    """Return the result as a document that needs no other file."""
+    return html.page(words.title(inspection), inspection_html(inspection, sheet, is_page=True))
+
+
+def draw_first_images(path: Path, inspection: Inspection) -> bool:
+    """Draw the first images of each class, a class beside or below the other.
+
+    Returns:
+      Whether there are any.
+    """
+    samples = inspection.samples
+    if not samples:
+        return False
+    names = drawable_labels(inspection.labels)
+    by_class: dict[int, list[Tile]] = {}
+    for sample in samples:
+        where = PurePath(sample.file).name if sample.record is None else f"{sample.split}, record {sample.record:,}"
+        by_class.setdefault(sample.label, []).append(Tile(sample.data, (names[sample.label], where), BLUE))
+    most = max(map(len, by_class.values()))
+    columns = most * (_COLUMNS // most) or _COLUMNS
+    # Classes with fewer images leave places empty, so that each class begins a stretch of equal length.
+    length = most if most <= columns else -(-most // columns) * columns
+    tiles = [tile for of_class in by_class.values() for tile in (*of_class, *[None] * (length - len(of_class)))]
+    missing = len(names) - len(by_class)
+    classes = f"{len(by_class):,} of {words.count(len(names), 'class', 'classes')}" if missing else "All classes"
+    shown = f"{classes}, {'one image' if most == 1 else f'up to {most} images'} of each"
+    draw_contact_sheet(path, tiles, f"First images of {inspection.name}", shown, columns)
+    return True
