@@ -5,25 +5,25 @@ Training refuses what is not clear. Here the refusal is kept, and the rest is to
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from datasets import tfds
 from datasets.errors import DataError, unknown_name
 from datasets.factory import get_dataset
 from datasets.foreign import RecordsAsTold
+from datasets.foreign_labels import known_classes
 from datasets.inspection.record_facts import RecordFacts
 from datasets.record_files import check_shards, find_any_record_files
 from datasets.record_format import RecordFormat, find_format, label_counts
 from datasets.scan import FileScan, keep_scans, merge
-from datasets.spec import INFO_FILE, LABELS_FILE, DatasetInfo, DatasetSpec, read_info, read_labels
+from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
 
 # Names that --file_pattern with %s may stand for.
 _SPLITS = ("train", "training", "validation", "valid", "val", "test", "testing", "eval", "dev")
 _MOST_NUMBERED = 100_000
-_TFDS_LABELS = "label.labels.txt"
 
 
 @dataclass(frozen=True)
@@ -162,24 +162,26 @@ def _likely_format(scan: FileScan, folder: Path, told: RecordsAsTold) -> RecordF
             likely.most = 1 if key.kind == "int" and key.least == 1 else key.most
         keys[name] = likely
     repaired = FileScan(scan.records, scan.compression.strip("/").partition("/")[0], keys)
+    features = tfds.read_features(folder)
+    image, label = (key if key in keys else None for key in (features.image_key, features.label_key))
     try:
-        return find_format(repaired, folder, told.image_key, told.label_key, told.text_key)
+        return find_format(repaired, folder, told.image_key or image, told.label_key or label, told.text_key)
     except DataError:
         return None
 
 
 def _likely_labels(opened: RecordSet) -> tuple[str, ...]:
-    """Return the class names that labels.txt has, or else the labels."""
-    names = opened.files.info.labels if opened.files.info else _names_beside(opened.files.folder)
+    """Return the class names that lie beside the records, or else the labels."""
     values: set[str] = set()
-    kinds = set()
+    formats = []
     for split, format_ in opened.formats.items():
         if format_:
             values |= label_counts(opened.scans[split], format_).keys()
-            kinds.add(format_.label_kind)
+            formats.append(format_)
     if not values:
         return ()
-    if "text" in kinds:
+    names = _names_beside(opened.files.folder, formats[0].label_key)
+    if any(format_.label_kind == "text" for format_ in formats):
         return names or tuple(sorted(values))
     low, high = min(map(int, values)), max(map(int, values))
     if names:
@@ -187,13 +189,8 @@ def _likely_labels(opened: RecordSet) -> tuple[str, ...]:
     return tuple(map(str, range(high + 1))) if high < _MOST_NUMBERED else ()
 
 
-def _names_beside(folder: Path) -> tuple[str, ...] | None:
-    """Return the class names of a file beside the records, in numbered or plain lines; None without one."""
-    for file in (folder / LABELS_FILE, folder / _TFDS_LABELS):
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            names = tuple(line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip())
-            try:
-                return read_labels(file)
-            except DataError:
-                return names or None
-    return None
+def _names_beside(folder: Path, label_key: str) -> tuple[str, ...] | None:
+    try:
+        return known_classes(folder, label_key, tfds.read_features(folder), None).names
+    except DataError:
+        return None

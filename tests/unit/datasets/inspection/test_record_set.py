@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,22 @@ def test_two_images_are_refused_and_leave_the_format_open(
     assert opened.labels == ()
     assert "mask and photo could each be an image: name one with --image_key" in opened.refusals[0]
     assert _open(tmp_path, image_key="photo").refusals == ()
+
+
+def test_features_json_names_the_keys_of_records_with_faults(
+    tmp_path: Path, write: Write, encoded: Callable[..., bytes]
+) -> None:
+    records = [{"photo": encoded(), "mask": encoded("PNG"), "kind": number % 2, "size": 3} for number in range(4)]
+    write(tmp_path / "train.tfrecord", [*records, {"kind": 1, "size": 3}])
+    label = {"pythonClassName": "tfds.features.ClassLabel", "classLabel": {"numClasses": "2"}}
+    content = {"features": {"photo": {"pythonClassName": "tfds.features.Image"}, "kind": label}}
+    (tmp_path / "features.json").write_text(json.dumps({"featuresDict": content}))
+    (tmp_path / "kind.labels.txt").write_text("cat\ndog\n")
+    opened = _open(tmp_path)
+    assert opened.refusals
+    assert opened.formats["train"]
+    assert (opened.formats["train"].image_key, opened.formats["train"].label_key) == ("photo", "kind")
+    assert opened.labels == ("cat", "dog")
 
 
 def test_a_few_records_without_image_do_not_hide_what_the_others_hold(tmp_path: Path, write: Write, slim: Slim) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from datasets import tfrecords
 from datasets.errors import DataError
-from datasets.factory import get_dataset
+from datasets.factory import get_dataset, split_files
 from datasets.foreign import RecordsAsTold
 from datasets.inspection.inspect import inspect
 from datasets.inspection.write_info import write_info_of
@@ -49,6 +49,12 @@ def test_the_folder_is_inspected_by_its_info_json_afterwards(foreign: Path) -> N
     again = inspect(foreign)
     assert (again.kind, again.labels, again.findings) == ("converted", ("cat", "dog"), ())
     assert again.splits["train"].class_counts == (2, 4)
+
+
+def test_the_files_of_a_split_are_those_that_info_json_names(foreign: Path) -> None:
+    inspect(foreign, told=RecordsAsTold("part-*.%s", text_key="kind"), write_info=True)
+    assert split_files(None, "train", foreign) == [foreign / "part-0.train", foreign / "part-1.train"]
+    assert split_files(None, "validation", foreign) == []
 
 
 def test_records_as_converted_here_need_no_more_than_their_counts(tmp_path: Path, write: Write, slim: Slim) -> None:
