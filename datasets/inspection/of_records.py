@@ -12,7 +12,7 @@ from datasets.foreign import RecordsAsTold
 from datasets.inspection.checks import CHECKS, split_counts
 from datasets.inspection.image_stats import ImageStats
 from datasets.inspection.reading import Request, read_chunks
-from datasets.inspection.record_facts import RecordChunk, RecordFacts, chunks_of, merge_chunks
+from datasets.inspection.record_facts import NOT_READ, RecordChunk, RecordFacts, chunks_of, merge_chunks
 from datasets.inspection.record_set import RecordFiles, RecordSet, open_records
 from datasets.inspection.result import CONVERTED, RECORDS, Inspection, KeyFacts, SplitFacts, faults_first
 from datasets.inspection.samples import samples_of_records
@@ -40,7 +40,11 @@ def inspect_records(files: RecordFiles, told: RecordsAsTold, request: Request, w
     facts = _facts_of(files, request)
     if not any(of_file.scan.records for of_file in facts.values()):
         damaged = next(((path, of_file.damage[0][1]) for path, of_file in facts.items() if of_file.damage), None)
-        what = f"{damaged[0]}: {damaged[1]}" if damaged else f"The record files of {files.folder} hold no records"
+        what = (
+            f"{damaged[0]}: {damaged[1].removesuffix(NOT_READ)}"
+            if damaged
+            else f"The record files of {files.folder} hold no records"
+        )
         raise DataError(f"{what}.")
     data = open_records(files, facts, told)
     findings = [finding for check in CHECKS for finding in check(data)]

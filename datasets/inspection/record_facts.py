@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 # Of records that are listed by number: per file, key and fault.
 MOST_LISTED = 1000
+# End of the reason of damage after which a file is not read further.
+NOT_READ = ". What follows in this file is not read"
 # A key with more values than this, nearly one for each record, names records and no classes.
 _MANY_VALUES = 1000
 _LONGEST_TEXT = 200
@@ -190,7 +192,7 @@ def _records(chunk: RecordChunk, damage: list[tuple[int, str]]) -> Iterator[tupl
             reason = str(error).removeprefix(f"{chunk.path}, record at byte {start}: ").rstrip(".")
             following = next(itertools.islice(record_starts(chunk.path, start), 1, 2), None)
             if following is None:
-                _list(damage, (number, f"{reason}. What follows in this file is not read"))
+                _list(damage, (number, f"{reason}{NOT_READ}"))
                 return
             _list(damage, (number, reason))
             number, start = number + 1, following

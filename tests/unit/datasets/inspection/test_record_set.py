@@ -123,7 +123,7 @@ def test_features_json_names_the_keys_of_records_with_faults(
     tmp_path: Path, write: Write, encoded: Callable[..., bytes]
 ) -> None:
     records = [{"photo": encoded(), "mask": encoded("PNG"), "kind": number % 2, "size": 3} for number in range(4)]
-    write(tmp_path / "train.tfrecord", [*records, {"kind": 1, "size": 3}])
+    write(tmp_path / "train.tfrecord", [*records, {**records[0], "kind": 7}])
     label = {"pythonClassName": "tfds.features.ClassLabel", "classLabel": {"numClasses": "2"}}
     content = {"features": {"photo": {"pythonClassName": "tfds.features.Image"}, "kind": label}}
     (tmp_path / "features.json").write_text(json.dumps({"featuresDict": content}))
