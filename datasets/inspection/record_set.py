@@ -14,7 +14,7 @@ from datasets import tfds
 from datasets.errors import DataError, unknown_name
 from datasets.factory import get_dataset
 from datasets.foreign import RecordsAsTold
-from datasets.foreign_labels import known_classes
+from datasets.foreign_labels import KnownClasses, known_classes
 from datasets.inspection.record_facts import RecordFacts
 from datasets.record_files import check_shards, find_any_record_files
 from datasets.record_format import RecordFormat, find_format, label_counts
@@ -129,7 +129,7 @@ def open_records(files: RecordFiles, facts: Mapping[Path, RecordFacts], told: Re
     scans = {split: merge(facts[path].scan for path in paths) for split, paths in files.splits.items()}
     lenient = {split: formats.get(split) or _likely_format(scan, files.folder, told) for split, scan in scans.items()}
     opened = RecordSet(files, facts, scans, (), lenient, tuple(dict.fromkeys(refusals)))
-    labels = next((spec.labels for spec in specs.values()), None) or _likely_labels(opened)
+    labels = next((spec.labels for spec in specs.values()), None) or _likely_labels(opened, told)
     return dataclasses.replace(opened, labels=labels)
 
 
@@ -170,7 +170,7 @@ def _likely_format(scan: FileScan, folder: Path, told: RecordsAsTold) -> RecordF
         return None
 
 
-def _likely_labels(opened: RecordSet) -> tuple[str, ...]:
+def _likely_labels(opened: RecordSet, told: RecordsAsTold) -> tuple[str, ...]:
     """Return the class names that lie beside the records, or else the labels."""
     values: set[str] = set()
     formats = []
@@ -180,7 +180,7 @@ def _likely_labels(opened: RecordSet) -> tuple[str, ...]:
             formats.append(format_)
     if not values:
         return ()
-    names = _names_beside(opened.files.folder, formats[0].label_key)
+    names = _class_names(opened.files.folder, formats[0].label_key, told)
     if any(format_.label_kind == "text" for format_ in formats):
         return names or tuple(sorted(values))
     low, high = min(map(int, values)), max(map(int, values))
@@ -189,8 +189,9 @@ def _likely_labels(opened: RecordSet) -> tuple[str, ...]:
     return tuple(map(str, range(high + 1))) if high < _MOST_NUMBERED else ()
 
 
-def _names_beside(folder: Path, label_key: str) -> tuple[str, ...] | None:
+def _class_names(folder: Path, label_key: str, told: RecordsAsTold) -> tuple[str, ...] | None:
+    of_module = KnownClasses(told.classes, told.classes_from)
     try:
-        return known_classes(folder, label_key, tfds.read_features(folder), None).names
+        return known_classes(folder, label_key, tfds.read_features(folder), None, of_module).names
     except DataError:
         return None

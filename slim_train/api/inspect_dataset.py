@@ -17,6 +17,7 @@ from slim_train.progress import ProgressBars
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from datasets.foreign import RecordsAsTold
     from slim_train.api.inspection import InspectionReport
     from slim_train.api.keywords import InspectFlags
 
@@ -41,6 +42,11 @@ class InspectedOptions(Options):
     image_key: str | None = option(None, "Key of the encoded image in records of other tools. Default: found.")
     label_key: str | None = option(None, "Key of the label in records of other tools. Default: found.")
     text_key: str | None = option(None, "Key of the class name in records, if that is to be the label.")
+    dataset_file: str | None = option(
+        None,
+        "Python file that describes the records, as a data set module of research/slim does. The file runs: use only "
+        "code you trust.",
+    )
     labels_offset: int = option(0, "As in training. 1: labels begin at 1.")
 
 
@@ -97,9 +103,8 @@ def run(options: InspectOptions) -> InspectionReport:
 
     Raises:
       DataError: there is no data set.
-      UsageError: the output folder cannot be made.
+      UsageError: the output folder cannot be made, or the user's file does not work.
     """
-    from datasets.foreign import RecordsAsTold
     from datasets.inspection.inspect import inspect
     from deployment.threads import available_cpus
     from slim_train.api.inspection import InspectionReport
@@ -112,11 +117,12 @@ def run(options: InspectOptions) -> InspectionReport:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"Cannot make the folder --output_dir={output}: {error.strerror}.") from error
+    told = _told(data)
     with ProgressBars() as progress:
         inspection = inspect(
             data.dataset_dir,
             data.dataset_name,
-            RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key, data.labels_offset),
+            told,
             decode=wanted.decode,
             per_class=wanted.images_per_class,
             num_workers=wanted.num_workers or available_cpus(),
@@ -125,6 +131,19 @@ def run(options: InspectOptions) -> InspectionReport:
         )
     report = InspectionReport.of(inspection)
     return _written(report, output) if output else report
+
+
+def _told(data: InspectedOptions) -> RecordsAsTold:
+    from datasets.foreign import RecordsAsTold
+
+    told = RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key, data.labels_offset)
+    if data.dataset_file or data.dataset_name:
+        from slim_train.user_code.data_sets import find_dataset_module
+
+        module = find_dataset_module(data.dataset_file, data.dataset_name)
+        if module:
+            return module.told("train", str(data.dataset_dir), told)
+    return told
 
 
 def _written(report: InspectionReport, folder: Path) -> InspectionReport:

@@ -35,6 +35,7 @@ class InspectFlags(TypedDict, total=False):
     image_key: Text | None
     label_key: Text | None
     text_key: Text | None
+    dataset_file: Text | None
     labels_offset: int
     decode: bool
     images_per_class: int

@@ -128,6 +128,16 @@ def test_write_info_makes_a_data_set_of_records(inspect: Inspect, data: Path) ->
     assert json.loads((data / "info.json").read_text())["num_sample_train"] == 9
 
 
+def test_a_data_set_module_names_files_and_classes(inspect: Inspect, data: Path, tmp_path: Path) -> None:
+    (data / "info.json").unlink()
+    for split in ("train", "test"):
+        (data / f"image_folder_{split}.tfrecord").rename(data / f"part-0.{split}")
+    (tmp_path / "shapes.py").write_text("_FILE_PATTERN = 'part-*.%s'\n_NUM_CLASSES = 2\n")
+    code, out, _ = inspect(data, f"--dataset_file={tmp_path}/shapes.py")
+    assert code == 0
+    assert ["all", "9", "3", "12"] in [line.split() for line in out.splitlines()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
