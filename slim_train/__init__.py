@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from slim_train.errors import RunError, UsageError
     from slim_train.evaluation.report import EvaluationReport
     from slim_train.exporting.run import ExportReport
+    from slim_train.extensions import register_augmentation, register_loss, register_optimizer
     from slim_train.inference.classifier import Classifier, Prediction
     from slim_train.nets.factory import register_net
     from slim_train.nets.record import NetRecord
@@ -63,8 +64,11 @@ __all__ = [
     "inspect_dataset",
     "list_models",
     "load",
+    "register_augmentation",
     "register_dataset",
+    "register_loss",
     "register_net",
+    "register_optimizer",
     "register_preprocessing",
     "retrain",
     "train",
@@ -92,8 +96,11 @@ _HOMES = {
     "inspect_dataset": "slim_train.api.inspect_dataset",
     "list_models": "slim_train.api.list_models",
     "load": "slim_train.api.load",
+    "register_augmentation": "slim_train.extensions",
     "register_dataset": "slim_train.user_code.data_sets",
+    "register_loss": "slim_train.extensions",
     "register_net": "slim_train.nets.factory",
+    "register_optimizer": "slim_train.extensions",
     "register_preprocessing": "slim_train.preprocessing.factory",
     "retrain": "slim_train.api.retrain",
     "train": "slim_train.api.train",

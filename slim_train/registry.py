@@ -10,12 +10,15 @@ It is imported when its name is first used. No TensorFlow here.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from slim_train.errors import UsageError, unknown
+from slim_train.user_functions import explain, source_file
 
 T = TypeVar("T")
 BUILT_IN = "slim-train"
@@ -30,6 +33,9 @@ class Registry(Generic[T]):
       built_in: slim-train's own.
       check: raises UsageError for a registered object that is none of this kind; takes the name and the object.
       listed_by: the command that lists all names, if there is one.
+
+    Attributes:
+      kind: the same.
     """
 
     def __init__(
@@ -40,7 +46,8 @@ class Registry(Generic[T]):
         check: Callable[[str, Any], None] = lambda name, value: None,
         listed_by: str = "",
     ) -> None:
-        self._kind, self._group, self._check, self._listed_by = kind, group, check, listed_by
+        self.kind = kind
+        self._group, self._check, self._listed_by = group, check, listed_by
         self._built_in = built_in
         self._registered: dict[str, tuple[T, str]] = {}
 
@@ -56,7 +63,7 @@ class Registry(Generic[T]):
           UsageError: the name is one of slim-train's, or the object is of another kind.
         """
         if name in self._built_in:
-            raise UsageError(f"The {self._kind} {name!r} exists in slim-train: register yours under another name.")
+            raise UsageError(f"The {self.kind} {name!r} exists in slim-train: register yours under another name.")
         self._check(name, value)
         self._registered[name] = value, origin
 
@@ -64,13 +71,19 @@ class Registry(Generic[T]):
         """Return all names, sorted. No package is imported for it."""
         return tuple(sorted({*self._built_in, *self._registered, *self._offered}))
 
+    def __contains__(self, name: str) -> bool:
+        """Whether there is something of that name. No package is imported for it."""
+        return name in self._built_in or name in self._registered or name in self._offered
+
     def origin(self, name: str) -> str:
         """Return where ``name`` comes from: slim-train, a file or module, or a package with its version."""
         if name in self._built_in:
             return BUILT_IN
-        if name in self._registered:
-            return self._registered[name][1]
-        entry_point = self._offered[name]
+        value, origin = self._registered.get(name, (None, ""))
+        entry_point = self._offered.get(name)
+        # Code of a package may register itself, from its file, when it is imported.
+        if entry_point is None or (origin and getattr(value, "__module__", None) != entry_point.module):
+            return origin
         return f"{entry_point.dist.name} {entry_point.dist.version}" if entry_point.dist else entry_point.value
 
     def get(self, name: str) -> T:
@@ -85,14 +98,29 @@ class Registry(Generic[T]):
             return self._registered[name][0]
         if name not in self._offered:
             raise self.unknown(name)
+        origin = self.origin(name)
         try:
             value = self._offered[name].load()
         except Exception as error:
             raise UsageError(
-                f"The {self._kind} {name!r} of {self.origin(name)} cannot be imported: {type(error).__name__}: {error}."
+                f"The {self.kind} {name!r} of {origin} cannot be imported: {type(error).__name__}: {error}."
             ) from error
-        self.register(name, value, self.origin(name))
+        self.register(name, value, origin)
         return value
+
+    @contextlib.contextmanager
+    def calling(self, name: str) -> Iterator[None]:
+        """Raise what the code of ``name`` raises in the block as UsageError that says whose code it is, and where."""
+        try:
+            yield
+        except UsageError:
+            raise
+        except Exception as error:
+            if name in self._built_in:
+                raise
+            file = source_file(self.get(name))
+            where = explain(error, Path(file).parent if file else None)
+            raise UsageError(f"The {self.kind} {name!r} ({self.origin(name)}) failed. {where}") from error
 
     def unknown(self, name: str, more: Iterable[str] = ()) -> UsageError:
         """Return the error for a name that does not exist. It lists names that are not slim-train's with origin.
@@ -102,7 +130,7 @@ class Registry(Generic[T]):
           more: names beyond those of the registry that would have been valid.
         """
         others = [f"{other} ({self.origin(other)})" for other in self.names() if other not in self._built_in]
-        error = unknown(self._kind, name, [*self.names(), *more], listed_by=self._listed_by)
+        error = unknown(self.kind, name, [*self.names(), *more], listed_by=self._listed_by)
         return UsageError(f"{error} Not from slim-train: {', '.join(others)}.") if others else error
 
     @functools.cached_property

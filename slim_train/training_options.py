@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
 
+# slim-train's own; others come by name, see extensions.py.
+LOSSES = ("focal", "softmax")
+AUGMENTATIONS = ("faces", "none", "randaugment", "recipe")
+RANDAUGMENT_PREFIX = "rand-"
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamw", "ftrl", "momentum", "rmsprop", "sgd")
 DECAY_TYPES = ("fixed", "exponential", "polynomial", "cosine")
 PRECISIONS = ("fp32", "bf16", "fp16", "auto")
@@ -159,7 +163,7 @@ class AugmentationOptions(Options):
         "Augmentation of training images. recipe: that of the preprocessing recipe. none: no augmentation. "
         "faces: shift, rotation, scale, mirroring and contrast, for small images cropped to a face. "
         "randaugment: RandAugment after the recipe; settings are written as in timm, for example "
-        "rand-m9-n2-mstd0.5.",
+        "rand-m9-n2-mstd0.5. Or the name of your own, see docs/extending.md.",
     )
     random_erasing: float = option(
         0.0, "Probability that a rectangle of an image is erased. Common value: 0.25.", at_least=0, at_most=1
@@ -180,9 +184,17 @@ class AugmentationOptions(Options):
 
 @dataclass(frozen=True)
 class OptimizerOptions(Options):
-    """Optimizer and learning rate."""
+    """Loss, optimizer and learning rate."""
 
-    optimizer: str = option("rmsprop", "Optimizer.", choices=OPTIMIZERS)
+    loss: str = option(
+        "softmax",
+        "Loss. softmax: cross entropy. focal: cross entropy with a lower weight on well-classified images (Lin et al. "
+        "2017). Or the name of your own, see docs/extending.md.",
+    )
+    focal_gamma: float = option(2.0, "focal: exponent of the weight (1 - p). 0: cross entropy.", at_least=0)
+    optimizer: str = option(
+        "rmsprop", f"Optimizer. One of {', '.join(OPTIMIZERS)}, or the name of your own, see docs/extending.md."
+    )
     learning_rate: float = option(0.01, "Initial learning rate.", at_least=0)
     learning_rate_decay_type: str = option(
         "exponential", "Learning rate schedule. exponential falls in steps.", choices=DECAY_TYPES
@@ -225,7 +237,7 @@ class OptimizerOptions(Options):
     )
     gradient_clip_norm: float = option(0.0, "Clip gradients to this global norm. 0: off.", at_least=0)
     label_smoothing: float = option(
-        0.0, "Share of the target that is spread evenly over all classes.", at_least=0, at_most=1
+        0.0, "Share of the target that is spread evenly over all classes. Not for focal.", at_least=0, at_most=1
     )
     class_weights: str = option(
         "none",

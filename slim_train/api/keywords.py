@@ -80,6 +80,8 @@ class TrainFlags(TypedDict, total=False):
     random_erasing: float
     mixup_alpha: float
     cutmix_alpha: float
+    loss: Text
+    focal_gamma: float
     optimizer: Text
     learning_rate: float
     learning_rate_decay_type: Text

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
 from slim_train.api.tensorflow import tensorflow_ready
+from slim_train.extensions import check_names
 from slim_train.training_options import TrainOptions
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def train(
     """
     positional = {"dataset_dir": dataset_dir, "train_dir": train_dir}
     options = options_from(TrainOptions(), "train", flags, positional, config, required=("dataset_dir",))
+    check_names(options)
     with one_usage_error(), tensorflow_ready():
         from slim_train.training.train import run
 

@@ -46,6 +46,7 @@ class Command(Generic[OptionsT]):
       defaults: an options instance; its fields are the flags, their values the defaults.
       run: the verb; called with the options, it returns its exit code, None for 0. It may import TensorFlow; nothing
         does before the flags are known to be good.
+      check: called with the options before TensorFlow is imported; it raises UsageError for those that cannot work.
       required: flags that must be given, on the command line or in the ``--config`` file.
       uses_tensorflow: whether to import TensorFlow, quietly, before ``run``.
       needs_keras: whether something in ``run`` takes Keras 3; without it TensorFlow is imported sooner.
@@ -58,6 +59,7 @@ class Command(Generic[OptionsT]):
     summary: str
     defaults: OptionsT
     run: Callable[..., int | None]
+    check: Callable[[OptionsT], None] | None = None
     required: tuple[str, ...] = ()
     uses_tensorflow: bool = True
     needs_keras: bool = True
@@ -101,6 +103,8 @@ class Command(Generic[OptionsT]):
             return 0
         _start_logging(flag_values.verbosity)
         options = self._options(flag_values)
+        if self.check:
+            self.check(options)
         if self.uses_tensorflow:
             self._start_tensorflow(flag_values.verbosity)
         try:

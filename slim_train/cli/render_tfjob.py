@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from slim_train.cli.command import Command
 from slim_train.config import Options, flag_specs, option
 from slim_train.errors import UsageError
+from slim_train.extensions import check_names
 from slim_train.training_options import TrainOptions
 
 # The names of its tasks, such as <name>-evaluator-0 and <name>-worker-9999, are DNS labels of at most 63 characters.
@@ -148,6 +149,7 @@ COMMAND = Command(
     "flags it takes those of train_image_classifier, on the command line or in the --config file, for the job's tasks.",
     defaults=RenderOptions(),
     run=_run,
+    check=lambda options: check_names(options.training),
     required=("image", "data_claim", "train_claim", "dataset_dir"),
     uses_tensorflow=False,
 )

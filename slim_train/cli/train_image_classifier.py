@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from slim_train.cli.command import Command
+from slim_train.extensions import check_names
 from slim_train.training_options import TrainOptions
 
 
@@ -20,6 +21,7 @@ COMMAND = Command(
     "cluster when TF_CONFIG is set. A training folder that holds a checkpoint is resumed.",
     defaults=TrainOptions(),
     run=_run,
+    check=check_names,
     required=("dataset_dir",),
 )
 

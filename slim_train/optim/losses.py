@@ -7,28 +7,32 @@ from typing import Any
 
 import numpy as np
 
+from slim_train.errors import UsageError
+from slim_train.optim.loss_functions import Loss, make_loss
 from slim_train.tf_compat import tf
+from slim_train.training_options import OptimizerOptions
 
 # The share of an auxiliary head in the loss, as in research/slim; Szegedy et al. 2014 have 0.3.
 _AUX_WEIGHT = 0.4
+_SOFTMAX = make_loss(OptimizerOptions())
 
 
 def add_classification_loss(
     logits: Any,
     labels: Any,
     end_points: Mapping[str, Any] | None = None,
-    label_smoothing: float = 0.0,
+    loss: Loss = _SOFTMAX,
     class_weights: Sequence[float] | None = None,
     mixed_labels: Any = None,
     label_weights: Any = None,
 ) -> Any:
-    """Add the softmax cross entropy of a batch to the graph's losses, and 0.4 times that of an auxiliary head.
+    """Add the loss of a batch to the graph's losses, and 0.4 times that of an auxiliary head.
 
     Args:
       logits: [B, C] of any floating type; the loss is computed in float32.
       labels: [B] integers in [0, C).
       end_points: the net's; ``AuxLogits``, [B, C], is used if there is one.
-      label_smoothing: share of the target spread evenly over all classes, in [0, 1] (Szegedy et al. 2015).
+      loss: of both heads; softmax cross entropy by default.
       class_weights: factor of each class in the loss, C numbers; None weighs all alike. The batch is averaged over its
         number of images, not the sum of their weights, so that the loss of two batches together is the mean of both.
       mixed_labels: [B], the other label of images that are mixed from two; None if they are not.
@@ -36,23 +40,38 @@ def add_classification_loss(
 
     Returns:
       The loss of the main head, scalar float32, without regularization.
+
+    Raises:
+      UsageError: see :class:`Loss`; or images are mixed, and the loss is not one for each image.
     """
 
+    def loss_of(logits: Any, labels: Any) -> Any:
+        labels = tf.cast(labels, tf.int64)
+        weights = tf.ones_like(labels, tf.float32)
+        if class_weights is not None:
+            weights = tf.gather(tf.constant(class_weights, tf.float32), labels)
+        return loss(logits, labels, weights, uses_weights=class_weights is not None)
+
     def mean_loss(logits: Any) -> Any:
-        loss = _cross_entropy(logits, labels, label_smoothing, class_weights)
+        logits = tf.cast(logits, tf.float32)
+        losses = loss_of(logits, labels)
         if mixed_labels is not None:
-            mixed_loss = _cross_entropy(logits, mixed_labels, label_smoothing, class_weights)
-            loss = label_weights * loss + (1.0 - label_weights) * mixed_loss
-        return tf.reduce_mean(loss)
+            if losses.shape.rank == 0:
+                raise UsageError(
+                    f"--loss={loss.name} returns one number for a batch: --mixup_alpha and --cutmix_alpha need the "
+                    "loss of each image."
+                )
+            losses = label_weights * losses + (1.0 - label_weights) * loss_of(logits, mixed_labels)
+        return tf.reduce_mean(losses)
 
     aux_logits = (end_points or {}).get("AuxLogits")
     if aux_logits is not None:
         with tf.name_scope("aux_loss"):
             tf.losses.add_loss(_AUX_WEIGHT * mean_loss(aux_logits))
-    with tf.name_scope("softmax_cross_entropy_loss"):
-        loss = mean_loss(logits)
-        tf.losses.add_loss(loss)
-    return loss
+    with tf.name_scope("softmax_cross_entropy_loss" if loss.name == _SOFTMAX.name else f"{loss.name}_loss"):
+        mean = mean_loss(logits)
+        tf.losses.add_loss(mean)
+    return mean
 
 
 def balanced_class_weights(
@@ -77,16 +96,3 @@ def class_shares(class_counts: Sequence[int], num_classes: int | None = None, la
     counts = [*[0] * -labels_offset, *class_counts[max(0, labels_offset) :]]
     counts += [0] * ((num_classes or len(counts)) - len(counts))
     return (np.asarray(counts, np.float64) / sum(counts)).tolist()
-
-
-def _cross_entropy(logits: Any, labels: Any, label_smoothing: float, class_weights: Sequence[float] | None) -> Any:
-    """Cross entropy of each image, [B] float32."""
-    logits = tf.cast(logits, tf.float32)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    if label_smoothing:
-        # The cross entropy with a target of 1/C everywhere is the mean of -log softmax: no one-hot labels are needed.
-        uniform = tf.reduce_logsumexp(logits, axis=-1) - tf.reduce_mean(logits, axis=-1)
-        losses = (1.0 - label_smoothing) * losses + label_smoothing * uniform
-    if class_weights is not None:
-        losses *= tf.gather(tf.constant(class_weights, tf.float32), labels)
-    return losses

@@ -62,6 +62,9 @@ class MultipliedRates(tf.train.Optimizer):
     Args:
       make_optimizer: multiplier -> optimizer with the learning rate multiplied by it.
       multipliers: by the names of the variables' ops.
+
+    Raises:
+      UsageError: ``make_optimizer`` returns the same optimizer for several rates.
     """
 
     def __init__(self, make_optimizer: Callable[[float], Any], multipliers: Mapping[str, float]) -> None:
@@ -70,6 +73,10 @@ class MultipliedRates(tf.train.Optimizer):
         # 1 comes first: the optimizer's own variables, such as Adam's powers, have their plain names there.
         distinct = sorted(set(multipliers.values()), key=lambda multiplier: (multiplier != 1.0, multiplier))
         self._optimizers = {multiplier: make_optimizer(multiplier) for multiplier in distinct}
+        if len({id(optimizer) for optimizer in self._optimizers.values()}) < len(distinct):
+            raise UsageError(
+                f"--{_FLAG} needs an optimizer that is made new for each rate: this one is the same object."
+            )
 
     def apply_gradients(
         self, grads_and_vars: Sequence[tuple[Any, Any]], global_step: Any = None, name: str | None = None

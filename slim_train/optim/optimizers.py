@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.errors import unknown
+from slim_train.errors import UsageError
+from slim_train.extensions import optimizer_registry
 from slim_train.optim.adamw import AdamW
 from slim_train.tf_compat import tf
 from slim_train.training_options import OptimizerOptions
+from slim_train.user_functions import takes
 
 
 def build_optimizer(options: OptimizerOptions, learning_rate: Any, weight_decay: float = 0.0) -> Any:
@@ -16,10 +18,10 @@ def build_optimizer(options: OptimizerOptions, learning_rate: Any, weight_decay:
 
     Args:
       learning_rate: scalar, a number or a tensor.
-      weight_decay: adamw's decoupled decay rate; the others are regularized by losses instead. See :class:`AdamW`.
+      weight_decay: decoupled decay rate, for optimizers that decay weights: see :func:`decays_weights`.
 
     Raises:
-      UsageError: the name is unknown.
+      UsageError: the name is unknown, or is that of an optimizer that does not work.
     """
     o = options
     optimizers: dict[str, Callable[[], Any]] = {
@@ -38,6 +40,29 @@ def build_optimizer(options: OptimizerOptions, learning_rate: Any, weight_decay:
         "rmsprop": lambda: tf.train.RMSPropOptimizer(learning_rate, o.rmsprop_decay, o.rmsprop_momentum, o.opt_epsilon),
         "sgd": lambda: tf.train.GradientDescentOptimizer(learning_rate),
     }
-    if o.optimizer not in optimizers:
-        raise unknown("optimizer", o.optimizer, optimizers)
-    return optimizers[o.optimizer]()
+    if o.optimizer in optimizers:
+        return optimizers[o.optimizer]()
+    return _registered(o, learning_rate, weight_decay)
+
+
+def decays_weights(name: str) -> bool:
+    """Return whether an optimizer decays weights by itself, outside of the loss; the others are regularized by losses.
+
+    Raises:
+      UsageError: the name is unknown.
+    """
+    return name == "adamw" or takes(optimizer_registry.get(name), "weight_decay")
+
+
+def _registered(options: OptimizerOptions, learning_rate: Any, weight_decay: float) -> Any:
+    name = options.optimizer
+    make = optimizer_registry.get(name)
+    offered = {"options": options, "weight_decay": weight_decay}
+    with optimizer_registry.calling(name):
+        optimizer = make(learning_rate, **{word: value for word, value in offered.items() if takes(make, word)})
+    if not isinstance(optimizer, tf.train.Optimizer):
+        raise UsageError(
+            f"The optimizer {name!r} ({optimizer_registry.origin(name)}) must be a tf.compat.v1.train.Optimizer, not "
+            f"{type(optimizer).__module__}.{type(optimizer).__qualname__}."
+        )
+    return optimizer

@@ -23,7 +23,7 @@ from datasets import tfrecords
 from datasets.files import replacing
 from datasets.spec import DatasetSpec
 from deployment import servers
-from slim_train import __version__
+from slim_train import __version__, extensions
 from slim_train.checkpoints import scopes
 from slim_train.checkpoints.restore import RestorePlan, plan_restore
 from slim_train.errors import RunError, UsageError
@@ -70,6 +70,8 @@ class FeatureSource:
           DataError: a file of records cannot be read.
         """
         distortions = {"variants": self.num_variants, "seed": self.seed, **dataclasses.asdict(self.augmentation)}
+        if code := extensions.augmentation_digest(self.augmentation.augmentation):
+            distortions["code"] = code
         source = {
             "format": _FORMAT,
             "slim_train": __version__,

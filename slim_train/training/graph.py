@@ -12,6 +12,7 @@ from deployment.collectives import ReplicaGroup, SynchronizedStep
 from deployment.devices import DeploymentConfig
 from slim_train.checkpoints import scopes
 from slim_train.errors import UsageError
+from slim_train.extensions import optimizer_registry
 from slim_train.model.frozen_trunk import FrozenTrunk
 from slim_train.model.head_on_features import build_head_on_features
 from slim_train.model.spec import ModelSpec
@@ -24,6 +25,7 @@ from slim_train.optim.averages import Averaging, MovingAverages
 from slim_train.optim.bundling import bundle_gradients, bundle_reads_and_updates
 from slim_train.optim.clipping import Clipping
 from slim_train.optim.learning_rate import build_learning_rate
+from slim_train.optim.loss_functions import make_loss
 from slim_train.optim.loss_scaling import LossScaled
 from slim_train.optim.schedule import Schedule
 from slim_train.optim.step import Step, Transform, chain
@@ -148,7 +150,7 @@ def build_training_graph(
         Averaging(averages, averaged) if averages and not synchronizer else None,
     ]
     step = chain(step, filter(None, transforms))
-    train_op, next_step = _update(step, optimizer, global_step, deployment)
+    train_op, next_step = _update(step, optimizer, options.optimizer, global_step, deployment)
     _add_summaries(clones[0].outputs, step.gradients, histogram_summaries)
     return TrainingGraph(
         global_step=global_step,
@@ -180,11 +182,12 @@ def _build_clones(
     network_fn = nets.get_network_fn(
         model.net,
         num_classes=model.num_classes,
-        weight_decay=0.0 if _decays_weights(optimizer_options) else model_options.weight_decay,
+        weight_decay=0.0 if optimizers.decays_weights(optimizer_options.optimizer) else model_options.weight_decay,
         is_training=True,
         batch_norm_decay=model_options.batch_norm_decay,
         freeze_batch_norm=_frozen_batch_norm(model_options.freeze_batch_norm, trainable_scopes),
     )
+    loss = make_loss(optimizer_options)
     data_losses = []
 
     def clone_fn() -> dict[str, Any]:
@@ -200,7 +203,7 @@ def _build_clones(
             mixed_labels=batch.get("mixed_label"),
             label_weights=batch.get("label_weight"),
             end_points=end_points,
-            label_smoothing=optimizer_options.label_smoothing,
+            loss=loss,
             class_weights=class_weights,
         )
         data_losses.append(data_loss)
@@ -210,17 +213,18 @@ def _build_clones(
 
 
 def _warn_of_no_weight_decay(model: ModelSpec, model_options: ModelOptions, options: OptimizerOptions) -> None:
-    is_wanted = model_options.weight_decay and not _decays_weights(options)
+    is_wanted = model_options.weight_decay and not optimizers.decays_weights(options.optimizer)
     if is_wanted and not tf.get_collection(tf.GraphKeys.REGULARIZATION_LOSSES):
         log.warning(
             "--weight_decay=%g has no effect: %s adds no regularization losses.", model_options.weight_decay, model.name
         )
 
 
-def _update(step: Step, optimizer: Any, global_step: Any, deployment: DeploymentConfig) -> tuple[Any, Any]:
+def _update(step: Step, optimizer: Any, name: str, global_step: Any, deployment: DeploymentConfig) -> tuple[Any, Any]:
     """Return the training op, which evaluates to the loss, and the global step after it."""
     with tf.device(deployment.optimizer_device()):
-        apply = optimizer.apply_gradients(step.gradients, global_step=global_step)
+        with optimizer_registry.calling(name):
+            apply = optimizer.apply_gradients(step.gradients, global_step=global_step)
         # A group says once for each server that its updates are made, not for each of them.
         with tf.control_dependencies([tf.group(*step.update_ops, apply)]):
             closing = [make_op() for make_op in step.closing_ops] or [tf.no_op()]
@@ -250,16 +254,11 @@ def _optimizer(
     """Return the optimizer of variables whose rates are multiples, by name, of ``learning_rate``."""
 
     def make(multiplier: float) -> Any:
-        decay = model_options.weight_decay if _decays_weights(options) else 0.0
+        decay = model_options.weight_decay if optimizers.decays_weights(options.optimizer) else 0.0
         return optimizers.build_optimizer(options, multiplier * learning_rate, decay)
 
     is_plain = set(multiplier_of.values()) == {1.0}
     return make(1.0) if is_plain else multipliers.MultipliedRates(make, multiplier_of)
-
-
-def _decays_weights(options: OptimizerOptions) -> bool:
-    """Return whether the optimizer decays weights by itself, outside of the loss."""
-    return options.optimizer == "adamw"
 
 
 def _frozen_batch_norm(choice: str, trainable_scopes: Sequence[str]) -> bool | FrozenTrunk:

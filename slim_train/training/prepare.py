@@ -12,9 +12,11 @@ from datasets.spec import DatasetSpec
 from deployment import servers
 from deployment.cluster import ClusterConfig
 from deployment.devices import DeploymentConfig
+from slim_train import extensions
 from slim_train.checkpoints.find import latest_checkpoint, repair_state, step_of
 from slim_train.errors import UsageError
 from slim_train.model import precision
+from slim_train.optim.loss_functions import make_loss
 from slim_train.optim.schedule import Schedule
 from slim_train.training import batches, cached_features
 from slim_train.training.dataset_and_model import choose_model, open_dataset, open_validation_set
@@ -49,6 +51,8 @@ def prepare(options: TrainOptions, cluster: ClusterConfig) -> Job:
             "split with --eval_split_name."
         )
     model = choose_model(options, dataset)
+    extensions.load(options)  # what --model_file registers, too
+    make_loss(options.optimizer)
     schedule = _schedule(options, dataset, cluster)
     log.info("%s, %s split: %d images of %d classes.", dataset.name, dataset.split_name, dataset.num_samples,
              dataset.num_classes)  # fmt: skip

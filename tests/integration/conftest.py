@@ -72,9 +72,13 @@ class LocalCluster:
       folder: for logs; the training folder is ``train`` in it.
       command: program and flags that all tasks share.
       sizes: tasks of each type, ``{"ps": 1, "worker": 2}``.
+      python_path: folder of packages that the tasks have beside ours.
     """
 
-    def __init__(self, folder: Path, command: Sequence[str], sizes: dict[str, int]) -> None:
+    def __init__(
+        self, folder: Path, command: Sequence[str], sizes: dict[str, int], python_path: Path | None = None
+    ) -> None:
+        self._python_path = os.pathsep.join(map(str, filter(None, (ROOT, python_path))))
         self.train_dir = folder / "train"
         self._folder, self._command = folder, [*command, f"--train_dir={self.train_dir}"]
         self.addresses = {type_: [f"127.0.0.1:{free_port()}" for _ in range(number)] for type_, number in sizes.items()}
@@ -89,7 +93,7 @@ class LocalCluster:
                 [*self._command, *flags],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CONFIG": json.dumps(tf_config)},
+                env={**os.environ, "PYTHONPATH": self._python_path, "TF_CONFIG": json.dumps(tf_config)},
             )
 
     def start_all(self, *flags: str) -> None:
@@ -170,13 +174,13 @@ def make_cluster(shapes_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Loc
     """``make_cluster("--seed=1", ps=1, worker=2)``: a cluster that trains lenet on the shapes, ended with the test."""
     clusters = []
 
-    def make(*flags: str, **sizes: int) -> LocalCluster:
+    def make(*flags: str, python_path: Path | None = None, **sizes: int) -> LocalCluster:
         command = [
             sys.executable, "-m", "slim_train.cli.train_image_classifier", f"--dataset_dir={shapes_dir}",
             "--model_name=lenet", "--batch_size=8", "--optimizer=momentum", "--learning_rate=0.001", "--clone_on_cpu",
             "--log_every_n_steps=5", "--save_summaries_secs=0", *flags,
         ]  # fmt: skip
-        clusters.append(LocalCluster(tmp_path, command, sizes))
+        clusters.append(LocalCluster(tmp_path, command, sizes, python_path))
         return clusters[-1]
 
     yield make

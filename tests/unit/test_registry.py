@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -83,3 +85,35 @@ def test_an_unknown_name_lists_all_with_the_origin_of_others(registry: Registry[
         registry.get("tree")
     assert "Did you mean three?" in str(error.value)
     assert "three (numbers-of-mine 0.3)" in str(error.value)
+
+
+def test_names_are_known_before_their_package_is_imported(registry: Registry[int], package: Path) -> None:
+    assert "one" in registry and "broken" in registry and "tree" not in registry
+
+
+def test_a_package_that_registers_itself_when_imported_is_still_its_origin(
+    registry: Registry[int], package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (package / "numbers_of_mine.py").write_text("THREE = 3\nregister('three', 3, 'numbers_of_mine.py')\n")
+    monkeypatch.setattr("builtins.register", registry.register, raising=False)
+    monkeypatch.delitem(sys.modules, "numbers_of_mine", raising=False)
+    assert registry.get("three") == 3
+    assert registry.origin("three") == "numbers-of-mine 0.3"
+
+
+def test_a_failure_of_registered_code_names_it_and_the_line() -> None:
+    def divide() -> float:
+        return 1 / 0
+
+    registry: Registry[Callable[[], float]] = Registry("function", GROUP, {})
+    registry.register("divide", divide, "my_file.py")
+    with (
+        pytest.raises(UsageError, match=r"'divide' \(my_file.py\) failed. .*test_registry.py, line \d+: ZeroDiv"),
+        registry.calling("divide"),
+    ):
+        divide()
+
+
+def test_a_failure_of_slim_trains_own_stays_as_it_is(registry: Registry[int]) -> None:
+    with pytest.raises(ZeroDivisionError), registry.calling("one"):
+        raise ZeroDivisionError

@@ -6,10 +6,11 @@ import functools
 import hashlib
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from slim_train.user_functions import code_digest, explain, origin_of
+from slim_train.user_functions import code_digest, explain, origin_of, takes
 
 
 def _error_of(path: Path) -> BaseException:
@@ -51,3 +52,38 @@ def test_the_digest_of_a_function_is_that_of_its_file() -> None:
 def test_functions_without_a_file_differ_by_their_code() -> None:
     one, same, other = (eval(f"lambda x: x + {number}") for number in (1, 1, 2))
     assert code_digest(one) == code_digest(same) != code_digest(other)
+
+
+def test_an_error_without_a_message_names_the_function() -> None:
+    def update() -> None:
+        raise NotImplementedError
+
+    with pytest.raises(NotImplementedError) as error:
+        update()
+    assert explain(error.value, "/nowhere") == "NotImplementedError in update"
+
+
+def function(first: Any, second: Any = None) -> None:
+    pass
+
+
+class Thing:
+    def __call__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("value", [function, functools.partial(function, 1), Thing, Thing(), Thing().__call__])
+def test_the_origin_of_code_is_its_file(value: Any) -> None:
+    assert origin_of(value) == __file__
+
+
+def test_the_origin_of_code_without_a_file_is_its_module() -> None:
+    values: dict[str, Any] = {"__name__": "notebook"}
+    exec("def augment(images, seed): pass", values)
+    assert origin_of(values["augment"]) == "notebook"
+    assert origin_of(len) == "builtins"
+
+
+def test_parameters_are_found_by_name() -> None:
+    assert takes(function, "second")
+    assert not takes(function, "third")

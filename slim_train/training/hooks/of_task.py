@@ -31,7 +31,7 @@ class TaskHooks:
 
     Attributes:
       metrics: what each step says.
-      plateau: what notices that nothing is learned; None for workers and for synthetic data.
+      plateau: what notices that nothing is learned; None for workers, synthetic data and other losses than softmax.
       hooks: all of them, in the order in which they run.
     """
 
@@ -74,7 +74,7 @@ def _make_hooks(
 ) -> tuple[StepMetrics, PlateauHook | None, list[Any]]:
     metrics = _step_metrics(job, graph)
     resources.callback(metrics.close)
-    plateau = _plateau(job, graph) if job.is_chief and not job.options.data.use_synthetic_data else None
+    plateau = _plateau(job, graph) if _watches_for_plateau(job) else None
     hooks = [metrics, *_of_every_task(job, graph, phase)]
     if job.is_chief:
         hooks += [plateau] if plateau else []
@@ -104,7 +104,13 @@ def _step_metrics(job: Job, graph: TrainingGraph) -> StepMetrics:
         train_dir=job.train_dir if job.is_chief else None,
         log_dir=job.log_dir if job.is_chief else None,
         is_asynchronous=job.schedule.is_asynchronous,
+        loss_name=job.options.optimizer.loss,
     )
+
+
+def _watches_for_plateau(job: Job) -> bool:
+    """The loss of a constant answer is known of the cross entropy only."""
+    return job.is_chief and not job.options.data.use_synthetic_data and job.options.optimizer.loss == "softmax"
 
 
 def _plateau(job: Job, graph: TrainingGraph) -> PlateauHook:

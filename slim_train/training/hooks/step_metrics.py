@@ -14,6 +14,7 @@ from slim_train.progress import ProgressBar
 from slim_train.tf_compat import tf
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.scalars import add_scalars
+from slim_train.training_options import LOSSES
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class StepMetrics(tf.train.SessionRunHook):
       log_dir: folder of event files; None writes none.
       is_asynchronous: whether other workers change the variables during a step. How many of their updates came between
         the reading of the variables and the own update is then shown, as the mean since the last line: ``staleness``.
+      loss_name: what ``--loss`` says, for the error if it is not finite.
 
     Attributes:
       step: the global step.
@@ -52,7 +54,9 @@ class StepMetrics(tf.train.SessionRunHook):
         train_dir: Path | None,
         log_dir: str | None = None,
         is_asynchronous: bool = False,
+        loss_name: str = "softmax",
     ) -> None:
+        self._loss_name = loss_name
         self._global_step = graph.global_step
         fetches = [graph.step, graph.loss, graph.learning_rate] + ([graph.read_step] if is_asynchronous else [])
         self._fetches = tf.train.SessionRunArgs(fetches)
@@ -84,8 +88,9 @@ class StepMetrics(tf.train.SessionRunHook):
         if self._staleness is not None:
             self._staleness.append(step - int(run_values.results[3]) - 1)
         if not math.isfinite(loss):
+            of = "" if self._loss_name in LOSSES else f" {self._loss_name!r}"
             raise RunError(
-                f"The loss is {loss} at step {step}: training has diverged and was stopped. Start again with "
+                f"The loss{of} is {loss} at step {step}: training has diverged and was stopped. Start again with "
                 "--restart, or delete the newest checkpoints if the loss was growing when they were written; a lower "
                 "--learning_rate, --warmup_steps or --gradient_clip_norm may help."
             )

@@ -74,7 +74,7 @@ def test_an_unknown_keyword_is_answered_with_the_nearest_flag() -> None:
     [
         ({"batch_size": "many"}, r"train\(\): batch_size must be a whole number, got 'many'."),
         ({"batch_size": 0}, r"train\(\): batch_size: 0 must be at least 1."),
-        ({"optimizer": "momentun"}, "did you mean momentum?"),
+        ({"optimizer": "momentun"}, r"Did you mean momentum\?"),
         ({"xla": 1}, r"train\(\): xla must be true or false, got 1."),
         ({"data_dir": "elsewhere"}, "'data_dir' gives dataset_dir a second value"),
     ],

@@ -64,7 +64,7 @@ def test_a_clone_runs_on_each_gpu(tmp_path):
         (["--memory_per_ps=4GB"], "--memory_per_ps=4GB must be a Kubernetes quantity"),
         (["--num_workers=0", "--nochief"], "leaves no task that trains"),
         (["--learning_rat=1"], "Did you mean: learning_rate"),
-        (["--optimizer=adm"], "did you mean adam?"),
+        (["--optimizer=adm"], "Did you mean adam?"),
         (["--image="], "--image is required"),
     ],
 )

@@ -8,23 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from slim_train import register_optimizer
 from slim_train.errors import UsageError
 from slim_train.optim import optimizers
 from slim_train.tf_compat import tf
 from slim_train.training_options import OPTIMIZERS, OptimizerOptions
 
 
-def unchecked(**values: Any) -> OptimizerOptions:
-    """Options that did not pass the checks of the command line."""
-    options = OptimizerOptions()
-    for name, value in values.items():
-        object.__setattr__(options, name, value)
-    return options
-
-
 def test_an_unknown_optimizer_names_the_nearest_first() -> None:
     with pytest.raises(UsageError, match=r"'adamm'. Did you mean adam.*Valid: adadelta, adagrad, adam"):
-        optimizers.build_optimizer(unchecked(optimizer="adamm"), 0.1)
+        optimizers.build_optimizer(OptimizerOptions(optimizer="adamm"), 0.1)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -81,3 +74,47 @@ def test_each_parameter_reaches_its_optimizer(optimizer: str, changed: dict[str,
         with tf.Graph().as_default():
             results.append(quadratic(optimizers.build_optimizer(variant, 0.1)).after(2)[0][0, 0])
     assert results[0] != pytest.approx(results[1], rel=1e-6)
+
+
+def after_a_step(name: str, quadratic: Any, **values: Any) -> float:
+    """A weight that starts at 3 with the gradient 6."""
+    with tf.Graph().as_default():
+        optimizer = optimizers.build_optimizer(OptimizerOptions(optimizer=name, **values), tf.constant(0.1), 0.5)
+        return quadratic(optimizer).after(1)[0][0, 0]
+
+
+def test_a_registered_optimizer_gets_the_learning_rate(quadratic: Any) -> None:
+    register_optimizer("descent", lambda rate: tf.train.GradientDescentOptimizer(rate))
+    assert after_a_step("descent", quadratic) == pytest.approx(3 - 0.1 * 6)
+    assert not optimizers.decays_weights("descent")
+
+
+def test_a_registered_class_is_an_optimizer(quadratic: Any) -> None:
+    register_optimizer("descent_class", tf.train.GradientDescentOptimizer)
+    assert after_a_step("descent_class", quadratic) == pytest.approx(3 - 0.1 * 6)
+
+
+def test_a_registered_optimizer_gets_flags_and_weight_decay_if_it_takes_them(quadratic: Any) -> None:
+    def make(rate, options, weight_decay):
+        return tf.train.GradientDescentOptimizer(rate * options.momentum * weight_decay)
+
+    register_optimizer("scaled_descent", make)
+    assert after_a_step("scaled_descent", quadratic, momentum=0.4) == pytest.approx(3 - 0.1 * 0.4 * 0.5 * 6)
+    assert optimizers.decays_weights("scaled_descent")
+
+
+def test_of_slim_trains_optimizers_adamw_alone_decays_weights() -> None:
+    assert [name for name in OPTIMIZERS if optimizers.decays_weights(name)] == ["adamw"]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda rate: "adam", "must be a tf.compat.v1.train.Optimizer, not builtins.str"),
+        (lambda rate: rate.nothing, r"failed. .*test_optimizers.py, line \d+: AttributeError"),
+    ],
+)
+def test_a_registered_optimizer_that_does_not_work_is_named(make: Any, words: str) -> None:
+    register_optimizer("broken_optimizer", make)
+    with tf.Graph().as_default(), pytest.raises(UsageError, match=f"'broken_optimizer' .*test_optimizers.py.*{words}"):
+        optimizers.build_optimizer(OptimizerOptions(optimizer="broken_optimizer"), tf.constant(0.1))

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from slim_train import register_augmentation
 from slim_train.errors import UsageError
-from slim_train.preprocessing.augment import augmentation_names, augmented
+from slim_train.preprocessing.augment import augmented
 from slim_train.preprocessing.factory import get_recipe, recipe_names
 from slim_train.tf_compat import tf
+from slim_train.training_options import AUGMENTATIONS
 
 
 def encoded(channels: int) -> bytes:
@@ -39,7 +41,7 @@ def pipelines(recipe: str, names: Sequence[str], channels: int = 3) -> dict[str,
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_augmentation_works_with_every_recipe(recipe: str, channels: int) -> None:
     with tf.Graph().as_default(), tf.Session() as session:
-        batches = pipelines(recipe, (*augmentation_names(), "rand-m5"), channels)
+        batches = pipelines(recipe, (*AUGMENTATIONS, "rand-m5"), channels)
         first, again = session.run(batches), session.run(batches)
     evaluated = first["recipe"][1]
     for name, (trained, of_evaluation) in first.items():
@@ -59,3 +61,55 @@ def test_faces_differ_from_each_other_and_from_what_evaluation_sees() -> None:
 def test_an_unknown_name_is_refused_with_the_valid_ones() -> None:
     with pytest.raises(UsageError, match="Unknown augmentation 'face'. Did you mean faces"):
         augmented(get_recipe("lenet"), "face")
+
+
+def noise(images: Any, seed: Any) -> Any:
+    """Each pixel up to 20 lighter or darker."""
+    return tf.clip_by_value(images + tf.random.stateless_uniform(tf.shape(images), seed, -20.0, 20.0), 0.0, 255.0)
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+def test_a_registered_augmentation_changes_training_and_not_evaluation(recipe: str) -> None:
+    register_augmentation("noise", noise)
+    with tf.Graph().as_default(), tf.Session() as session:
+        batches = pipelines(recipe, ["recipe", "noise"])
+        first, again = session.run(batches), session.run(batches)
+    np.testing.assert_array_equal(first["noise"][0], again["noise"][0])
+    np.testing.assert_array_equal(first["noise"][1], first["recipe"][1])
+    assert np.abs(first["noise"][0] - first["recipe"][0]).max() > 0.01
+
+
+def test_a_registered_augmentation_sees_pixels_as_the_recipe_crops_them() -> None:
+    seen = []
+
+    def look(images: Any, seed: Any) -> Any:
+        seen.append(images)
+        return images
+
+    register_augmentation("look", look)
+    with tf.Graph().as_default(), tf.Session() as session:
+        session.run(pipelines("inception", ["look"]))
+        (images,) = seen
+        values = session.run(images)
+    assert (images.dtype, images.shape.as_list()) == (tf.float32, [2, 32, 32, 3])
+    assert values.min() >= 0 and 100 < values.max() <= 255
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda images, seed: images[:, :8], r"shape it gets, \(2, 32, 32, 3\), not float32 .* \(2, 8, 32, 3\)"),
+        (lambda images, seed: tf.cast(images, tf.uint8), "not uint8 of the shape"),
+        (lambda images, seed: None, "failed. ValueError"),
+        (lambda images, seed: images.flip(), r"failed. .*test_augment.py, line \d+: AttributeError"),
+    ],
+)
+def test_a_registered_augmentation_that_does_not_work_is_named(function: Any, words: str) -> None:
+    register_augmentation("broken_augmentation", function)
+    with tf.Graph().as_default(), pytest.raises(UsageError, match=f"'broken_augmentation' .*test_augment.py.*{words}"):
+        pipelines("lenet", ["broken_augmentation"])
+
+
+def test_names_of_randaugment_cannot_be_registered() -> None:
+    with pytest.raises(UsageError, match="rand-... is RandAugment"):
+        register_augmentation("rand-mine", noise)

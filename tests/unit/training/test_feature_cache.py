@@ -21,6 +21,7 @@ import pytest
 
 from datasets import tfrecords
 from datasets.spec import DatasetSpec
+from slim_train import register_augmentation
 from slim_train.checkpoints.find import latest_checkpoint
 from slim_train.cli import eval_image_classifier, train_image_classifier
 from slim_train.errors import RunError, UsageError
@@ -216,6 +217,31 @@ def test_what_changes_the_features_changes_the_file(source: FeatureSource, chang
     if len(change) > 1:
         with_variants = dataclasses.replace(source, num_variants=change["num_variants"])
         assert dataclasses.replace(source, **change).identity("weights") != with_variants.identity("weights")
+
+
+def test_the_code_of_a_registered_augmentation_is_part_of_the_name(source: FeatureSource) -> None:
+    def identity(strength: float, num_variants: int = 2) -> str:
+        register_augmentation("own", lambda images, seed: images * strength)
+        augmented = AugmentationOptions("own")
+        return dataclasses.replace(source, num_variants=num_variants, augmentation=augmented).identity("weights")
+
+    assert identity(0.5) == identity(0.5) != identity(0.6)
+    assert identity(0.5, num_variants=0) == identity(0.6, num_variants=0)
+
+
+def test_features_are_computed_again_when_the_code_of_an_augmentation_changes(
+    train: Callable[..., Any], tmp_path: Path
+) -> None:
+    flags = ("--augmentation=own", "--cached_augmentations=2", "--seed=1")
+    cached = []
+    for strength in (0.5, 0.5, 0.0):
+        register_augmentation("own", lambda images, seed, strength=strength: images * strength)
+        assert train(*flags, "--restart")[0] == 0
+        cached.append(set(cached_files(tmp_path)))
+    assert len(cached[0]) == 1 and cached[1] == cached[0]
+    (black,) = cached[2] - cached[0]
+    features = np.load(black)["features"]
+    np.testing.assert_array_equal(features, np.broadcast_to(features[0, 0], features.shape))
 
 
 def test_features_belong_to_the_records_wherever_they_lie(

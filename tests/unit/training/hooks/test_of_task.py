@@ -48,6 +48,10 @@ def test_noise_has_no_plateau(make_job):
     assert PlateauHook not in _kinds(make_job(use_synthetic_data=True))
 
 
+def test_the_plateau_of_a_constant_answer_is_known_of_the_cross_entropy_only(make_job):
+    assert PlateauHook not in _kinds(make_job(loss="focal"))
+
+
 def test_what_a_hook_holds_is_released_when_a_later_one_cannot_be_made(make_job, tmp_path):
     (tmp_path / "trained" / "best").mkdir(parents=True)
     (tmp_path / "trained" / "best" / "best.json").write_text("{")

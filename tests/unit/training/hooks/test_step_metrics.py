@@ -57,3 +57,8 @@ def test_staleness_counts_the_updates_of_others_during_a_step(tmp_path):
 def test_a_loss_that_is_not_finite_ends_training_with_the_step(tmp_path, loss):
     with pytest.raises(RunError, match=r"at step 4: training has diverged"):
         _lines(tmp_path, [1.0, loss, 1.0])
+
+
+def test_a_registered_loss_that_is_not_finite_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"The loss 'mine' is nan at step 2"):
+        _lines(tmp_path, [math.nan, 1.0], loss_name="mine")
