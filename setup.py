@@ -40,6 +40,7 @@ REQUIRED = (
 EXTRAS = {
     "demo": ("scikit-learn>=1.4",),
     "gpu": ("tensorflow[and-cuda]>=2.16,<2.22",),
+    "heif": ("pillow-heif>=0.16",),
     "hub": ("tensorflow-hub>=0.16",),
     "plots": ("matplotlib>=3.8",),
     "serve": (

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError, features
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,15 @@ _SUFFIXES_OF = {
     "TIFF": (".tif", ".tiff"),
     "PPM": (".ppm", ".pgm"),
 }
+if features.check("avif"):  # Pillow 11.3 and later, as built by most
+    _SUFFIXES_OF["AVIF"] = (".avif",)
+try:
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    _SUFFIXES_OF["HEIF"] = (".heic", ".heif")
+except ImportError:
+    pass
 _FORMATS = tuple(_SUFFIXES_OF)
 # Of the files that are taken for images where folders hold other files too.
 SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES_OF.values() for suffix in suffixes)
@@ -41,6 +50,9 @@ _COLORS = {
     "P": "palette", "CMYK": "CMYK", "F": "32-bit",
     "I": "16-bit", "I;16": "16-bit", "I;16B": "16-bit", "I;16L": "16-bit",
 }  # fmt: skip
+# Of the container that AVIF shares; phones write the first two.
+_HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"heim", b"heis", b"hevc", b"msf1")
+_LONGEST_SIGNATURE = 12
 _ORIENTATION = 0x0112
 _UPRIGHT = (None, 1)
 _JPEG_QUALITY = 95
@@ -213,12 +225,26 @@ def _opened(source: bytes | IO[bytes]) -> Iterator[Image.Image]:
     except ImageRejected:
         raise
     except UnidentifiedImageError:
-        raise ImageRejected("not an image") from None
+        raise ImageRejected(_unread_format(source) or "not an image") from None
     except Image.DecompressionBombError:
         raise ImageRejected(TOO_LARGE) from None
     except Exception as error:  # Decoders raise anything on damaged bytes: SyntaxError, struct.error, zlib.error, ...
         reason = "truncated" if "truncated" in str(error).lower() else "damaged"
         raise ImageRejected(reason, f"{error}") from None
+
+
+def _unread_format(source: bytes | IO[bytes]) -> str:
+    """Return why a file of a known format that is not installed cannot be read; "" for any other file."""
+    if not isinstance(source, bytes):
+        source.seek(0)
+        source = source.read(_LONGEST_SIGNATURE)
+    if source[4:8] == b"ftyp" and source[8:12] in _HEIF_BRANDS:
+        return "a HEIF image, which needs pip install 'slim-train[heif]'"
+    if source[4:12] == b"ftypavif":
+        return "an AVIF image, which needs Pillow 11.3 or later"
+    if source.startswith((b"\xff\x0a", b"\x00\x00\x00\x0cJXL ")):
+        return "a JPEG XL image, which is not supported: save it as PNG or JPEG"
+    return ""
 
 
 def _kept(image: Image.Image, data: bytes) -> bool:

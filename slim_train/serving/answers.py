@@ -18,6 +18,9 @@ from slim_train.serving.models import Model, Version
 
 log = logging.getLogger(__name__)
 
+# The two characters in which base64 for URLs differs.
+_OF_URLS = str.maketrans("-_", "+/")
+
 
 async def run(model: Model, images: Sequence[bytes]) -> tuple[Version, list[Any]]:
     """Return the results of a model for some images, in their order.
@@ -72,15 +75,23 @@ def _refuse_constant(name: str) -> None:
 
 
 def decode_base64(text: Any, where: str) -> bytes:
-    """Return the bytes that base64 ``text`` stands for.
+    """Return the bytes that base64 ``text`` stands for, in any form that clients send.
+
+    These are the standard alphabet and the one for URLs, with and without padding, with line ends, and data URLs:
+    ``data:image/jpeg;base64,...``.
 
     Raises:
       RequestError: 400, naming ``where`` it was.
     """
     if not isinstance(text, str):
         raise RequestError(400, f"{where} must be base64 text, not {_kind(text)}.")
+    if text.startswith("data:"):
+        head, _, text = text.partition(",")
+        if not head.endswith(";base64"):
+            raise RequestError(400, f"{where} is a data URL without base64: it must be data:image/...;base64,...")
+    plain = "".join(text.split()).translate(_OF_URLS).rstrip("=")
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
         raise RequestError(400, f"{where} is not base64: {error}.") from None
 

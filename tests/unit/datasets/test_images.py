@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
+from datasets import images
 from datasets.images import (
     TOO_LARGE,
     ImageHeader,
@@ -343,3 +345,31 @@ def test_what_is_stored_passes_the_check_and_what_is_rejected_does_not(encoded: 
         with pytest.raises(ImageRejected) as checked:
             check(data)
         assert str(checked.value) == str(stored.value)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow does not read AVIF")
+def test_an_avif_becomes_a_png():
+    buffer = io.BytesIO()
+    Image.new("RGB", (12, 8), (200, 30, 40)).save(buffer, "AVIF", quality=100)
+    encoded = normalise(buffer.getvalue())
+    assert (encoded.format, encoded.height, encoded.width) == ("png", 8, 12)
+    assert np.abs(decode(buffer.getvalue()).astype(int) - (200, 30, 40)).max() < 6
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic",
+            r"a HEIF image, which needs pip install 'slim-train\[heif\]'",
+        ),
+        (b"\xff\x0a\xfa\x1f\x01\x90", "a JPEG XL image, which is not supported"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "a JPEG XL image"),
+    ],
+)
+def test_an_image_of_a_format_that_is_not_read_is_named(data: bytes, message: str):
+    if "HEIF" in message and "HEIF" in images._FORMATS:
+        pytest.skip("pillow-heif is installed")
+    assert re.match(message, _reason(data))
+    with pytest.raises(ImageRejected, match=message):
+        header_of(io.BytesIO(data))

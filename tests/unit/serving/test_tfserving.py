@@ -82,7 +82,7 @@ def test_metadata_has_the_signature(client: Any) -> None:
         (b'{"instances": {"b64": "Y2F0"}}', "must be a list"),
         (b'{"instances": ["Y2F0"]}', "instances[0] must be an image"),
         (b'{"instances": [{"b64": 1}]}', "instances[0] must be base64 text, not a number"),
-        (b'{"instances": [{"b64": "Y2F"}]}', "instances[0] is not base64"),
+        (b'{"instances": [{"b64": "Y2F?"}]}', "instances[0] is not base64"),
         (b'{"instances": [{"b64": "Y2F0"}, {"b64": "eA=="}]}', "Image 1: The image cannot be read"),
         (b'{"instances": [[[[0.5]]]]}', "instances[0] must be an image"),
         (b'{"instances": [{"b64": "Y2F0"}], "signature_name": "pixels"}', "no signature 'pixels'"),
