@@ -107,6 +107,7 @@ def test_the_net_in_the_old_convention_learns_digits(digits: Path) -> None:
     assert _accuracy("models/fire") > 0.9
 
 
+@pytest.mark.slow
 def test_the_package_is_known_by_its_entry_points(digits: Path) -> None:
     # As pip leaves it: the modules, and metadata that name them.
     site = digits / "site"
