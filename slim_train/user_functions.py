@@ -1,10 +1,9 @@
-"""Functions in users' files: where they are, a digest of their code, and their exceptions. No TensorFlow."""
+"""Functions in users' files: where they are, what they take, and their exceptions. No TensorFlow."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import inspect
 import traceback
 from collections.abc import Callable
@@ -53,16 +52,6 @@ def takes(function: Callable[..., Any], keyword: str) -> bool:
         return keyword in inspect.signature(function).parameters
     except (TypeError, ValueError):  # of C code
         return False
-
-
-def code_digest(function: Any) -> str:
-    """Return a hex digest of the file that a function is defined in; of its instructions if there is no such file."""
-    code = getattr(inspect.unwrap(getattr(function, "func", function)), "__code__", None)
-    try:
-        content = Path(origin_of(getattr(function, "func", function))).read_bytes()
-    except OSError:
-        content = code.co_code + repr(code.co_consts).encode() if code else repr(function).encode()
-    return hashlib.sha256(content).hexdigest()
 
 
 def _lies_below(filename: str, root: Path) -> bool:

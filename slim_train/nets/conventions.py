@@ -15,10 +15,11 @@ from typing import Any
 import yaml
 
 from slim_train.errors import UsageError, nearest, unknown
+from slim_train.function_digest import function_digest
 from slim_train.nets.blocks.modes import is_training
 from slim_train.nets.record import ArgScope, NetRecord, weight_decay_alone
 from slim_train.tf_compat import slim, tf
-from slim_train.user_functions import code_digest, explain, origin_of
+from slim_train.user_functions import explain, origin_of
 
 Function = Callable[..., Any]
 
@@ -37,7 +38,7 @@ def as_record(net: Any, name: str) -> NetRecord:
     """Return the record of a registered net: a NetRecord, or a function with the arg scope of its module."""
     if isinstance(net, NetRecord):
         record = net if net.name == name else dataclasses.replace(net, name=name)
-        return record if record.digest else dataclasses.replace(record, digest=code_digest(record.builder))
+        return record if record.digest else dataclasses.replace(record, digest=function_digest(record.builder))
     module = vars(sys.modules[net.__module__]) if net.__module__ in sys.modules else {}
     return record_of_function(net, name, find_arg_scope(module, name))
 
@@ -74,7 +75,7 @@ def record_of_function(
         arg_scope=_as_arg_scope(arg_scope, name) if arg_scope else weight_decay_alone,
         default_image_size=getattr(function, "default_image_size", None) or image_size or 224,
         channels=channels or 3,
-        digest=digest or code_digest(function),
+        digest=digest or function_digest(function),
     )
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from slim_train.errors import UsageError
+from slim_train.function_digest import function_digest
 from slim_train.preprocessing import cifarnet, inception, lenet, vgg
 from slim_train.preprocessing.recipe import Recipe
 from slim_train.preprocessing.user_recipe import recipe_of_function
 from slim_train.registry import Registry
-from slim_train.user_functions import code_digest, origin_of
+from slim_train.user_functions import origin_of
 
 
 def _check(name: str, value: Any) -> None:
@@ -75,7 +76,7 @@ def get_recipe(name: str, **options: Any) -> Recipe:
     if name in _OURS:
         return found(**options)
     recipe = found if isinstance(found, Recipe) else recipe_of_function(found, name)
-    return recipe if recipe.digest else dataclasses.replace(recipe, digest=code_digest(recipe.eval_picture))
+    return recipe if recipe.digest else dataclasses.replace(recipe, digest=function_digest(recipe.eval_picture))
 
 
 def as_recipe(recipe: str | Recipe) -> Recipe:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from slim_train.errors import UsageError
+from slim_train.function_digest import function_digest
 from slim_train.preprocessing.picture import Picture
 from slim_train.preprocessing.recipe import Recipe
 from slim_train.tf_compat import tf
-from slim_train.user_functions import code_digest, explain, origin_of
+from slim_train.user_functions import explain, origin_of
 
 
 def recipe_of_function(preprocess_image: Callable[..., Any], name: str) -> Recipe:
@@ -40,7 +41,7 @@ def recipe_of_function(preprocess_image: Callable[..., Any], name: str) -> Recip
         eval_picture=lambda picture, height, width: preprocess(picture, height, width, False),
         eval_batch=lambda images: images,
         gives_pixels=False,
-        digest=code_digest(preprocess_image),
+        digest=function_digest(preprocess_image),
     )
 
 

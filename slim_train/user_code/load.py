@@ -61,9 +61,11 @@ def load_net(
     if loaded is None:
         return None
     record = _record(loaded, code, name, image_size, channels)
-    record = complete_record(dataclasses.replace(record, digest=_digest(loaded.files())))
+    record = complete_record(dataclasses.replace(record, digest=loaded.flag))
     files = loaded.files()  # building may have imported more
-    return dataclasses.replace(record, files=tuple(map(str, files)), digest=_digest(files))
+    arguments = sorted(parse_arguments(code.model_args).items())
+    digest = _digest(files, [name, code.arg_scope, arguments])
+    return dataclasses.replace(record, files=tuple(map(str, files)), digest=digest)
 
 
 def load_nets(code: NetCodeOptions, names: Sequence[str], image_size: int | None = None) -> list[NetRecord]:
@@ -214,8 +216,9 @@ def _record(
         raise UsageError(f"{loaded.flag}: {error}") from error
 
 
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
+def _digest(files: Iterable[Path], choices: Sequence[Any] = ()) -> str:
+    """Return a digest of the contents of files, and of what was chosen among them."""
+    digest = hashlib.sha256(repr(list(choices)).encode())
     for path in files:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

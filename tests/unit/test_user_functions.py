@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from slim_train.user_functions import code_digest, explain, origin_of, takes
+from slim_train.user_functions import explain, origin_of, takes
 
 
 def _error_of(path: Path) -> BaseException:
@@ -42,16 +41,6 @@ def test_a_long_message_is_cut() -> None:
 def test_a_function_comes_from_its_file() -> None:
     assert origin_of(_error_of) == __file__
     assert origin_of(functools.wraps(_error_of)(lambda path: path)) == __file__
-
-
-def test_the_digest_of_a_function_is_that_of_its_file() -> None:
-    assert code_digest(_error_of) == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
-    assert code_digest(functools.partial(_error_of, Path())) == code_digest(_error_of)
-
-
-def test_functions_without_a_file_differ_by_their_code() -> None:
-    one, same, other = (eval(f"lambda x: x + {number}") for number in (1, 1, 2))
-    assert code_digest(one) == code_digest(same) != code_digest(other)
 
 
 def test_an_error_without_a_message_names_the_function() -> None:

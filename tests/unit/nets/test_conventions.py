@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from slim_train.errors import UsageError
+from slim_train.function_digest import function_digest
 from slim_train.nets.conventions import as_record, find_arg_scope, nets_in, record_of_function
 from slim_train.nets.network_fn import network_fn_of
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import slim, tf
-from slim_train.user_functions import code_digest
 
 
 def classic(images: Any, num_classes: int = 1000, is_training: bool = True, scope: str = "Net") -> Any:
@@ -194,4 +194,4 @@ def test_nets_of_a_module_are_told_from_its_helpers() -> None:
 def test_a_registered_function_takes_the_arg_scope_of_its_module() -> None:
     record = as_record(classic, "classic")
     assert record.name == "classic"
-    assert record.digest == code_digest(classic)
+    assert record.digest == function_digest(classic)

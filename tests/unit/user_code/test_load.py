@@ -61,6 +61,15 @@ def test_the_digest_follows_the_files_beside_it(file: str) -> None:
     assert after.feature_width == 5
 
 
+def test_the_digest_follows_the_arguments(file: str) -> None:
+    digests = set()
+    for arguments in (None, "depth=1", "depth=2"):
+        record = load_net(NetCodeOptions(model_file=file, model_args=arguments), "small")
+        assert record is not None
+        digests.add(record.digest)
+    assert len(digests) == 3
+
+
 def test_a_net_may_have_the_name_of_one_of_ours(file: str) -> None:
     Path(file).write_text(NET.replace("small", "lenet"))
     record = load_net(NetCodeOptions(model_file=file), "lenet")
@@ -159,6 +168,10 @@ def test_a_recipe_is_loaded_with_its_digest(tmp_path: Path) -> None:
     assert recipe is not None
     assert (recipe.name, recipe.files, recipe.gives_pixels) == ("prep", (str(file),), False)
     assert len(recipe.digest) == 64
+    file.write_text(file.read_text().replace("return image", "return image + 1"))
+    changed = load_recipe(UserCodeOptions(preprocessing_file=str(file)))
+    assert changed is not None
+    assert changed.digest != recipe.digest
 
 
 def test_a_recipe_without_its_function_is_refused(tmp_path: Path) -> None:
