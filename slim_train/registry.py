@@ -98,6 +98,7 @@ class Registry(Generic[T]):
             return self._registered[name][0]
         if name not in self._offered:
             raise self.unknown(name)
+        self._refuse_two_packages(name)
         origin = self.origin(name)
         try:
             value = self._offered[name].load()
@@ -135,5 +136,16 @@ class Registry(Generic[T]):
 
     @functools.cached_property
     def _offered(self) -> dict[str, importlib.metadata.EntryPoint]:
+        return {entry_point.name: entry_point for entry_point in self._entry_points()}
+
+    def _entry_points(self) -> list[importlib.metadata.EntryPoint]:
         found = importlib.metadata.entry_points(group=self._group)
-        return {entry_point.name: entry_point for entry_point in found if entry_point.name not in self._built_in}
+        return [entry_point for entry_point in found if entry_point.name not in self._built_in]
+
+    def _refuse_two_packages(self, name: str) -> None:
+        values = {entry_point.value for entry_point in self._entry_points() if entry_point.name == name}
+        if len(values) > 1:
+            raise UsageError(
+                f"Several packages offer the {self.kind} {name!r}, as {' and '.join(sorted(values))}: uninstall all "
+                "but one."
+            )

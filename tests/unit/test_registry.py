@@ -80,6 +80,15 @@ def test_a_package_that_does_not_work_is_named(registry: Registry[int], package:
         registry.get("broken")
 
 
+def test_a_name_that_two_packages_offer_is_refused(registry: Registry[int], package: Path) -> None:
+    other = package / "numbers_of_yours-0.1.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: numbers-of-yours\nVersion: 0.1\n")
+    (other / "entry_points.txt").write_text(f"[{GROUP}]\nthree = numbers_of_yours:THREE\n")
+    with pytest.raises(UsageError, match=r"'three', as numbers_of_mine:THREE and numbers_of_yours:THREE: uninstall"):
+        registry.get("three")
+
+
 def test_an_unknown_name_lists_all_with_the_origin_of_others(registry: Registry[int], package: Path) -> None:
     with pytest.raises(UsageError) as error:
         registry.get("tree")
