@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slim_train.errors import RunError, UsageError
+from slim_train.evaluation.confusion import Confusion
 
 
 class Predictions(NamedTuple):
@@ -37,7 +38,7 @@ class ClassificationReport:
       loss: mean softmax cross entropy, in nats.
       accuracy: share of the images whose most probable class is the true one.
       top_5_accuracy: share of the images with the true class among the min(5, C) most probable: 1 where C is at most 5.
-      confusion_matrix: int64 [C, C]; row: true class, column: predicted class.
+      confusion: how often each class was taken for each other one.
       precision, recall, f1: float64 [C], for each class.
       support: int64 [C], images of each true class.
       balanced_accuracy: mean recall of the classes that have images.
@@ -49,7 +50,7 @@ class ClassificationReport:
     loss: float
     accuracy: float
     top_5_accuracy: float
-    confusion_matrix: NDArray[np.int64]
+    confusion: Confusion
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
@@ -57,6 +58,22 @@ class ClassificationReport:
     balanced_accuracy: float
     macro: Average
     weighted: Average
+
+    @property
+    def confusion_matrix(self) -> NDArray[np.int64] | None:
+        """Counts, int64 [C, C]; row: true class, column: predicted class. None for over 500 classes."""
+        return self.confusion.matrix()
+
+    def best_and_worst(self, count: int) -> tuple[list[int], list[int]]:
+        """Return the ``count`` classes of the highest F1, best first, and of the lowest, worst first.
+
+        Classes that do not occur are left out; no class is in both lists.
+        """
+        occurring = np.flatnonzero((self.support > 0) | (self.confusion.predicted > 0))
+        # Of equals, those with more images tell more.
+        order = occurring[np.lexsort((occurring, -self.support[occurring], self.f1[occurring]))].tolist()
+        worst = order[:count]
+        return order[: len(worst) - 1 : -1][:count], worst
 
     def headline(self) -> dict[str, float]:
         """Return the few figures that a log line or a training curve shows: loss, accuracy, top_5_accuracy."""
@@ -79,7 +96,8 @@ class ClassificationMetrics:
         self.images = 0
         self._loss_sum = 0.0
         self._in_top_5 = 0
-        self._confusion_matrix = np.zeros((num_classes, num_classes), np.int64)
+        self._correct = 0
+        self._confusion = Confusion(num_classes)
 
     def update(self, labels: ArrayLike, logits: ArrayLike, mask: ArrayLike | None = None) -> None:
         """Count one batch.
@@ -107,7 +125,9 @@ class ClassificationMetrics:
         self.images += len(true)
         self._loss_sum -= float(np.take_along_axis(log_softmax(scores), true[:, np.newaxis], axis=1).sum())
         self._in_top_5 += int((_rank(scores, true) < 5).sum())
-        np.add.at(self._confusion_matrix, (true, scores.argmax(axis=1)), 1)
+        predicted = scores.argmax(axis=1)
+        self._correct += int((predicted == true).sum())
+        self._confusion.add(true, predicted)
 
     def headline(self) -> dict[str, float]:
         """Return the few figures that a log line or a training curve shows: loss, accuracy, top_5_accuracy.
@@ -118,7 +138,7 @@ class ClassificationMetrics:
         self._check_not_empty()
         return {
             "loss": self._loss_sum / self.images,
-            "accuracy": int(self._confusion_matrix.trace()) / self.images,
+            "accuracy": self._correct / self.images,
             "top_5_accuracy": self._in_top_5 / self.images,
         }
 
@@ -129,17 +149,17 @@ class ClassificationMetrics:
           RunError: no image was counted.
         """
         self._check_not_empty()
-        matrix = self._confusion_matrix.copy()
-        correct, support, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
+        confusion = self._confusion.copy()
+        correct, support, predicted = confusion.correct, confusion.support, confusion.predicted
         precision, recall = _ratio(correct, predicted), _ratio(correct, support)
         f1 = _ratio(2 * correct, support + predicted)
         occurs = support + predicted > 0
         return ClassificationReport(
             images=self.images,
             loss=self._loss_sum / self.images,
-            accuracy=int(correct.sum()) / self.images,
+            accuracy=self._correct / self.images,
             top_5_accuracy=self._in_top_5 / self.images,
-            confusion_matrix=matrix,
+            confusion=confusion,
             precision=precision,
             recall=recall,
             f1=f1,

@@ -9,6 +9,9 @@ from typing import Any
 from slim_train.evaluation.metrics import ClassificationReport
 from slim_train.reports import html
 
+# In a notebook.
+_MOST_CLASSES_SHOWN = 100
+
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationReport(ClassificationReport):
@@ -59,14 +62,17 @@ class EvaluationReport(ClassificationReport):
             "weighted_average": self.weighted._asdict(),
             "labels": list(self.labels),
             "per_class": self._per_class(),
-            "confusion_matrix": self.confusion_matrix.tolist(),
+            **self.confusion.to_dict(),
         }
 
     def _repr_html_(self) -> str:
         columns = ("label", "precision", "recall", "f1", "support")
+        best, worst = self.best_and_worst(_MOST_CLASSES_SHOWN // 2)
+        shown = range(len(self.labels)) if len(self.labels) <= _MOST_CLASSES_SHOWN else [*worst, *best]
+        per_class = self._per_class()
         rows = [
             [f"{row[column]:.3f}" if isinstance(row[column], float) else row[column] for column in columns]
-            for row in self._per_class()
+            for row in (per_class[index] for index in shown)
         ]
         note = f"accuracy {self.accuracy:.2%} of {self.images:,} images, step {self.step:,}"
         images = [

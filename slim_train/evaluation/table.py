@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-import numpy as np
 from rich import box
 from rich.console import Console, Group
 from rich.table import Table
@@ -14,26 +13,27 @@ from rich.text import Text
 from slim_train.evaluation.metrics import ClassificationReport
 
 _MOST_CLASSES = 30
+_BEST_AND_WORST = 10
 
 
 def metrics_table(report: ClassificationReport, labels: Sequence[str]) -> Group:
     """Return what ``rich`` prints: a line for each class, the averages and a summary.
 
-    Of more than 30 classes the 30 with the lowest F1 are shown, among those that occur.
+    Of more than 30 classes the 10 with the highest F1 and the 10 with the lowest are shown, among those that occur.
     """
-    shown, heading = list(range(len(labels))), "class"
+    parts, heading = [list(range(len(labels)))], "class"
     if len(labels) > _MOST_CLASSES:
-        occur = np.flatnonzero(report.support + report.confusion_matrix.sum(axis=0))
-        shown = sorted(occur.tolist(), key=lambda index: report.f1[index])[:_MOST_CLASSES]
-        heading = f"class ({len(shown)} lowest F1 of {len(labels):,})"
+        parts = list(report.best_and_worst(_BEST_AND_WORST))
+        heading = f"class (highest and lowest F1 of {len(labels):,})"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(heading, overflow="fold")
     for column in ("precision", "recall", "F1", "images"):
         table.add_column(column, justify="right")
-    for index in shown:
-        figures = (report.precision[index], report.recall[index], report.f1[index])
-        table.add_row(Text(labels[index]), *(f"{value:.3f}" for value in figures), f"{report.support[index]:,}")
-    table.add_section()
+    for part in parts:
+        for index in part:
+            figures = (report.precision[index], report.recall[index], report.f1[index])
+            table.add_row(Text(labels[index]), *(f"{value:.3f}" for value in figures), f"{report.support[index]:,}")
+        table.add_section()
     for name, average in (("macro average", report.macro), ("weighted average", report.weighted)):
         table.add_row(name, *(f"{value:.3f}" for value in average), f"{report.images:,}")
     return Group(table, Text(summary(report), style="bold"))

@@ -21,6 +21,9 @@ from slim_train.reports.confusion_matrix import draw_confusion_matrix
 
 log = logging.getLogger(__name__)
 
+# Of data sets with more classes than a matrix can show.
+_DRAWN_CLASSES = 60
+
 
 class EvaluationWriter:
     """Writes eval_<split>.json, predictions_<split>.csv, confusion_matrix_<split>.png and mistakes_<split>.png.
@@ -72,7 +75,7 @@ class EvaluationWriter:
             paths[drawn].unlink(missing_ok=True)
         write_metrics_json(paths["metrics"], report)
         note = f"{self._split} · step {step:,} · {summary(report)}"
-        draw_confusion_matrix(paths["confusion_matrix"], report.confusion_matrix, self._labels, note)
+        self._draw_confusions(paths["confusion_matrix"], report, note)
         if self._num_mistakes:
             draw_mistakes_sheet(
                 paths["mistakes"],
@@ -87,6 +90,17 @@ class EvaluationWriter:
         # The predictions get their name when the writer is left; images need matplotlib, and mistakes.
         written = {what: path for what, path in paths.items() if what == "predictions" or path.is_file()}
         return dataclasses.replace(report, files=written)
+
+    def _draw_confusions(self, path: Path, report: EvaluationReport, note: str) -> None:
+        """Draw the matrix; of very many classes, those that are confused most."""
+        matrix = report.confusion_matrix
+        if matrix is not None:
+            draw_confusion_matrix(path, matrix, self._labels, note)
+            return
+        worst = report.confusion.worst(_DRAWN_CLASSES)
+        names = [self._labels[index] for index in worst.classes]
+        note = f"the {len(names)} most confused of {len(self._labels):,} classes · {note}"
+        draw_confusion_matrix(path, worst.matrix, names, note, worst.support)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

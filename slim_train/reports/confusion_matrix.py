@@ -23,7 +23,13 @@ _RIGHT = np.array([[244, 247, 250], [13, 84, 153]], np.float32)
 _WRONG = np.array([[250, 248, 247], [204, 69, 8]], np.float32)
 
 
-def draw_confusion_matrix(path: Path, matrix: NDArray[np.integer], labels: Sequence[str], note: str = "") -> bool:
+def draw_confusion_matrix(
+    path: Path,
+    matrix: NDArray[np.integer],
+    labels: Sequence[str],
+    note: str = "",
+    support: NDArray[np.integer] | None = None,
+) -> bool:
     """Draw how often each class was taken for each other one, as PNG.
 
     A cell shows its count and its share of the true class if there is room for them, and is the darker the larger
@@ -34,6 +40,7 @@ def draw_confusion_matrix(path: Path, matrix: NDArray[np.integer], labels: Seque
       matrix: counts [C, C]; row: true class, column: predicted class.
       labels: a name for each class, in any script.
       note: a line below the title.
+      support: images of each true class, [C], if some of them were classified as a class that is not drawn.
 
     Returns:
       Whether it was drawn: it is not where matplotlib is missing, which the log then says.
@@ -44,7 +51,8 @@ def draw_confusion_matrix(path: Path, matrix: NDArray[np.integer], labels: Seque
     num_classes = len(labels)
     side = min(1.3 * num_classes, 5 + 0.07 * num_classes, 14)  # Inches.
     cell = side * 72 / num_classes  # Points.
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    totals = matrix.sum(axis=1) if support is None else support
+    shares = matrix / np.maximum(totals, 1)[:, np.newaxis]
     # Confusions of a few per cent are what one looks for: a power brings them out, the more the smaller the cells are.
     power = float(np.clip(cell / 40, 0.3, 0.6))
 

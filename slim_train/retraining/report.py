@@ -191,7 +191,7 @@ def _figures(figures: ClassificationReport, labels: Sequence[str]) -> dict[str, 
         "accuracy": figures.accuracy,
         "cross_entropy": figures.loss,
         "recall": dict(zip(labels, figures.recall.tolist(), strict=True)),
-        "confusion_matrix": figures.confusion_matrix.tolist(),
+        **figures.confusion.to_dict(),
     }
 
 
