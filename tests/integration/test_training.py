@@ -289,7 +289,7 @@ def test_a_corrupt_record_is_named_by_file_and_offset(shapes_dir, tmp_path, caps
     [
         (["--model_name=lenet5"], "Did you mean lenet"),
         (["--dataset_name=shaps"], "shap"),
-        (["--optimizer=addam"], "did you mean adam"),
+        (["--optimizer=addam"], "Did you mean adam"),
         (["--batch_size=0"], "--batch_size=0 must be at least 1"),
         (["--checkpoint_path=/no/such/model.ckpt"], "/no/such/model.ckpt does not exist"),
         (["--trainable_scopes=LeNet/fc5"], "LeNet/fc4"),
