@@ -1,4 +1,4 @@
-"""Finding checkpoints: the newest complete one of a folder, and what a path of the user's means."""
+"""Finding checkpoints: the newest complete one of a folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from slim_train.checkpoints.training_folder import PREFIX
-from slim_train.errors import RunError, UsageError
+from slim_train.errors import RunError
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
@@ -71,35 +71,6 @@ def saved_checkpoints(folder: str | Path) -> list[str]:
     return [prefix for prefix in prefixes if is_complete(prefix)]
 
 
-def resolve_checkpoint(path: str) -> str:
-    """Return the checkpoint prefix that a user's ``--checkpoint_path`` or ``--train_dir`` means.
-
-    Takes a prefix, any file of a checkpoint, or a folder with a ``checkpoint`` file or a single checkpoint in it.
-
-    Raises:
-      UsageError: there is nothing at ``path``, or nothing that is a checkpoint.
-    """
-    given = Path(path)
-    if given.is_dir():
-        found = newest_checkpoint(given)
-        if found is None:
-            raise UsageError(f"The folder {path} holds no checkpoint (no .index file).")
-        return found
-    prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
-    if is_complete(prefix):
-        return prefix
-    if given.exists() or Path(f"{prefix}.index").exists():
-        raise UsageError(f"{path} is not a complete TensorFlow checkpoint.")
-    raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.{_download(given)}")
-
-
-def _download(given: Path) -> str:
-    """Return how to get a checkpoint where slim_models puts those that it downloads."""
-    if given.parent.name != "checkpoints":
-        return ""
-    return f" 'slim_models --download {given.name}' downloads released weights, if {given.name} is a net that has them."
-
-
 def step_of(prefix: str) -> int:
     """Return the global step stored in a checkpoint; 0 where it stores none (released checkpoints often do not)."""
     reader = tf.train.load_checkpoint(prefix)
@@ -131,11 +102,3 @@ def _only_checkpoint(folder: Path) -> str | None:
     prefixes = [str(file.with_suffix("")) for file in folder.glob("*.index")]
     prefixes += [str(file) for file in folder.glob("*.ckpt") if file.is_file()]
     return prefixes[0] if len(prefixes) == 1 and is_complete(prefixes[0]) else None
-
-
-def _neighbours(path: Path) -> str:
-    """Return what lies beside a checkpoint that is not there, for the error."""
-    if not path.parent.is_dir():
-        return f": there is no folder {path.parent}"
-    prefixes = sorted(file.name.removesuffix(".index") for file in path.parent.glob("*.index"))
-    return f"; beside it: {', '.join(prefixes[:5])}" if prefixes else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 # A matrix of so many classes is 2 MB, and can be looked at.
 MOST_IN_MATRIX = 500
@@ -34,13 +34,15 @@ class Confusion:
 
     Args:
       num_classes: C.
+      codes: of pairs that were counted before: true * C + predicted, distinct and sorted.
+      counts: of these.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, codes: ArrayLike = (), counts: ArrayLike = ()) -> None:
         self.num_classes = num_classes
-        # Pairs as true * C + predicted, distinct and sorted; and what came since they were merged.
-        self._codes = np.zeros(0, np.int64)
-        self._counts = np.zeros(0, np.int64)
+        self._codes = np.asarray(codes, np.int64)
+        self._counts = np.asarray(counts, np.int64)
+        # What came since pairs were merged.
         self._new: list[NDArray[np.int64]] = []
 
     def add(self, true: NDArray[np.integer], predicted: NDArray[np.integer]) -> None:
@@ -52,9 +54,7 @@ class Confusion:
     def copy(self) -> Confusion:
         """Return the counts until now; they stay as they are."""
         self._merge()
-        same = Confusion(self.num_classes)
-        same._codes, same._counts = self._codes, self._counts
-        return same
+        return Confusion(self.num_classes, self._codes, self._counts)
 
     @property
     def pairs(self) -> NDArray[np.int64]:

@@ -18,7 +18,8 @@ from datasets.spec import DatasetSpec
 from deployment.devices import local_device_type
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
-from slim_train.checkpoints.find import is_complete, latest_checkpoint, newest_checkpoint, resolve_checkpoint, step_of
+from slim_train.checkpoints.find import is_complete, latest_checkpoint, newest_checkpoint, step_of
+from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.errors import RunError, UsageError
 from slim_train.evaluation.metrics import ClassificationMetrics
 from slim_train.evaluation.options import EvalOptions

@@ -9,7 +9,8 @@ from typing import Any
 
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec, read_info
 from slim_train.checkpoints import training_folder
-from slim_train.checkpoints.find import resolve_checkpoint, step_of
+from slim_train.checkpoints.find import step_of
+from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.errors import UsageError
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.label_files import read_class_names

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from deployment.devices import local_device_type
 from slim_train.checkpoints import training_folder
-from slim_train.checkpoints.find import resolve_checkpoint
+from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.checkpoints.restore import plan_restore
 from slim_train.errors import UsageError
 from slim_train.inference.trained_model import training_folder_of

@@ -6,7 +6,8 @@ import logging
 from typing import Any
 
 from slim_train.checkpoints import scopes, training_folder
-from slim_train.checkpoints.find import resolve_checkpoint, saved_checkpoints
+from slim_train.checkpoints.find import saved_checkpoints
+from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.checkpoints.restore import RestorePlan, check_resume, plan_restore
 from slim_train.errors import UsageError
 from slim_train.tf_compat import tf

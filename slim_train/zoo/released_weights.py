@@ -11,15 +11,12 @@ from datasets.archives import unpack
 from datasets.download import Download, fetch
 from datasets.errors import DataError
 from datasets.sources import OnProgress
-from slim_train.checkpoints.find import newest_checkpoint
+from slim_train.checkpoints.archives import checkpoint_below
 from slim_train.errors import RunError, UsageError, nearest
 from slim_train.nets.factory import get_record, net_names
 from slim_train.nets.record import NetRecord
 
 log = logging.getLogger(__name__)
-
-# MobileNet v3 comes with its weights (folder pristine) and with their moving averages, which the accuracy is stated of.
-_AVERAGES = "ema"
 
 
 def download_checkpoints(names: Sequence[str], checkpoint_dir: str, on_progress: OnProgress) -> dict[str, str]:
@@ -49,7 +46,7 @@ def download_checkpoint(record: NetRecord, checkpoint_dir: Path, on_progress: On
     home = checkpoint_dir / record.name
     if home.exists():
         log.info("%s already exists.", home)
-        return _checkpoint_in(home)
+        return checkpoint_below(home)
     download = Download(record.checkpoint_url, otherwise=f"unpack it in the folder {home}")
     try:
         archive = fetch(download, checkpoint_dir, on_progress)
@@ -63,7 +60,7 @@ def download_checkpoint(record: NetRecord, checkpoint_dir: Path, on_progress: On
             archive.unlink()
             raise RunError(f"{error} It has been removed; try again.") from error
         archive.unlink()
-        checkpoint = Path(_checkpoint_in(Path(work_dir, "unpacked")))
+        checkpoint = Path(checkpoint_below(Path(work_dir, "unpacked")))
         checkpoint.parent.replace(home)
     return str(home / checkpoint.name)
 
@@ -75,12 +72,3 @@ def _released(record: NetRecord) -> NetRecord:
         listed = [*near, *(name for name in others if name not in near)]
         raise UsageError(f"No weights of {record.name} were released. Those of others were: {', '.join(listed)}.")
     return record
-
-
-def _checkpoint_in(folder: Path) -> str:
-    """Return the prefix of the checkpoint in ``folder`` or below; of several, that of the moving averages."""
-    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
-    found = [prefix for path in folders if (prefix := newest_checkpoint(path))]
-    if not found:
-        raise RunError(f"{folder} holds no TensorFlow checkpoint; without that folder it is downloaded again.")
-    return next((prefix for prefix in found if Path(prefix).parent.name == _AVERAGES), found[0])

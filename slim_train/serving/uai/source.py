@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from slim_train.checkpoints.find import resolve_checkpoint
+from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.errors import UsageError, unknown
 from slim_train.inference.label_files import read_class_names
 from slim_train.inference.overrides import ModelOverrides

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from slim_train.checkpoints.find import is_complete, latest_checkpoint, repair_state, resolve_checkpoint, step_of
+from slim_train.checkpoints.find import is_complete, latest_checkpoint, repair_state, step_of
+from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.errors import UsageError
 from slim_train.tf_compat import tf
 

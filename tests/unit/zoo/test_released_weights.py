@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from slim_train.checkpoints.find import resolve_checkpoint
+from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.cli.slim_models import COMMAND
 from slim_train.errors import RunError
 from slim_train.nets import factory

@@ -1,0 +1,59 @@
+"""Checkpoints in tar archives, as released weights are published."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from pathlib import Path
+
+from datasets.archives import unpack
+from datasets.errors import DataError
+from datasets.files import cache_folder
+from slim_train.checkpoints.find import newest_checkpoint
+from slim_train.errors import RunError, UsageError
+
+log = logging.getLogger(__name__)
+
+ENDINGS = (".tar.gz", ".tgz", ".tar")
+# MobileNet v3 comes with its weights (folder pristine) and with their moving averages, which the accuracy is stated of.
+_AVERAGES = "ema"
+
+
+def checkpoint_of_archive(archive: Path) -> str:
+    """Return the prefix of the checkpoint in a tar archive, unpacked into the user's cache the first time.
+
+    Raises:
+      UsageError: the archive is damaged or holds no checkpoint, or the cache cannot be written.
+    """
+    try:
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()[:16]
+        name = next(archive.name.removesuffix(ending) for ending in ENDINGS if archive.name.endswith(ending))
+        home = cache_folder() / "checkpoints" / f"{name}-{digest}"
+        if not home.is_dir():
+            home.parent.mkdir(parents=True, exist_ok=True)
+            log.info("Unpacking %s into %s.", archive, home)
+            with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=home.parent) as work_dir:
+                unpack(archive, Path(work_dir, "unpacked"))
+                checkpoint_below(Path(work_dir, "unpacked"))
+                Path(work_dir, "unpacked").replace(home)
+        return checkpoint_below(home)
+    except DataError as error:
+        raise UsageError(f"--checkpoint_path={archive}: {error}") from error
+    except RunError as error:
+        raise UsageError(f"--checkpoint_path={archive} holds no TensorFlow checkpoint.") from error
+    except OSError as error:
+        raise UsageError(f"--checkpoint_path={archive} cannot be unpacked: {error.strerror}.") from error
+
+
+def checkpoint_below(folder: Path) -> str:
+    """Return the prefix of the checkpoint in ``folder`` or below; of several, that of the moving averages.
+
+    Raises:
+      RunError: there is none.
+    """
+    folders = [folder, *sorted(path for path in folder.rglob("*") if path.is_dir())]
+    found = [prefix for path in folders if (prefix := newest_checkpoint(path))]
+    if not found:
+        raise RunError(f"{folder} holds no TensorFlow checkpoint; without that folder it is downloaded again.")
+    return next((prefix for prefix in found if Path(prefix).parent.name == _AVERAGES), found[0])

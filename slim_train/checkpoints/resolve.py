@@ -1,0 +1,50 @@
+"""The checkpoint that a path of the user's means."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from slim_train.checkpoints.archives import ENDINGS, checkpoint_of_archive
+from slim_train.checkpoints.find import is_complete, newest_checkpoint
+from slim_train.errors import UsageError
+
+
+def resolve_checkpoint(path: str) -> str:
+    """Return the checkpoint prefix that a user's ``--checkpoint_path`` or ``--train_dir`` means.
+
+    Takes a prefix, any file of a checkpoint, a folder with a ``checkpoint`` file or a single checkpoint in it, or a tar
+    archive of released weights, which is unpacked into the user's cache.
+
+    Raises:
+      UsageError: there is nothing at ``path``, or nothing that is a checkpoint.
+    """
+    given = Path(path)
+    if given.is_dir():
+        found = newest_checkpoint(given)
+        if found is None:
+            raise UsageError(f"The folder {path} holds no checkpoint (no .index file).")
+        return found
+    if given.is_file() and path.endswith(ENDINGS):
+        return checkpoint_of_archive(given)
+    prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
+    if is_complete(prefix):
+        return prefix
+    if given.exists() or Path(f"{prefix}.index").exists():
+        raise UsageError(f"{path} is not a complete TensorFlow checkpoint.")
+    raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.{_download(given)}")
+
+
+def _download(given: Path) -> str:
+    """Return how to get a checkpoint where slim_models puts those that it downloads."""
+    if given.parent.name != "checkpoints":
+        return ""
+    return f" 'slim_models --download {given.name}' downloads released weights, if {given.name} is a net that has them."
+
+
+def _neighbours(path: Path) -> str:
+    """Return what lies beside a checkpoint that is not there, for the error."""
+    if not path.parent.is_dir():
+        return f": there is no folder {path.parent}"
+    prefixes = sorted(file.name.removesuffix(".index") for file in path.parent.glob("*.index"))
+    return f"; beside it: {', '.join(prefixes[:5])}" if prefixes else ""
