@@ -10,10 +10,10 @@ import stat
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from datasets.errors import DataError
-from datasets.images import EncodedImage, ImageRejected, normalise
+from datasets.images import SUFFIXES, EncodedImage, ImageRejected, header_of, normalise
 from datasets.sources import TRAIN, ImageSource
 from datasets.splits import nfc
 
@@ -28,6 +28,8 @@ _SPLIT_FOLDERS = {
     "test": "test",
     "testing": "test",
 }
+# Files of a folder without names of images that are looked into.
+_MOST_TRIED = 10
 _NEVER_IMAGES = ("thumbs.db", "desktop.ini", "__macosx")
 _Identity = tuple[int, int]  # device and inode number: the same for every link to a folder
 _LAYOUT = "Expected one folder of images per class, as in PIC_PATH/cat/1.jpg, or PIC_PATH/train/cat/1.jpg."
@@ -65,8 +67,8 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
 
     The folders are splits when all of them are named like one (train, val, validation, test) and hold folders. Every
     other file is taken for an image: the decoder says what is none. Hidden files and Thumbs.db are ignored, and so
-    are empty class folders, with a message in the log. Folders inside a class folder belong to the class; links are
-    followed, each folder once.
+    are class folders without an image, with a message in the log. Folders inside a class folder belong to the class;
+    links are followed, each folder once.
 
     Args:
       root: the folder given by the user.
@@ -124,10 +126,28 @@ def _class_folders(
         if _identity(Path(entry.path)) in barred:
             continue
         names = list(_files_below(Path(entry.path), root, set(barred), passed_over))
-        if names:
+        if names and not _may_hold_images(root, names):
+            log.warning("Ignoring the folder %s: none of its %d files is an image.", entry.path, len(names))
+        elif names:
             yield _class_name(entry), names
         else:
             passed_over[f"empty class folder {entry.name!r}"] += 1
+
+
+def _may_hold_images(root: Path, names: list[str]) -> bool:
+    """Return whether a file is called like an image, or one of the first is an image: notebooks, notes are none."""
+    return any(PurePosixPath(name).suffix.lower() in SUFFIXES for name in names) or any(
+        _is_image(root / name) for name in names[:_MOST_TRIED]
+    )
+
+
+def _is_image(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            header_of(file)
+    except (OSError, ImageRejected):
+        return False
+    return True
 
 
 def _files_below(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pickle
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from datasets.class_folders import scan
 from datasets.errors import DataError
@@ -184,3 +186,22 @@ def test_images_beside_no_class_folder_are_refused(class_folders: Callable[..., 
 def test_the_reader_can_be_sent_to_another_process(class_folders: Callable[..., Path]) -> None:
     reader = scan(class_folders({"cat": 1})).reader
     assert pickle.loads(pickle.dumps(reader)).load("cat/0.jpg") == reader.load("cat/0.jpg")
+
+
+def test_a_folder_of_other_files_is_no_class(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    buffer = io.BytesIO()
+    Image.new("L", (4, 4)).save(buffer, "PNG")
+    for name in ("cat/1.png", "dog/without_suffix"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(buffer.getvalue())
+    (tmp_path / "bottlenecks").mkdir()
+    (tmp_path / "bottlenecks" / "1.txt").write_text("0.1,0.2")
+    assert scan(tmp_path).classes == ("cat", "dog")
+    assert "bottlenecks: none of its 1 files is an image" in caplog.text
+
+
+def test_a_folder_of_broken_images_stays_a_class(tmp_path: Path) -> None:
+    for name in ("cat/1.png", "dog/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"broken")
+    assert scan(tmp_path).classes == ("cat", "dog")
