@@ -22,8 +22,8 @@ from slim_train.errors import UsageError, nearest
 
 T = TypeVar("T")
 
-# Training folders hold one of these beside their config.yaml.
-_OF_TRAINING_FOLDERS = ("checkpoint", "model_code")
+# Training folders, and copies of a part of them, hold some of these beside their config.yaml.
+_OF_TRAINING_FOLDERS = ("checkpoint", "*.index", "model.ckpt*", "model_code", "best", "result.json", "metrics.jsonl")
 
 _TYPE_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
@@ -155,7 +155,7 @@ def refuse_code_of_training_folder(
     Raises:
       UsageError: it does.
     """
-    if not any((Path(path).parent / name).exists() for name in _OF_TRAINING_FOLDERS):
+    if not any(any(Path(path).parent.glob(pattern)) for pattern in _OF_TRAINING_FOLDERS):
         return
     for spec in flag_specs(options):
         if spec.info.runs_code and values.get(spec.name) and spec.name not in given:

@@ -42,7 +42,7 @@ def _parts(value: Any, package: str, seen: set[int]) -> Iterator[bytes]:
         isinstance(value, types.ModuleType | types.BuiltinFunctionType)
         or (_package(value) != package and _version(_package(value)))
     ):
-        yield _identity(value)
+        yield _identity(value, package)
         return
     if not isinstance(value, dict | list | tuple | types.CodeType):  # these may be made here, and their ids used again
         if id(value) in seen:
@@ -111,9 +111,13 @@ def _version(package: str) -> str:
     return str(getattr(sys.modules.get(package), "__version__", ""))
 
 
-def _identity(value: Any) -> bytes:
-    """Return the name of a definition with the version of its package; of a module without version its source."""
+def _identity(value: Any, own: str) -> bytes:
+    """Return the name of a definition with the version of its package.
+
+    Of a module without version, or of the package ``own``, which is at work between versions, the source counts.
+    """
     version, file = _version(_package(value)), getattr(value, "__file__", None)
-    source = Path(file).read_bytes() if not version and file and Path(file).is_file() else b""
+    is_read = not version or (isinstance(value, types.ModuleType) and _package(value) == own)
+    source = Path(file).read_bytes() if is_read and file and Path(file).is_file() else b""
     name = getattr(value, "__qualname__", value.__name__)
     return f"{getattr(value, '__module__', '')} {name} {version}".encode() + source

@@ -147,8 +147,8 @@ class TrustedCodeOptions(UserCodeOptions):
 
     trust_model_code: bool = option(
         False,
-        "Run the copies of --model_file and --preprocessing_file in the training folder. Without it, such code runs "
-        "only if you name the file again.",
+        "Run the copies of --model_file and --preprocessing_file in the training folder, and the --model_module it "
+        "names. Without it, such code runs only if you name it again.",
         saved=False,
         runs_code=True,
     )

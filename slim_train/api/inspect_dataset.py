@@ -46,6 +46,7 @@ class InspectedOptions(Options):
         None,
         "Python file that describes the records, as a data set module of research/slim does. The file runs: use only "
         "code you trust.",
+        runs_code=True,
     )
     labels_offset: int = option(0, "As in training. 1: labels begin at 1.")
 
@@ -118,6 +119,10 @@ def run(options: InspectOptions) -> InspectionReport:
         except OSError as error:
             raise UsageError(f"Cannot make the folder --output_dir={output}: {error.strerror}.") from error
     told = _told(data)
+    if wanted.write_info and told.file_pattern and "%s" not in told.file_pattern:
+        raise UsageError(
+            f"--write_info would describe one split only: write %s for the split in --file_pattern={told.file_pattern}."
+        )
     with ProgressBars() as progress:
         inspection = inspect(
             data.dataset_dir,

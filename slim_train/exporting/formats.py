@@ -8,14 +8,34 @@ from typing import Any
 
 import numpy as np
 
-from slim_train.errors import RunError
+from slim_train.errors import RunError, UsageError
 from slim_train.inference import export_info
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.loaders import CLASSIFY, PIXELS, PREPROCESS, SERVING
 from slim_train.inference.trained_model import TrainedModel
 from slim_train.tf_compat import tf
 
+_PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 TFLITE_KINDS = ("float32", "float16", "int8")
+
+
+def refuse_python(graph_def: Any, what: str) -> None:
+    """Check that no function of Python is in a graph: it is in this process only, and a file would name it in vain.
+
+    Args:
+      graph_def: the graph.
+      what: it is of, for the error.
+
+    Raises:
+      UsageError: there is one.
+    """
+    nodes = [*graph_def.node, *(node for function in graph_def.library.function for node in function.node_def)]
+    found = next((node for node in nodes if node.op in _PYTHON_OPS), None)
+    if found:
+        raise UsageError(
+            f"{what} calls Python in its graph (tf.py_func, node {found.name}), which no exported file can hold: use "
+            "TensorFlow's operations instead."
+        )
 
 
 def write_frozen(path: Path, graph_def: Any, info: ExportInfo) -> None:

@@ -219,6 +219,7 @@ class _Output:
 def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> Iterator[_Output]:
     """Yield what the options ask for."""
     plain = trained.freeze()
+    formats.refuse_python(plain, f"{info.model_name} with preprocessing {info.preprocessing}")
     dtype = _DTYPES[options.result.precision]
     graph_def = plain if dtype == tf.float32 else formats.with_16_bit_constants(plain, dtype)
     tolerance = _TOLERANCE[dtype.name]

@@ -110,6 +110,10 @@ def _load(options: ClassifierOptions) -> Predictor:
         found = f"not {' and '.join(f'--{name}' for name in given)}" if given else "none of them is there"
         raise UsageError(f"Name one classifier with --graph, --saved_model_dir or --train_dir; {found}.")
     (path,) = given.values()
+    if options.train_dir is None:
+        for flag in ("model_file", "model_module", "preprocessing_file", "arg_scope", "model_args"):
+            if getattr(options.code, flag):
+                raise UsageError(f"--{flag} is for training folders and checkpoints: {path} holds all that it needs.")
     return load_predictor(
         path,
         ModelOverrides(

@@ -21,7 +21,7 @@ from slim_train.model.spec import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
 from slim_train.tf_compat import tf
 from slim_train.training_options import TrainOptions
-from slim_train.user_code.copies import code_to_run
+from slim_train.user_code.copies import code_to_run, warn_of_changes
 from slim_train.user_code.load import load_net, load_recipe
 
 # Names of nodes.
@@ -168,7 +168,9 @@ def resolve_spec(folder: Path, given: ModelOverrides) -> tuple[ModelSpec, tuple[
         net=model_name == trained.model.model_name,
         recipe=given.preprocessing_name is None,
     )
-    recipe = None if given.preprocessing_name else load_recipe(code)
+    if given.preprocessing_name and given.code.preprocessing_file:
+        raise UsageError("--preprocessing_file and --preprocessing_name cannot be combined.")
+    recipe = None if given.preprocessing_name else load_recipe(code, size, channels)
     spec = resolve_model(
         load_net(code, model_name, size, channels) or model_name,
         DatasetSpec("", "", str(folder), (), len(names), 0, names),
@@ -178,6 +180,7 @@ def resolve_spec(folder: Path, given: ModelOverrides) -> tuple[ModelSpec, tuple[
         channels=channels,
         preprocessing=recipe or given.preprocessing_name or trained.model.preprocessing_name,
     )
+    warn_of_changes(folder, spec.net, spec.recipe)
     return spec, tuple(class_names(names, spec))
 
 

@@ -60,6 +60,8 @@ def _check(name: str, net: Any) -> None:
         raise UsageError(f"The net {name!r} must be a NetRecord or a function, not {type(net).__name__}.")
 
 
+# What was registered, and its record; to complete one takes seconds.
+_complete: dict[str, tuple[Any, NetRecord]] = {}
 # Besides records, functions in research/slim's convention.
 _NETS: Registry[Any] = Registry("net", "slim_train.nets", _RECORDS, _check, listed_by="slim_models")
 
@@ -115,7 +117,12 @@ def get_record(name: str) -> NetRecord:
         that cannot be built.
     """
     net = _NETS.get(name)
-    return net if net_origin(name) == BUILT_IN else complete_record(as_record(net, name))
+    if net_origin(name) == BUILT_IN:
+        return net
+    known = _complete.get(name)
+    if known is None or known[0] is not net:
+        known = _complete[name] = net, complete_record(as_record(net, name))
+    return known[1]
 
 
 def get_network_fn(

@@ -23,15 +23,15 @@ def recipe_of_function(preprocess_image: Callable[..., Any], name: str) -> Recip
 
     Args:
       preprocess_image: (image uint8 [any height, any width, channels], output_height, output_width, is_training) ->
-        [output_height, output_width, channels] as the net takes it. Called by keyword where the arguments have these
-        names, else in this order.
+        [output_height, output_width, channels] as the net takes it. ``is_training`` is given by keyword, if there is an
+        argument of that name.
       name: of the recipe.
     """
 
     def preprocess(picture: Picture, height: int, width: int, is_training: bool) -> Any:
         image = tf.cast(picture.whole(), tf.uint8)
         result = _call(preprocess_image, image, height, width, is_training)
-        return _checked(result, name, height, width)
+        return _checked(result, name, [height, width, image.shape[-1]])
 
     return Recipe(
         name=name,
@@ -51,16 +51,14 @@ def _call(function: Callable[..., Any], image: Any, height: int, width: int, is_
     modes = {"is_training": is_training} if "is_training" in parameters or takes_any else {}
     try:
         return function(image, height, width, **modes)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         folder = Path(origin_of(function)).parent
         raise UsageError(f"preprocess_image fails. {explain(error, folder)}") from error
 
 
-def _checked(image: Any, name: str, height: int, width: int) -> Any:
+def _checked(image: Any, name: str, shape: list[int]) -> Any:
     if not isinstance(image, tf.Tensor):
         raise UsageError(f"preprocess_image of {name} must return an image, not {type(image).__name__}.")
-    if not image.shape.is_compatible_with([height, width, None]):
-        raise UsageError(
-            f"preprocess_image of {name} must return an image [{height}, {width}, channels]. It returned {image.shape}."
-        )
+    if not image.shape.is_compatible_with(shape):
+        raise UsageError(f"preprocess_image of {name} must return an image {shape}. It returned {image.shape}.")
     return tf.cast(image, tf.float32)

@@ -28,7 +28,7 @@ from slim_train.preprocessing.recipe import Recipe
 from slim_train.retraining import saved_models
 from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import slim, tf
-from slim_train.training_options import ComputeOptions, UserCodeOptions
+from slim_train.training_options import ComputeOptions, ModelOptions, UserCodeOptions
 from slim_train.user_code.copies import code_to_run
 from slim_train.user_code.load import load_net, load_recipe
 
@@ -95,6 +95,8 @@ def load_module(options: ModuleOptions, code: UserCodeOptions | None = None) -> 
         assert options.checkpoint_path is not None  # checked by the options
         module = _from_net(options.model_name, options.checkpoint_path, options.image_size, code or UserCodeOptions())
     else:
+        if code and (code.model_file or code.model_module or code.preprocessing_file):
+            raise UsageError("--model_file, --model_module and --preprocessing_file belong to --model_name.")
         if options.checkpoint_path is not None:
             log.warning("--checkpoint_path=%s is ignored: it belongs to --model_name.", options.checkpoint_path)
         folder = saved_models.find_folder(options.tfhub_module)
@@ -119,19 +121,21 @@ def _from_net(model_name: str, checkpoint_path: str, image_size: int | None, cod
     checkpoint = resolve_checkpoint(checkpoint_path)
     folder = training_folder_of(checkpoint)
     trained = training_folder.read_options(folder)
+    known = ModelOptions()
     if trained and trained.model.model_name == model_name:
-        code = code_to_run(folder, code, trained.code)
-    record = load_net(code, model_name, image_size) or nets.get_record(model_name)
-    recipe = load_recipe(code) or get_recipe(record.preprocessing)
-    size = image_size or record.default_image_size
+        known, code = trained.model, code_to_run(folder, code, trained.code)
+    size, channels = image_size or known.train_image_size, known.train_image_channels
+    record = load_net(code, model_name, size, channels) or nets.get_record(model_name)
+    recipe = load_recipe(code) or get_recipe(known.preprocessing_name or record.preprocessing)
+    size, channels = size or record.default_image_size, channels or record.channels
     with _session() as session:
         images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
-        pixels = 255.0 * (tf.image.rgb_to_grayscale(images) if record.channels == 1 else images)
+        pixels = 255.0 * (tf.image.rgb_to_grayscale(images) if channels == 1 else images)
         output, _ = nets.get_network_fn(record, num_classes=None)(_preprocessed(pixels, recipe, size))
         plan = plan_restore(checkpoint, slim.get_model_variables(), head_scopes=record.head_scopes)
         plan.init_fn()(None, session)
         files = list(Path(checkpoint).parent.glob(f"{Path(checkpoint).name}*"))
-        identity = _digest([model_name, recipe.name, size, record.digest, recipe.digest], files)
+        identity = _digest([model_name, recipe.name, size, channels, record.digest, recipe.digest], files)
         return _freeze(session, f"{model_name} of {checkpoint}", identity, images.name, output, size, size)
 
 

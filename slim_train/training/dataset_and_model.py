@@ -58,7 +58,7 @@ def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
       UsageError: as :func:`slim_train.model.spec.resolve_model` does, or the user's code does not work.
     """
     channels = 1 if options.model.use_grayscale else options.model.train_image_channels
-    recipe = load_recipe(options.code)
+    recipe = load_recipe(options.code, options.model.train_image_size, channels)
     if recipe and options.model.preprocessing_name:
         raise UsageError("--preprocessing_file and --preprocessing_name cannot be combined.")
     return resolve_model(

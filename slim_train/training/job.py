@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.spec import DatasetSpec
+from datasets.record_format import RecordFormat
+from datasets.spec import INFO_FILE, DatasetSpec
 from deployment.cluster import ClusterConfig
 from deployment.devices import DeploymentConfig
 from slim_train import config
@@ -129,12 +130,21 @@ class Job:
         return training_folder.is_complete(self.train_dir, self.options)
 
     def _resolved_records(self) -> dict[str, str | None]:
-        """Return the flags that say what a user's module said of the records: evaluation does without it."""
-        if self.dataset.file_pattern == self.options.data.file_pattern:
-            return {}
-        label = "text_key" if self.dataset.records.label_kind == "text" else "label_key"
-        keys = {"image_key": self.dataset.records.image_key, label: self.dataset.records.label_key}
-        return {"file_pattern": self.dataset.file_pattern, **keys}
+        """Return the flags that name the files and the keys of records of other tools, however they were found.
+
+        A user's module may have named them, which evaluation then does without.
+        """
+        records, usual = self.dataset.records, RecordFormat()
+        values: dict[str, str | None] = {"file_pattern": self.dataset.file_pattern}
+        if records.image_key != usual.image_key:
+            values["image_key"] = records.image_key
+        if records.label_kind == "text":
+            values["text_key"] = records.label_key
+        elif records.label_key != usual.label_key:
+            values["label_key"] = records.label_key
+        # Records of other tools may be without a name: then the data set is called as its folder is.
+        is_named = (Path(self.dataset.dataset_dir) / INFO_FILE).is_file()
+        return {**values, "dataset_name": self.dataset.name if is_named else self.options.data.dataset_name}
 
     def resolved_options(self) -> TrainOptions:
         """Return the options with defaults that depend on the net or the data filled in: what config.yaml records."""
@@ -142,7 +152,6 @@ class Job:
             self.options,
             {
                 "dataset_dir": str(Path(self.dataset.dataset_dir).absolute()),
-                "dataset_name": self.dataset.name,
                 **self._resolved_records(),
                 "num_classes": self.model.num_classes,
                 "train_image_size": self.model.image_size,

@@ -10,9 +10,10 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from datasets.files import replacing
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "model_code"
 _MANIFEST = "code.json"
+_MOST_BYTES = 10 * 2**20  # of a file of code
 # The flags that name files, and the folders of their copies.
 _FLAGS = {"model_file": "net", "preprocessing_file": "preprocessing"}
 
@@ -33,7 +35,7 @@ def keep_copies(train_dir: Path, code: UserCodeOptions, net: NetRecord, recipe: 
     """Write copies of the files of a user's net and recipe, with their digests, into a training folder.
 
     Args:
-      train_dir: the training folder.
+      train_dir: the training folder. If it holds copies of other code, that is warned of.
       code: the flags that named the files.
       net: the net that was loaded from them.
       recipe: the recipe that was loaded from them.
@@ -41,17 +43,36 @@ def keep_copies(train_dir: Path, code: UserCodeOptions, net: NetRecord, recipe: 
     Raises:
       UsageError: the folder cannot be written.
     """
+    warn_of_changes(train_dir, net, recipe)
     manifest: dict[str, Any] = {}
     try:
-        for flag, files in (("model_file", net.files), ("preprocessing_file", recipe.files)):
+        for flag, loaded in (("model_file", net), ("preprocessing_file", recipe)):
             path = getattr(code, flag)
             if path:
-                manifest[flag] = _copy(Path(path), files, train_dir / FOLDER / _FLAGS[flag])
+                manifest[flag] = _copy(loaded.files, train_dir / FOLDER / _FLAGS[flag]) | {"digest": loaded.digest}
+        if code.model_module:
+            manifest["model_module"] = {"file": code.model_module, "sha256": {}, "digest": net.digest}
         if manifest:
             with replacing(train_dir / FOLDER / _MANIFEST) as temporary:
+                temporary.parent.mkdir(exist_ok=True)
                 temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--train_dir: cannot write to {train_dir / FOLDER}: {error.strerror}.") from error
+
+
+def warn_of_changes(folder: Path, net: NetRecord, recipe: Recipe) -> None:
+    """Warn if the code of a user's net or recipe is not what was trained with in ``folder`` until now.
+
+    Arguments of the net count as its code.
+    """
+    manifest = _manifest(folder)
+    for flag, loaded in (("model_file", net), ("model_module", net), ("preprocessing_file", recipe)):
+        if flag in manifest and loaded.files and manifest[flag]["digest"] != loaded.digest:
+            what = "arguments or code of the net" if loaded is net else "code of the preprocessing"
+            log.warning(
+                "--%s: the %s differ from what %s was trained with until now (copies in %s).",
+                flag, what, folder, folder / FOLDER,
+            )  # fmt: skip
 
 
 def code_to_run(
@@ -79,23 +100,24 @@ def code_to_run(
         run["model_args"] = given.model_args or trained.model_args
     if recipe and trained.preprocessing_file and not given.preprocessing_file:
         run["preprocessing_file"] = _trusted_copy(folder, given, "preprocessing_file", trained.preprocessing_file)
-    for flag in _FLAGS:
-        if getattr(given, flag) and getattr(trained, flag):
-            _warn_of_change(folder, flag, getattr(given, flag))
     return UserCodeOptions(**run)
 
 
-def _copy(path: Path, files: Sequence[str], target: Path) -> dict[str, Any]:
-    root = path.expanduser().resolve().parent
+def _copy(files: Sequence[str], target: Path) -> dict[str, Any]:
+    """Copy files, the first of which is what the user named and the others lie below its folder."""
+    paths = [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 -- links stay what they are
+    root, new = paths[0].parent, target.with_name(f".{target.name}.new")
     digests = {}
+    shutil.rmtree(new, ignore_errors=True)
+    for path in paths:
+        relative = path.relative_to(root)
+        (new / relative).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, new / relative)
+        digests[relative.as_posix()] = _digest(new / relative)
+    # Only now: the files may be the copies themselves.
     shutil.rmtree(target, ignore_errors=True)
-    for file in map(Path, files):
-        relative = file.resolve().relative_to(root)
-        (target / relative).parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target / relative) as temporary:
-            shutil.copyfile(file, temporary)
-        digests[relative.as_posix()] = _digest(target / relative)
-    return {"file": path.name, "sha256": digests}
+    new.replace(target)
+    return {"file": paths[0].name, "sha256": digests}
 
 
 def _trusted_copy(folder: Path, given: UserCodeOptions, flag: str, trained: str | None) -> str | None:
@@ -108,13 +130,13 @@ def _trusted_copy(folder: Path, given: UserCodeOptions, flag: str, trained: str 
             f"give --{flag}={trained}, or --trust_model_code to run the copy in {home}."
         )
     copied = _manifest(folder).get(flag)
-    if not isinstance(copied, dict):
+    if copied is None:
         raise UsageError(f"{home} holds no copy of {trained}: give --{flag}.")
     for name, digest in copied["sha256"].items():
         path = home / _FLAGS[flag] / name
-        if Path(name).is_absolute() or ".." in Path(name).parts or not path.is_file() or _digest(path) != digest:
+        if digest is None or _digest(path) != digest:
             raise UsageError(f"{path} is missing or is not what the model was trained with: give --{flag}.")
-    return str(home / _FLAGS[flag] / Path(copied["file"]).name)
+    return str(home / _FLAGS[flag] / copied["file"])
 
 
 def _trusted_module(folder: Path, given: UserCodeOptions, trained: str | None) -> str | None:
@@ -130,28 +152,36 @@ def _is_trusted(given: UserCodeOptions) -> bool:
     return isinstance(given, TrustedCodeOptions) and given.trust_model_code
 
 
-def _warn_of_change(folder: Path, flag: str, path: str) -> None:
-    copied = _manifest(folder).get(flag)
-    digests = copied.get("sha256", {}) if isinstance(copied, dict) else {}
-    root = Path(path).expanduser().resolve().parent
-    changed = [name for name, digest in digests.items() if _digest(root / name) not in (None, digest)]
-    if changed:
-        log.warning(
-            "--%s: %s differs from the code that %s was trained with (copies in %s).",
-            flag, ", ".join(changed), folder, folder / FOLDER,
-        )  # fmt: skip
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
+def _manifest(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what code.json says of each flag. Anybody may have written it: entries in another form are left out."""
+    path = folder / FOLDER / _MANIFEST
     try:
-        content = json.loads((folder / FOLDER / _MANIFEST).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size < _MOST_BYTES else None
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
+    entries = content.items() if isinstance(content, dict) else ()
+    return {flag: entry for flag, entry in entries if _is_valid(flag, entry)}
+
+
+def _is_valid(flag: str, entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("digest"), str):
+        return False
+    digests = entry.get("sha256")
+    if not isinstance(digests, dict) or not isinstance(entry.get("file"), str):
+        return False
+    if flag != "model_module" and entry["file"] not in digests:
+        return False
+    return all(
+        isinstance(digest, str) and not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
+        for name, digest in digests.items()
+    )
 
 
 def _digest(path: Path) -> str | None:
+    """Return the digest of a file; None if it is missing, too large to be code, or no file."""
     try:
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            return None
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return None

@@ -93,19 +93,20 @@ class DatasetModule:
         get_split = self.contents.get("get_split")
         if get_split is None:
             return self._of_constants(split_name)
-        accepted = inspect.signature(get_split).parameters
-        given = {"file_pattern": file_pattern} if file_pattern and "file_pattern" in accepted else {}
         try:
-            split = get_split(split_name, dataset_dir, **given)
-        except Exception as error:
+            accepted = inspect.signature(get_split).parameters
+            given = {"file_pattern": file_pattern, "reader": None}
+            split = get_split(split_name, dataset_dir, **{name: given[name] for name in given if name in accepted})
+            facts = self._of_split(split, split_name, dataset_dir)
+        except (Exception, SystemExit) as error:
             raise UsageError(f"{self.flag}: get_split({split_name!r}) fails. {explain(error, self.folder)}") from error
-        return {**self._of_split(split, dataset_dir), **self._pattern_for_all_splits()}
+        return {**facts, **self._pattern_for_all_splits()}
 
-    def _of_split(self, split: Any, dataset_dir: str) -> dict[str, Any]:
+    def _of_split(self, split: Any, split_name: str, dataset_dir: str) -> dict[str, Any]:
         # Slim's decoder has no public name for these.
         handlers = getattr(getattr(split, "decoder", None), "__dict__", {}).get("_items_to_handlers", {})
         facts = {
-            "file_pattern": _relative(getattr(split, "data_sources", None), dataset_dir),
+            "file_pattern": _pattern(getattr(split, "data_sources", None), split_name, dataset_dir),
             "image_key": _first_key(handlers.get("image")),
             "label_key": _first_key(handlers.get("label")),
             "num_samples": getattr(split, "num_samples", None),
@@ -151,15 +152,23 @@ def _first_key(handler: Any) -> str | None:
     return next(iter(getattr(handler, "keys", ())), None)
 
 
-def _relative(sources: Any, dataset_dir: str) -> str | None:
+def _pattern(sources: Any, split_name: str, dataset_dir: str) -> str | None:
+    """Return the pattern of files in the folder, with %s for the split if its name is in it once."""
     if not isinstance(sources, str):
         return None  # a list of files: those of the split are found by their names
     path = Path(os.path.relpath(sources, dataset_dir))
-    return None if path.is_absolute() or ".." in path.parts else path.as_posix()
+    if path.is_absolute() or ".." in path.parts:
+        return None
+    pattern = path.as_posix()
+    return pattern.replace(split_name, "%s") if pattern.count(split_name) == 1 else pattern
 
 
 def _class_names(names: Any, count: Any) -> tuple[str, ...] | None:
-    """Return a name for each class; numbers without names; None if not even their number is known."""
+    """Return a name for each class; numbers without names; None if not even their number is known.
+
+    Raises:
+      ValueError: labels are no numbers.
+    """
     if isinstance(names, Mapping) and names:
         count = max(int(count or 0), max(map(int, names)) + 1)
         return tuple(str(names.get(label, label)) for label in range(count))

@@ -130,7 +130,8 @@ def _neighbour(package: str, name: str) -> types.ModuleType | None:
 
 def _is_neighbour(package: str, name: str) -> bool:
     """Return whether a file or folder of the package goes before a library of that name."""
-    if name == "uai":  # The SDK, should it lie beside the file, is for its own server.
+    # The SDK, should it lie beside the file, is for its own server. Of slim-train there must not be two.
+    if name in ("uai", "slim_train"):
         return False
     only = vars(sys.modules[package]).get(_ONLY)
     if only is not None:

@@ -16,11 +16,13 @@ from slim_train.nets.discovery import complete_record
 from slim_train.nets.record import NetRecord
 from slim_train.preprocessing.recipe import Recipe
 from slim_train.preprocessing.user_recipe import recipe_of_function
+from slim_train.tf_compat import tf
 from slim_train.training_options import NetCodeOptions, UserCodeOptions
 from slim_train.user_code.files import UserFiles
 from slim_train.user_functions import explain
 
 PREPROCESS_IMAGE = "preprocess_image"
+_TRIED_SIZE = 224
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +83,16 @@ def load_nets(code: NetCodeOptions, names: Sequence[str], image_size: int | None
     return [record for record in found if record is not None]
 
 
-def load_recipe(code: UserCodeOptions) -> Recipe | None:
+def load_recipe(code: UserCodeOptions, image_size: int | None = None, channels: int | None = None) -> Recipe | None:
     """Return the recipe of ``--preprocessing_file``; None if that is not given.
 
+    Args:
+      code: the flags.
+      image_size: height and width in pixels that it is tried with; None: any.
+      channels: color channels that it is tried with; None: 3.
+
     Raises:
-      UsageError: the file does not load or has no function ``preprocess_image``.
+      UsageError: the file does not load or has no function ``preprocess_image``, or that does not work.
     """
     if not code.preprocessing_file:
         return None
@@ -95,9 +102,22 @@ def load_recipe(code: UserCodeOptions) -> Recipe | None:
         raise UsageError(
             f"{loaded.flag} must define {PREPROCESS_IMAGE}(image, output_height, output_width, is_training)."
         )
-    files = loaded.files()
     recipe = recipe_of_function(function, Path(code.preprocessing_file).stem)
+    _try(recipe, image_size or _TRIED_SIZE, channels or 3)
+    files = loaded.files()  # trying it may have imported more
     return dataclasses.replace(recipe, files=tuple(map(str, files)), digest=_digest(files))
+
+
+def _try(recipe: Recipe, size: int, channels: int) -> None:
+    """Build the graph of a recipe as training and evaluation do, so that what is wrong with it comes up first.
+
+    Raises:
+      UsageError: it fails, or returns no image of the size.
+    """
+    for is_training in (True, False):
+        with tf.Graph().as_default():
+            image = tf.placeholder(tf.uint8, [None, None, channels])
+            recipe.preprocess(image, size, size, is_training=is_training)
 
 
 def load_module(flag: str, path: str) -> types.ModuleType:
@@ -120,6 +140,8 @@ def parse_arguments(text: str | None) -> dict[str, str]:
         name, separator, value = (piece.strip() for piece in part.partition("="))
         if not name.isidentifier() or not separator:
             raise UsageError(f"--model_args={text} must be NAME=VALUE,..., got {part.strip()!r}.")
+        if name in arguments:
+            raise UsageError(f"--model_args={text} gives {name} two values.")
         arguments[name] = value
     return arguments
 
@@ -163,7 +185,8 @@ def _load_file(flag: str, name: str) -> _Loaded:
         raise UsageError(f"{given}: there is no such Python file.")
     if not path.stem.replace("-", "_").isidentifier():
         raise UsageError(f"{given}: name the file as a Python module is named, with letters, digits and _.")
-    return _load(UserFiles(path.resolve().parent), path.stem, given, path.resolve().parent)
+    real = path.resolve()  # as Python does for a script that is a link
+    return _load(UserFiles(real.parent), real.stem, given, real.parent)
 
 
 def _load_installed(name: str) -> _Loaded:
@@ -201,10 +224,12 @@ def _record(
 ) -> NetRecord:
     contents = vars(loaded.module)
     net = contents.get(name)
-    if net is None and factory.is_registered(name, loaded.files()):
-        return factory.registered_record(name)
-    if isinstance(net, NetRecord):
-        return conventions.as_record(net, name)
+    is_registered = net is None and factory.is_registered(name, loaded.files())
+    if is_registered or isinstance(net, NetRecord):
+        for flag in ("arg_scope", "model_args"):
+            if getattr(code, flag):
+                raise UsageError(f"--{flag} is for functions in research/slim's convention, and {name} is a NetRecord.")
+        return factory.registered_record(name) if is_registered else conventions.as_record(net, name)
     if not callable(net):
         raise UsageError(f"{loaded.flag}: {unknown('net', name, conventions.nets_in(contents))}")
     try:

@@ -14,12 +14,27 @@ from typing import Any
 
 import tf_slim.nets
 
+from slim_train.errors import UsageError
 from slim_train.nets import factory
 from slim_train.nets.record import NetRecord
 from slim_train.preprocessing.factory import get_preprocessing, recipe_names
 from slim_train.tf_compat import slim, tf
 
 _PREPROCESSING = "_preprocessing"
+
+# Arguments of research/slim's functions that ours have by another name, or not at all: then they must be as they are.
+_OTHER_NAMES = {"depth_multiplier": "width_multiplier"}
+_DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "scope": (None,),
+    "reuse": (None, False),
+    "spatial_squeeze": (True,),
+    "global_pool": (True, False),
+    "min_depth": (8,),
+    "depth_multiplier": (1, 1.0),
+    "conv_defs": (None,),
+    "output_stride": (None,),
+    "prediction_fn": (slim.softmax, tf.nn.softmax),
+}
 
 
 def module_names(package: str) -> list[str]:
@@ -68,11 +83,21 @@ def _family(name: str) -> types.ModuleType:
 def _net_function(record: NetRecord) -> Callable[..., Any]:
     accepted = inspect.signature(record.builder).parameters
 
-    def net(images: Any, num_classes: int | None = 1000, is_training: bool = True, **kwargs: Any) -> Any:
-        # The others, such as scope and reuse, are of research/slim's functions alone.
-        known = {key: value for key, value in kwargs.items() if key in accepted}
+    def net(
+        inputs: Any = None, num_classes: int | None = 1000, is_training: bool = True, images: Any = None, **kwargs: Any
+    ) -> Any:
+        known = {}
+        for key, value in kwargs.items():
+            name = _OTHER_NAMES.get(key, key)
+            if name in accepted:
+                known[name] = value
+            elif key not in _DEFAULTS or value not in _DEFAULTS[key]:
+                raise UsageError(
+                    f"slim-train's {record.name} has no argument {key}={value!r}. Put research/slim's file beside "
+                    "yours."
+                )
         with slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training):
-            return record.builder(images, num_classes or 0, **known)
+            return record.builder(inputs if images is None else images, num_classes or 0, **known)
 
     net.default_image_size = record.default_image_size  # type: ignore[attr-defined]
     return net

@@ -205,3 +205,21 @@ def test_it_trains_and_answers_in_bfloat16(shapes_dir: Path, code: tuple[str, ..
     argv = [f"--dataset_dir={shapes_dir}", f"--train_dir={tmp_path / 'run'}", *TRAINED, *code]
     assert train_image_classifier.COMMAND.main([*argv, "--precision=bf16", "--max_number_of_steps=120"]) == 0
     assert _accuracy(tmp_path / "run", tmp_path, *code, "--precision=bf16") > 0.9
+
+
+def test_a_preprocessing_that_calls_python_is_not_exported(
+    shapes_dir: Path, code: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "prep.py"
+    file.write_text(
+        "import tensorflow as tf\n"
+        "def preprocess_image(image, output_height, output_width, is_training):\n"
+        "    image = tf.py_func(lambda pixels: pixels.astype('float32') / 255, [image], tf.float32)\n"
+        "    return tf.ensure_shape(image, [output_height, output_width, 3])\n"
+    )
+    argv = [f"--dataset_dir={shapes_dir}", f"--train_dir={tmp_path / 'run'}", *TRAINED, code[0]]
+    flag = f"--preprocessing_file={file}"
+    assert train_image_classifier.COMMAND.main([*argv, flag, "--max_number_of_steps=2"]) == 0
+    assert export_inference_graph.COMMAND.main([f"--checkpoint_path={tmp_path / 'run'}", "--trust_model_code"]) == 2
+    assert "calls Python in its graph (tf.py_func, node" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "export" / "model.pb").exists()

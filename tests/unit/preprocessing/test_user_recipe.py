@@ -49,7 +49,7 @@ def test_a_function_without_a_mode_is_the_same_in_both() -> None:
     ("function", "message"),
     [
         (lambda image, height, width: None, "must return an image, not NoneType"),
-        (lambda image, height, width: tf.zeros([3, 3, 3]), r"must return an image \[8, 8, channels\]"),
+        (lambda image, height, width: tf.zeros([3, 3, 3]), r"must return an image \[8, 8, 3\]"),
         (lambda image, height, width: 1 // 0, r"preprocess_image fails\. .*ZeroDivisionError"),
     ],
 )

@@ -180,3 +180,40 @@ def test_evaluation_needs_the_module_no_more(folder: Path, file: Path) -> None:
     object.__setattr__(job, "model", choose_model(options, dataset))
     data: DataOptions = job.resolved_options().data
     assert (data.file_pattern, data.image_key, data.label_key) == ("shades_%s_*.tfrecord", "photo", "kind")
+
+
+def test_arguments_without_defaults_are_given(folder: Path, file: Path) -> None:
+    file.write_text(MODULE.replace("file_pattern=None, reader=None", "file_pattern, reader"))
+    assert open_split(None, "train", folder, "", RecordsAsTold(), str(file)).num_samples == 6
+
+
+def test_a_pattern_of_one_split_stands_for_all(folder: Path, file: Path) -> None:
+    file.write_text(MODULE.replace("_FILE_PATTERN", "PATTERN"))
+    options = _options(folder, file)
+    dataset = open_dataset(options)
+    assert dataset.file_pattern == "shades_%s_*.tfrecord"
+    validation_set = open_validation_set(options, dataset)
+    assert validation_set is not None
+    assert validation_set.num_samples == 3
+
+
+def test_names_that_have_no_numbers_are_one_sentence(folder: Path, file: Path) -> None:
+    file.write_text(MODULE.replace("{0: 'dark'", "{'zero': 'dark'"))
+    with pytest.raises(UsageError, match=r"get_split\('train'\) fails\. ValueError"):
+        open_split(None, "train", folder, "", RecordsAsTold(), str(file))
+
+
+def test_keys_of_a_module_without_a_pattern_are_kept_for_evaluation(folder: Path, file: Path) -> None:
+    from slim_train.training.job import Job
+
+    source = MODULE.replace("_FILE_PATTERN", "PATTERN").replace(
+        "data_sources=file_pattern", "data_sources=tf.gfile.Glob(file_pattern)"
+    )
+    file.write_text(source)
+    options = _options(folder, file)
+    dataset = open_dataset(options)
+    job = Job.__new__(Job)
+    for name, value in (("options", options), ("dataset", dataset), ("model", choose_model(options, dataset))):
+        object.__setattr__(job, name, value)
+    data: DataOptions = job.resolved_options().data
+    assert (data.image_key, data.label_key, data.dataset_name) == ("photo", "kind", None)

@@ -163,7 +163,12 @@ def test_arguments_are_split_outside_of_brackets_and_quotes() -> None:
 
 def test_a_recipe_is_loaded_with_its_digest(tmp_path: Path) -> None:
     file = tmp_path / "prep.py"
-    file.write_text("def preprocess_image(image, output_height, output_width, is_training):\n    return image\n")
+    file.write_text(
+        "import tensorflow as tf\n"
+        "def preprocess_image(image, output_height, output_width, is_training):\n"
+        "    image = tf.image.resize_bilinear(tf.expand_dims(image, 0), [output_height, output_width])[0]\n"
+        "    return image\n"
+    )
     recipe = load_recipe(UserCodeOptions(preprocessing_file=str(file)))
     assert recipe is not None
     assert (recipe.name, recipe.files, recipe.gives_pixels) == ("prep", (str(file),), False)
@@ -186,3 +191,62 @@ def test_a_module_is_loaded_by_any_flag(tmp_path: Path) -> None:
     assert load_module("dataset_file", str(tmp_path / "data.py")).SIZE == 3
     with pytest.raises(UsageError, match=r"--dataset_file=none\.py: there is no such Python file"):
         load_module("dataset_file", "none.py")
+
+
+def test_what_preprocessing_imports_when_it_runs_counts(tmp_path: Path) -> None:
+    (tmp_path / "scaling.py").write_text("SCALE = 2.0\n")
+    file = tmp_path / "prep.py"
+    file.write_text(
+        "import tensorflow as tf\n"
+        "def preprocess_image(image, output_height, output_width, is_training):\n"
+        "    from scaling import SCALE\n"
+        "    image = tf.image.resize_bilinear(tf.expand_dims(image, 0), [output_height, output_width])[0]\n"
+        "    return image * SCALE\n"
+    )
+    before = load_recipe(UserCodeOptions(preprocessing_file=str(file)))
+    assert before is not None
+    assert [Path(path).name for path in before.files] == ["prep.py", "scaling.py"]
+    (tmp_path / "scaling.py").write_text("SCALE = 99.0\n")
+    after = load_recipe(UserCodeOptions(preprocessing_file=str(file)))
+    assert after is not None
+    assert before.digest != after.digest
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("image[..., :1]", r"must return an image \[224, 224, 3\]\. It returned \(224, 224, 1\)"),
+        ("sys.exit(3)", r"preprocess_image fails\. .*line 5: SystemExit: 3"),
+    ],
+)
+def test_a_recipe_that_does_not_work_is_one_sentence(tmp_path: Path, returned: str, message: str) -> None:
+    file = tmp_path / "prep.py"
+    file.write_text(
+        "import sys\nimport tensorflow as tf\n"
+        "def preprocess_image(image, output_height, output_width, is_training):\n"
+        "    image = tf.image.resize_bilinear(tf.expand_dims(image, 0), [output_height, output_width])[0]\n"
+        f"    return {returned}\n"
+    )
+    with pytest.raises(UsageError, match=message):
+        load_recipe(UserCodeOptions(preprocessing_file=str(file)))
+
+
+def test_a_file_that_is_a_link_finds_the_files_beside_it(file: str, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "linked.py"
+    link.parent.mkdir()
+    link.symlink_to(file)
+    record = load_net(NetCodeOptions(model_file=str(link)), "small")
+    assert record is not None
+    assert record.feature_width == 4
+
+
+def test_arguments_that_nothing_takes_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "modern.py"
+    file.write_text(
+        "import slim_train as st\nfrom slim_train.tf_compat import slim, tf\n"
+        "MINE = st.NetRecord('MINE', lambda images, n: (slim.fully_connected(slim.flatten(images), n), {}))\n"
+    )
+    with pytest.raises(UsageError, match="--model_args is for functions in research/slim's convention"):
+        load_net(NetCodeOptions(model_file=str(file), model_args="depth=1"), "MINE")
+    with pytest.raises(UsageError, match="gives depth two values"):
+        parse_arguments("depth=1,depth=2")

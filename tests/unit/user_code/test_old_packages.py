@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from slim_train.errors import UsageError
 from slim_train.tf_compat import batch_norm_mode, slim, tf
 from slim_train.user_code import old_packages
 from slim_train.user_code.files import UserFiles
@@ -161,3 +162,13 @@ def test_layers_of_tensorflow_1_are_there_and_batch_norm_can_be_frozen(tmp_path:
 def test_modules_of_others_are_pythons_affair() -> None:
     assert old_packages.find("numpy", False, lambda name: None) is None
     assert old_packages.find("tensorflow.python.ops", True, lambda name: None) is None
+
+
+def test_an_argument_that_our_net_does_not_have_is_refused_unless_it_changes_nothing(tmp_path: Path) -> None:
+    mobilenet_v1 = _run(tmp_path, "from nets import mobilenet_v1\n").mobilenet_v1.mobilenet_v1
+    with tf.Graph().as_default(), slim.arg_scope([slim.separable_conv2d], depth_multiplier=1):
+        mobilenet_v1(tf.zeros([1, 32, 32, 3]), 5, is_training=False, depth_multiplier=0.25, min_depth=8, scope=None)
+        widths = [v.shape.as_list()[-1] for v in tf.global_variables() if v.op.name.endswith("Conv2d_0/weights")]
+        assert widths == [8]
+    with tf.Graph().as_default(), pytest.raises(UsageError, match="mobilenet_v1 has no argument scope='Tower'"):
+        mobilenet_v1(inputs=tf.zeros([1, 32, 32, 3]), num_classes=5, scope="Tower")
