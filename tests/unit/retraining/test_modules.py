@@ -15,6 +15,7 @@ from slim_train.preprocessing.factory import get_recipe
 from slim_train.retraining.modules import FeatureModule, load_module
 from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import slim, tf
+from slim_train.training_options import UserCodeOptions
 
 SIZE = 8
 PICTURES = np.random.default_rng(0).random((2, SIZE, SIZE, 3), np.float32)
@@ -161,6 +162,27 @@ def test_a_grey_net_takes_colour_pictures(tmp_path: Path):
     module = load_module(ModuleOptions(model_name="lenet", checkpoint_path=str(tmp_path / "model.ckpt")))
     assert (module.height, module.num_features) == (28, 1024)
     assert features(module, np.random.default_rng(0).random((2, 28, 28, 3), np.float32)).shape == (2, 1024)
+
+
+def test_size_channels_and_preprocessing_are_those_of_the_training(tmp_path: Path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = tf.placeholder(tf.float32, [None, 32, 32, 1])
+        _, end_points = get_network_fn("mobilenet_v1_025", num_classes=4)(get_recipe("vgg").eval_batch(images))
+        session.run(tf.global_variables_initializer())
+        tf.train.Saver(slim.get_model_variables()).save(session, str(tmp_path / "model.ckpt"), global_step=7)
+        gray = np.random.default_rng(0).random((2, 32, 32, 1), np.float32)
+        expected = session.run(end_points["AvgPool_1a"], {images: 255.0 * gray}).reshape(2, 256)
+    (tmp_path / "config.yaml").write_text(
+        "model_name: mobilenet_v1_025\ntrain_image_size: 32\ntrain_image_channels: 1\npreprocessing_name: vgg\n"
+    )
+    module = load_module(ModuleOptions(model_name="mobilenet_v1_025", checkpoint_path=str(tmp_path)))
+    assert module.height == 32
+    np.testing.assert_allclose(features(module, gray.repeat(3, axis=3)), expected, rtol=1e-2, atol=1e-3)
+
+
+def test_code_without_a_net_is_refused(colour_module_folder: Path):
+    with pytest.raises(UsageError, match="--model_file, .* belong to --model_name"):
+        load_module(ModuleOptions(tfhub_module=str(colour_module_folder)), UserCodeOptions(model_file="net.py"))
 
 
 def test_a_checkpoint_of_another_net_is_refused(tmp_path: Path):
