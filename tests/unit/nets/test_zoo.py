@@ -28,6 +28,8 @@ _TIED_TO_IMAGE_SIZE = {"lenet", "cifarnet"}
 _IMAGE_SIZE = 100
 # Numbers that are no kernel size and no width of any layer: what has one in its shape depends on the classes.
 _NUM_CLASSES, _OTHER_NUM_CLASSES = 17, 19
+# Up to half a minute each, in the same code as their smaller siblings.
+_LIKE_SMALLER_ONES = re.compile(r"resnet_v\d_(152|200)|p?nasnet_large")
 _DEVICE = "/device:CPU:0"
 
 
@@ -43,7 +45,7 @@ def _each(is_slow: Callable[[str], Any]) -> pytest.MarkDecorator:
     )
 
 
-each_net = _each(lambda name: False)
+each_net = _each(_LIKE_SMALLER_ONES.fullmatch)
 each_net_the_slow_ones_on_request = _each(_SLOW_TO_BUILD.fullmatch)
 
 
