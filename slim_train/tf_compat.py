@@ -15,6 +15,7 @@ import contextlib
 import contextvars
 import functools
 import importlib
+import inspect
 import os
 import sys
 import tempfile
@@ -52,6 +53,7 @@ with native_chatter_hidden():
     import tensorflow.compat.v1 as tf
 
 _forced_mode: contextvars.ContextVar[tuple[Any] | None] = contextvars.ContextVar("batch_norm_mode", default=None)
+_no_dropout: contextvars.ContextVar[bool] = contextvars.ContextVar("no_dropout", default=False)
 
 _LEGACY_LAYERS = "tf_keras.legacy_tf_layers"
 _LEGACY_LAYERS_HOME = "tf_keras.src.legacy_tf_layers"
@@ -109,6 +111,34 @@ def batch_norm_mode(mode: Any) -> Iterator[None]:
         _forced_mode.reset(token)
 
 
+@contextlib.contextmanager
+def inference_mode() -> Iterator[None]:
+    """Let all batch norm and dropout layers that are built in the block infer, whatever the net says."""
+    token = _no_dropout.set(True)
+    try:
+        with batch_norm_mode(False):
+            yield
+    finally:
+        _no_dropout.reset(token)
+
+
+def dropout_mode(asked: Any) -> Any:
+    """Return ``is_training`` of a dropout layer for which the net says ``asked``."""
+    return False if _no_dropout.get() else asked
+
+
+@contextlib.contextmanager
+def dimensions_of_version_1() -> Iterator[None]:
+    """Let shapes consist of ``tf.Dimension`` in the block, as in TensorFlow 1: ``x.shape[3].value``."""
+    are_numbers = isinstance(tf.TensorShape([1])[0], int)
+    tf.disable_v2_tensorshape()
+    try:
+        yield
+    finally:
+        if are_numbers:
+            tf.enable_v2_tensorshape()
+
+
 def layer_mode(asked: Any, inputs: Any, scope: str) -> Any:
     """Return ``is_training`` of a batch norm layer.
 
@@ -144,6 +174,19 @@ def _batch_norm_with_mode_by_layer(batch_norm: Any) -> Any:
     return batch_norm_by_layer
 
 
+def _dropout_with_mode(dropout: Any) -> Any:
+    """``slim.dropout`` that does nothing in :func:`inference_mode`."""
+
+    @functools.wraps(dropout)
+    def dropout_by_mode(*args: Any, **kwargs: Any) -> Any:
+        if not _no_dropout.get():
+            return dropout(*args, **kwargs)
+        arguments = inspect.signature(dropout).bind_partial(*args, **kwargs).arguments
+        return dropout(**{**arguments, "is_training": False})
+
+    return dropout_by_mode
+
+
 def _import_slim() -> Any:
     _alias_legacy_layers()
     slim_module = importlib.import_module("tf_slim")
@@ -153,9 +196,11 @@ def _import_slim() -> Any:
     slim_utils.smart_cond = _smart_cond
     # Nets find it in any of these, at each call.
     batch_norm = _batch_norm_with_mode_by_layer(slim_module.batch_norm)
+    dropout = _dropout_with_mode(slim_module.dropout)
     for name in ("tf_slim", "tf_slim.layers", "tf_slim.layers.layers"):
         module: Any = importlib.import_module(name)
         module.batch_norm = batch_norm
+        module.dropout = dropout
     return slim_module
 
 
@@ -209,6 +254,9 @@ slim = _import_slim()
 
 __all__ = [
     "batch_norm_mode",
+    "dimensions_of_version_1",
+    "dropout_mode",
+    "inference_mode",
     "layer_mode",
     "legacy_layer",
     "native_chatter_hidden",

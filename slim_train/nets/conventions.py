@@ -5,10 +5,13 @@ Names of arguments differ between authors, and so does their order; results come
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import inspect
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,11 @@ Function = Callable[..., Any]
 _IMAGES = ("images", "inputs", "input", "image", "x", "input_images", "input_tensor")
 _CLASSES = ("num_classes", "n_classes", "nb_classes", "classes", "num_class", "class_num", "num_labels", "num_outputs")
 _TRAINING = ("is_training", "training", "is_train", "train", "phase_train", "phase")
+# Other spellings of them, in lower case: numClasses, class_count; training_phase, isTrain.
+_OTHER_CLASSES = re.compile(
+    r"(n|nb|num|number)_?(of_?)?(class(es)?|labels?|outputs?)|(class|label)(es|s)?_?(num|number|count)"
+)
+_OTHER_TRAINING = re.compile(r"(is|in|for|phase)?_?train(ing)?_?(phase|mode|flag|ph|stage|state)?")
 _WEIGHT_DECAY = ("weight_decay", "weights_decay", "l2_weight_decay")
 _BATCH_NORM_DECAY = ("batch_norm_decay", "bn_decay")
 
@@ -99,6 +107,7 @@ def find_arg_scope(module: Mapping[str, Any], name: str, wanted: str | None = No
         if key.endswith(_SCOPE_ENDINGS)
         and key not in ("arg_scope", "add_arg_scope", "has_arg_scope")
         and _is_ours(value)
+        and _can_be_called(value)
     }
     if wanted == "none":
         return None
@@ -124,7 +133,7 @@ def nets_in(module: Mapping[str, Any]) -> list[str]:
         for key, value in module.items()
         if not key.startswith("_")
         and not key.endswith((*_SCOPE_ENDINGS, "_base"))
-        and (isinstance(value, NetRecord) or (inspect.isfunction(value) and _takes_images(value)))
+        and (isinstance(value, NetRecord) or (_is_function(value) and _takes_images(value)))
     )
 
 
@@ -132,9 +141,37 @@ def _is_ours(value: Any) -> bool:
     return callable(value) and not inspect.isclass(value) and not str(value.__module__).startswith("tf_slim.ops")
 
 
+def _can_be_called(arg_scope: Function) -> bool:
+    """Return whether slim-train has all arguments that an arg-scope function requires; a helper requires others."""
+    known = (*_WEIGHT_DECAY, *_BATCH_NORM_DECAY)
+    return all(
+        parameter.default is not parameter.empty
+        or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        or key in known
+        or _is_one_of(key, _TRAINING, _OTHER_TRAINING)
+        for key, parameter in inspect.signature(arg_scope).parameters.items()
+    )
+
+
+def _is_function(value: Any) -> bool:
+    return inspect.isfunction(value) or isinstance(value, functools.partial)
+
+
 def _takes_images(function: Function) -> bool:
     parameters = inspect.signature(function).parameters
-    return any(key in parameters for key in (*_IMAGES, *_CLASSES))
+    return any(key in _IMAGES or _is_one_of(key, _CLASSES, _OTHER_CLASSES) for key in parameters)
+
+
+def _is_one_of(key: str, names: tuple[str, ...], others: re.Pattern[str]) -> bool:
+    return key in names or others.fullmatch(key.lower()) is not None
+
+
+def _find_name(parameters: Iterable[str], names: tuple[str, ...], others: re.Pattern[str] | None = None) -> str | None:
+    """Return the parameter that has the first of the names that there are, else another spelling of them."""
+    known = next((name for name in names if name in parameters), None)
+    if known is None and others is not None:
+        known = next((key for key in parameters if others.fullmatch(key.lower())), None)
+    return known
 
 
 class _Call:
@@ -145,9 +182,11 @@ class _Call:
         self.__code__ = getattr(inspect.unwrap(function), "__code__", None)
         self._parameters = inspect.signature(function).parameters
         self._takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self._parameters.values())
-        self._images = self._name_of(_IMAGES) or self._first_other()
-        self._classes = self._name_of(_CLASSES) or ("num_classes" if self._takes_any else None)
-        self._training = self._name_of(_TRAINING) or ("is_training" if self._takes_any else None)
+        self._classes = _find_name(self._parameters, _CLASSES, _OTHER_CLASSES)
+        self._training = _find_name(self._parameters, _TRAINING, _OTHER_TRAINING)
+        self._images = _find_name(self._parameters, _IMAGES) or self._first_other()
+        if self._takes_any:
+            self._classes, self._training = self._classes or "num_classes", self._training or "is_training"
         self._arguments = self._read(arguments)
         self._check()
 
@@ -163,7 +202,9 @@ class _Call:
             if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and key in arguments
         ]
         try:
-            result = self._function(*positional, **arguments)
+            # Standard output is for results of commands, and nets print shapes.
+            with contextlib.redirect_stdout(sys.stderr):
+                result = self._function(*positional, **arguments)
         except UsageError:
             raise
         except Exception as error:
@@ -174,8 +215,10 @@ class _Call:
 
     def _logits(self, result: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
         parts = result if isinstance(result, tuple | list) else (result,)
-        logits, end_points = parts[0] if parts else None, parts[1] if len(parts) > 1 else {}
-        if not isinstance(logits, tf.Tensor) or not isinstance(end_points, Mapping):
+        logits = parts[0] if parts else None
+        # Others return probabilities, features or variables in the place of end points.
+        end_points = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
+        if not isinstance(logits, tf.Tensor):
             returned = ", ".join(type(part).__name__ for part in parts)
             raise UsageError(
                 f"The net {self._name} must return logits, or logits and a dict of end points. It returned {returned}."
@@ -193,11 +236,8 @@ class _Call:
             )
         return logits, dict(end_points)
 
-    def _name_of(self, names: tuple[str, ...]) -> str | None:
-        return next((name for name in names if name in self._parameters), None)
-
     def _first_other(self) -> str:
-        known = {*_CLASSES, *_TRAINING}
+        known = {self._classes, self._training}
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         found = [key for key, parameter in self._parameters.items() if key not in known and parameter.kind in kinds]
         if not found:
@@ -252,7 +292,7 @@ def _as_arg_scope(function: Function, name: str) -> ArgScope:
         if batch_norm_decay is not None:
             values |= {key: batch_norm_decay for key in _BATCH_NORM_DECAY if key in parameters}
         # The mode of layers is set around the net; a scope that asks for it cannot know it better.
-        values |= {key: True for key in _TRAINING if key in parameters}
+        values |= {key: True for key in parameters if _is_one_of(key, _TRAINING, _OTHER_TRAINING)}
         try:
             with slim.arg_scope([]):
                 scope = function(**values)

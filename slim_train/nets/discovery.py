@@ -13,7 +13,7 @@ from typing import Any
 from slim_train.errors import UsageError
 from slim_train.nets.network_fn import network_fn_of
 from slim_train.nets.record import Builder, NetRecord
-from slim_train.tf_compat import tf
+from slim_train.tf_compat import dimensions_of_version_1, tf
 
 # The end point that is added to a net's own.
 FEATURES = "features"
@@ -54,7 +54,43 @@ def smallest_image(record: NetRecord) -> int:
     return high
 
 
+def feature_width(record: NetRecord, image_size: int) -> int:
+    """Return the number of features of an image of a complete record, which may depend on the image's size."""
+    if image_size == record.default_image_size or record.feature_end_point != FEATURES:
+        return record.feature_width
+    with tf.Graph().as_default():
+        _, _, end_points = _build(record, _FEWEST_CLASSES, image_size)
+        return _width(end_points.get(FEATURES))
+
+
 def _completed(record: NetRecord) -> NetRecord:
+    try:
+        return _found(record)
+    except (UsageError, AttributeError) as error:
+        if not _asks_for_dimensions(error.__cause__ or error):
+            raise
+    return _found(dataclasses.replace(record, builder=_with_dimensions(record.builder)))
+
+
+def _asks_for_dimensions(error: BaseException) -> bool:
+    """Return whether an exception says that a dimension of a shape is a number."""
+    message = str(error) if isinstance(error, AttributeError) else ""
+    return message in ("'int' object has no attribute 'value'", "'NoneType' object has no attribute 'value'")
+
+
+def _with_dimensions(builder: Builder) -> Builder:
+    def build(images: Any, num_classes: int, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        with dimensions_of_version_1():
+            return builder(images, num_classes, **kwargs)
+
+    return build
+
+
+def _width(features: Any) -> int:
+    return 0 if features is None else tf.TensorShape(features.shape[1:]).num_elements() or 0
+
+
+def _found(record: NetRecord) -> NetRecord:
     plain = dataclasses.replace(record, builder=_with_model_variables(record.builder))
     shapes = []
     for num_classes in _CLASS_COUNTS:
@@ -72,13 +108,12 @@ def _completed(record: NetRecord) -> NetRecord:
             else:
                 features = _features(images, logits, head_scopes)
     builder = _with_features(plain.builder, record, head_scopes)
-    width = 0 if features is None else tf.TensorShape(features.shape[1:]).num_elements() or 0
     return dataclasses.replace(
         record,
         builder=builder,
         head_scopes=head_scopes,
         feature_end_point=record.feature_end_point or FEATURES,
-        feature_width=record.feature_width or width,
+        feature_width=record.feature_width or _width(features),
     )
 
 

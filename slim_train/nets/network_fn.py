@@ -8,7 +8,7 @@ from typing import Any
 
 from slim_train.errors import UsageError
 from slim_train.nets.record import NetRecord
-from slim_train.tf_compat import batch_norm_mode, quick_building, slim
+from slim_train.tf_compat import batch_norm_mode, inference_mode, quick_building, slim
 
 NetworkFn = Callable[..., tuple[Any, dict[str, Any]]]
 
@@ -37,13 +37,19 @@ def network_fn_of(
             quick_building(),
             slim.arg_scope(record.arg_scope(float(weight_decay), batch_norm_decay)),
             slim.arg_scope([slim.batch_norm, slim.dropout], is_training=is_training),
-            # Nets of users set the mode of their layers themselves: freezing has the last word.
-            contextlib.nullcontext() if frozen is None else batch_norm_mode(frozen),
+            _last_word(is_training, frozen),
         ):
             return record.builder(images, num_classes or 0, **kwargs)
 
     network_fn.default_image_size = record.default_image_size  # type: ignore[attr-defined]
     return network_fn
+
+
+def _last_word(is_training: bool, frozen: Any) -> contextlib.AbstractContextManager[None]:
+    """Overrule nets of users that set the mode of their layers themselves, and do not know of freezing or inference."""
+    if not is_training:
+        return inference_mode()
+    return contextlib.nullcontext() if frozen is None else batch_norm_mode(frozen)
 
 
 def _check_image_size(record: NetRecord, images: Any) -> None:

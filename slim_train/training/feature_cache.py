@@ -30,6 +30,7 @@ from slim_train.errors import RunError, UsageError
 from slim_train.inputs import pipeline
 from slim_train.model.spec import ModelSpec
 from slim_train.nets import factory as nets
+from slim_train.nets.discovery import feature_width
 from slim_train.progress import ProgressBar
 from slim_train.tf_compat import slim, tf
 from slim_train.training_options import AugmentationOptions
@@ -124,7 +125,7 @@ class FeatureCache:
 
     def __init__(self, source: FeatureSource, folder: Path) -> None:
         self._source, self._folder = source, folder
-        self._width = source.model.net.feature_width
+        self._width = feature_width(source.model.net, source.model.image_size)
         self._shape = max(1, source.num_variants), source.dataset.num_samples
         self._row = np.dtype([("features", "<f4", (self._width,)), ("label", "<i8")])
         self._rows: NDArray[Any] | None = None

@@ -104,7 +104,7 @@ def _import(
         module = builtins.__import__(f"{package}.{name}", globals, locals, fromlist)
         # Of ``import a.b`` it is a that is bound.
         return module if fromlist else sys.modules[f"{package}.{first}"]
-    old = old_packages.find(name, bool(fromlist), functools.partial(_neighbour, package))
+    old = old_packages.find(name, bool(fromlist), functools.partial(_neighbour, package), package)
     if old is None:
         return builtins.__import__(name, globals, locals, fromlist, level)
     for wanted in fromlist or ():

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 import types
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.tf_compat import layer_mode, legacy_layer, slim, tf
+from slim_train.tf_compat import dropout_mode, layer_mode, legacy_layer, slim, tf
 from slim_train.user_code import research_slim
+from slim_train.user_code.old_flags import flags_of
 
 RESEARCH_SLIM = ("nets", "preprocessing", "datasets", "deployment")
 
@@ -25,40 +27,49 @@ _CONTRIB_HELP = f"There is no tf.contrib in TensorFlow 2; slim-train has {', '.j
 _INNER_FOLDERS = ("python", "ops", "layers", "framework")
 _INNER_MODULES = ("initializers", "regularizers", "variables")
 
+# What changes TensorFlow for the whole process, slim-train included, which makes graphs of its own anyway.
+_OF_THE_PROCESS = re.compile(
+    r"(dis|en)able_(v2_behavior|v2_tensorshape|eager_execution|resource_variables|control_flow_v2|tensor_equality)"
+    r"|reset_default_graph"
+)
+
 FindNeighbour = Callable[[str], types.ModuleType | None]
 
 
-def find(name: str, is_from: bool, neighbour: FindNeighbour) -> Any:
+def find(name: str, is_from: bool, neighbour: FindNeighbour, package: str = "") -> Any:
     """Return what ``import name``, or ``from name import ...``, binds in a user's file; None for Python's own answer.
 
     Args:
       name: dotted name of a module.
       is_from: whether names are taken from the module. Without them the first part of its name is bound.
       neighbour: the module of a dotted name beside the user's file, or None.
+      package: of the user's files, which have flags of their own.
 
     Raises:
       ImportError: TensorFlow 1 or research/slim had the module, and slim-train has nothing in its place.
     """
     first, *rest = name.split(".")
     if first == "tensorflow":
-        return _tensorflow(rest, is_from)
+        return _tensorflow(tensorflow1(package), rest, is_from)
+    if name == "absl" or (first == "absl" and rest[0] == "flags"):
+        return flags_of(package) if is_from and rest else _Module("absl", functools.partial(_of_absl, package))
     if first in RESEARCH_SLIM:
         return _research_slim(first, rest, is_from, neighbour)
     return None
 
 
-def _tensorflow(path: list[str], is_from: bool) -> Any:
+def _tensorflow(version1: Any, path: list[str], is_from: bool) -> Any:
     if path[:2] == ["compat", "v1"]:
         path = path[2:]
     if not path or not is_from:
         # Of ``import tensorflow.contrib.slim as slim`` Python asks the module for contrib, and that for slim.
         _check_contrib(path)
-        return tensorflow1()
+        return version1
     if path == ["compat"]:
-        return tensorflow1().compat
+        return version1.compat
     if path[0] == "contrib":
         _check_contrib(path)
-        found: Any = tensorflow1()
+        found: Any = version1
         for part in path:
             found = getattr(found, part)
         return found
@@ -87,9 +98,11 @@ class _Module(types.ModuleType):
 
 
 @functools.cache
-def tensorflow1() -> Any:
-    """Return TensorFlow 1's interface as a module: ``tf.compat.v1`` with ``contrib``."""
+def tensorflow1(package: str) -> Any:
+    """Return TensorFlow 1's interface as a module for the files of a package: ``tf.compat.v1`` with ``contrib``."""
     module = _Module("tensorflow", _of_tensorflow)
+    module.app = _Module("tensorflow.app", lambda name: getattr(tf.app, name))  # type: ignore[attr-defined]
+    module.app.flags = module.flags = flags_of(package)  # type: ignore[attr-defined]
     module.layers = _Module("tensorflow.layers", _of_layers)  # type: ignore[attr-defined]
     module.contrib = _Module("tensorflow.contrib", _of_contrib)  # type: ignore[attr-defined]
     module.compat = _Module("tensorflow.compat", lambda name: getattr(tf.compat, name))  # type: ignore[attr-defined]
@@ -97,7 +110,13 @@ def tensorflow1() -> Any:
     return module
 
 
+def _of_absl(package: str, name: str) -> Any:
+    return flags_of(package) if name == "flags" else importlib.import_module(f"absl.{name}")
+
+
 def _of_tensorflow(name: str) -> Any:
+    if _OF_THE_PROCESS.fullmatch(name):
+        return _do_nothing
     if hasattr(tf, name):
         return getattr(tf, name)
     try:
@@ -106,8 +125,13 @@ def _of_tensorflow(name: str) -> Any:
         raise AttributeError(f"tf.{name} is not available in TensorFlow {tf.__version__}") from None
 
 
+def _do_nothing(*_: Any, **__: Any) -> None:
+    """Stand for a function that a file may call, and need not."""
+
+
 def _of_layers(name: str) -> Any:
-    return _batch_normalization if name == "batch_normalization" else legacy_layer(name)
+    own = {"batch_normalization": _batch_normalization, "dropout": _dropout}
+    return own.get(name) or legacy_layer(name)
 
 
 def _batch_normalization(inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -115,6 +139,12 @@ def _batch_normalization(inputs: Any, *args: Any, **kwargs: Any) -> Any:
     asked = kwargs.get("training", False)
     kwargs["training"] = layer_mode(asked, inputs, kwargs.get("name") or "batch_normalization")
     return legacy_layer("batch_normalization")(inputs, *args, **kwargs)
+
+
+def _dropout(inputs: Any, rate: Any = 0.5, noise_shape: Any = None, seed: Any = None, **kwargs: Any) -> Any:
+    """tf.layers.dropout, which does nothing in inference."""
+    kwargs["training"] = dropout_mode(kwargs.get("training", False))
+    return legacy_layer("dropout")(inputs, rate, noise_shape, seed, **kwargs)
 
 
 def _of_contrib(name: str) -> Any:

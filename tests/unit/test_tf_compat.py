@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -132,3 +133,28 @@ def test_a_mode_by_layer_is_asked_with_the_whole_scope():
 def test_a_layer_that_tensorflow_1_did_not_have_is_named():
     with pytest.raises(AttributeError, match=r"tf\.layers\.attention"):
         tf_compat.legacy_layer("attention")
+
+
+def test_in_inference_neither_batch_norm_trains_nor_dropout_drops():
+    with tf.Graph().as_default() as graph:
+        with tf_compat.inference_mode():
+            tf_compat.slim.batch_norm(tf.zeros([2, 3]), is_training=True)
+            kept = tf_compat.slim.dropout(tf.zeros([2, 3]), 0.5, None, True)
+            assert tf_compat.dropout_mode(True) is False
+        assert not tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        assert kept.shape.as_list() == [2, 3]
+        assert not [op for op in graph.get_operations() if op.type == "RandomUniform"]
+        assert tf_compat.dropout_mode(True) is True
+        tf_compat.slim.dropout(tf.zeros([2, 3]), 0.5)
+        assert [op for op in graph.get_operations() if op.type == "RandomUniform"]
+
+
+@pytest.mark.parametrize("of_version_1", [True, False])
+def test_dimensions_are_in_the_end_what_they_were(of_version_1):
+    with tf_compat.dimensions_of_version_1() if of_version_1 else contextlib.nullcontext():
+        before = type(tf.TensorShape([1])[0])
+        with pytest.raises(KeyError), tf_compat.dimensions_of_version_1():
+            assert tf.TensorShape([3])[0].value == 3
+            raise KeyError
+        assert type(tf.TensorShape([1])[0]) is before
+    assert isinstance(tf.TensorShape([1])[0], int)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -38,6 +40,15 @@ def test_logits_may_come_alone() -> None:
     assert _build(lambda images, num_classes: classic(images, num_classes)[0])[1] == {}
 
 
+@pytest.mark.parametrize("more", [None, [], "of the net", {}])
+def test_what_comes_with_the_logits_and_is_no_dict_is_left_alone(more: Any) -> None:
+    def net(images: Any, num_classes: int) -> Any:
+        logits = classic(images, num_classes)[0]
+        return logits, (tf.nn.softmax(logits) if more == "of the net" else more), more
+
+    assert _build(net)[1] == {}
+
+
 def test_logits_of_one_pixel_are_flattened() -> None:
     def net(images: Any, num_classes: int) -> Any:
         pooled = tf.reduce_mean(images, [1, 2], keepdims=True)
@@ -55,6 +66,37 @@ def test_arguments_are_found_by_their_names_in_any_order() -> None:
 
     assert _build(net, is_training=True)[0].shape.as_list() == [2, 7]
     assert seen["training"] is True
+
+
+@pytest.mark.parametrize("name", ["training_phase", "isTraining", "train_mode", "is_training_ph"])
+def test_the_mode_may_have_any_name_with_train(name: str) -> None:
+    seen: list[bool] = []
+
+    def net(images: Any, num_classes: int, mode: bool) -> Any:
+        seen.append(mode)
+        return classic(images, num_classes)
+
+    signature = inspect.signature(net)
+    parameters = [p.replace(name=name) if p.name == "mode" else p for p in signature.parameters.values()]
+
+    def renamed(**arguments: Any) -> Any:
+        return net(arguments["images"], arguments["num_classes"], arguments[name])
+
+    renamed.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    for is_training in (True, False):
+        _build(renamed, is_training=is_training)
+    assert seen == [True, False]
+
+
+def test_an_argument_that_is_no_mode_keeps_its_default() -> None:
+    seen: list[Any] = []
+
+    def net(images: Any, num_classes: int, trainable: bool = True, train_layers: str = "all") -> Any:
+        seen.extend([trainable, train_layers])
+        return classic(images, num_classes)
+
+    _build(net)
+    assert seen == [True, "all"]
 
 
 def test_images_may_have_any_name() -> None:
@@ -103,7 +145,7 @@ def test_a_function_without_classes_is_no_net() -> None:
     ("result", "message"),
     [
         (lambda images, classes: None, "must return logits, .* It returned NoneType"),
-        (lambda images, classes: (tf.zeros([2, classes]), 3), "It returned .*, int"),
+        (lambda images, classes: ({}, tf.zeros([2, classes])), "It returned dict, "),
         (lambda images, classes: tf.zeros([2, classes + 1]), r"shape \[batch, 7\] .* It returned \[2, 8\]"),
         (lambda images, classes: images, r"It returned \[2, 8, 8, 3\]"),
         (lambda images, classes: tf.nn.softmax(tf.zeros([2, classes])), "returns probabilities"),
@@ -156,6 +198,15 @@ def test_an_arg_scope_is_paired_by_its_name(scopes: list[str], found: str | None
     assert (paired and paired.__name__) == found
 
 
+def test_a_helper_of_arg_scopes_is_none() -> None:
+    def safe_arg_scope(funcs: Any, **kwargs: Any) -> Any:
+        return slim.arg_scope(funcs, **kwargs)
+
+    training_scope = _scope("training_scope")
+    assert find_arg_scope({"safe_arg_scope": safe_arg_scope, "training_scope": training_scope}, "a") is training_scope
+    assert find_arg_scope({"safe_arg_scope": safe_arg_scope}, "safe") is None
+
+
 def test_an_arg_scope_that_is_not_clear_must_be_named() -> None:
     module = {name: _scope(name) for name in ("a_arg_scope", "b_arg_scope")}
     with pytest.raises(UsageError, match="name it with --arg_scope, one of a_arg_scope, b_arg_scope, or none"):
@@ -189,6 +240,14 @@ def test_what_is_no_arg_scope_is_refused() -> None:
 def test_nets_of_a_module_are_told_from_its_helpers() -> None:
     module = {"classic": classic, "_hidden": classic, "classic_base": classic, "record": NetRecord("a", classic)}
     assert nets_in({**module, "helper": lambda width: width, "tf": tf}) == ["classic", "record"]
+
+
+def test_a_net_may_be_a_partial_function() -> None:
+    narrow = functools.update_wrapper(functools.partial(classic, scope="Narrow"), classic)
+    assert nets_in({"classic": classic, "narrow": narrow, "Class": NetRecord}) == ["classic", "narrow"]
+    with tf.Graph().as_default():
+        network_fn_of(record_of_function(narrow, "narrow"), 7)(tf.zeros([2, 8, 8, 3]))
+        assert {variable.op.name.split("/")[0] for variable in tf.global_variables()} == {"Narrow"}
 
 
 def test_a_registered_function_takes_the_arg_scope_of_its_module() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from slim_train.errors import UsageError
 from slim_train.nets import factory
-from slim_train.nets.discovery import FEATURES, complete_record, smallest_image
+from slim_train.nets.discovery import FEATURES, complete_record, feature_width, smallest_image
 from slim_train.nets.network_fn import network_fn_of
 from slim_train.nets.record import NetRecord
 from slim_train.tf_compat import legacy_layer, slim, tf
@@ -115,3 +115,31 @@ def test_the_smallest_image_is_found() -> None:
 def test_a_record_is_completed_once() -> None:
     record = NetRecord("mine", _two_layers, default_image_size=32)
     assert complete_record(record) is complete_record(record)
+
+
+def _head_then_pool(images: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
+    """A net with a convolution as its head, averaged afterwards, as SqueezeNet is."""
+    net = slim.conv2d(images, 4, [3, 3], stride=2, scope="conv")
+    return tf.reduce_mean(slim.conv2d(net, num_classes, [1, 1], scope="logits"), [1, 2]), {}
+
+
+def test_features_of_a_head_that_is_pooled_grow_with_the_image() -> None:
+    record = complete_record(NetRecord("mine", _head_then_pool, default_image_size=16))
+    assert [feature_width(record, size) for size in (16, 8, 32)] == [8 * 8 * 4, 4 * 4 * 4, 16 * 16 * 4]
+
+
+def _of_dimensions(images: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
+    """A net that takes dimensions of shapes for the objects that they were in TensorFlow 1."""
+    net = slim.conv2d(images, 2 * images.shape[3].value, [3, 3], stride=2, scope="conv")
+    size = net.get_shape()[1].value * net.get_shape()[2].value * net.get_shape()[-1].value
+    return slim.fully_connected(tf.reshape(net, [-1, size]), num_classes, scope="logits"), {}
+
+
+def test_dimensions_of_shapes_are_those_of_version_1_if_the_net_asks_for_their_value() -> None:
+    record = complete_record(NetRecord("mine", _of_dimensions, default_image_size=16))
+    assert record.feature_width == 8 * 8 * 6
+    with tf.Graph().as_default():
+        images = tf.placeholder(tf.float32, [None, 16, 16, 3])
+        logits, _ = network_fn_of(record, 5)(images)
+        assert logits.shape.as_list() == [None, 5]
+        assert isinstance(images.shape[1], int)  # elsewhere they are numbers

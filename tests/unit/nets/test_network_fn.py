@@ -43,6 +43,22 @@ def test_batch_norm_is_frozen_by_layer() -> None:
     assert seen == ["norm"]
 
 
+def _always_training(images: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
+    """A net that does not know of inference, as those whose arg scope says is_training=True."""
+    net = slim.conv2d(
+        images, 4, [3, 3], normalizer_fn=slim.batch_norm, normalizer_params={"is_training": True}, scope="conv"
+    )
+    net = slim.dropout(tf.reduce_mean(net, [1, 2]), 0.5, is_training=True)
+    return slim.fully_connected(net, num_classes, scope="logits"), {}
+
+
+def test_inference_is_inference_whatever_the_net_says() -> None:
+    with tf.Graph().as_default() as graph:
+        network_fn_of(NetRecord("mine", _always_training), 3)(tf.zeros([2, 8, 8, 3]))
+        assert not tf.get_collection(tf.GraphKeys.UPDATE_OPS)
+        assert not [op.name for op in graph.get_operations() if "dropout" in op.name.lower() and "random" in op.name]
+
+
 def test_a_record_without_arg_scope_has_weight_decay() -> None:
     with tf.Graph().as_default():
         network_fn_of(RECORD, 3, weight_decay=0.1)(tf.zeros([2, 8, 8, 3]))

@@ -59,10 +59,23 @@ def test_contrib_has_what_tf_slim_has(line: str, expected: str | None, tmp_path:
 
 def test_the_interface_is_that_of_version_1(tmp_path: Path) -> None:
     module = _run(
-        tmp_path, "import tensorflow as tf\nfrom tensorflow import flags\nsession, app = tf.Session, tf.app\n"
+        tmp_path, "import tensorflow as tf\nfrom tensorflow import gfile\nsession, app = tf.Session, tf.app\n"
     )
     assert module.session is tf.Session
-    assert module.flags is tf.flags
+    assert module.gfile is tf.gfile
+    assert module.app.run is tf.app.run
+
+
+def test_a_file_changes_nothing_for_the_process(tmp_path: Path) -> None:
+    outer = tf.get_default_graph()
+    _run(
+        tmp_path,
+        "import tensorflow.compat.v1 as tf\ntf.disable_v2_behavior()\ntf.disable_eager_execution()\n"
+        "tf.reset_default_graph()\n",
+    )
+    assert tf.executing_eagerly()
+    assert isinstance(tf.TensorShape([1])[0], int)
+    assert tf.get_default_graph() is outer
 
 
 def test_hyperparameters_of_contrib_training_hold_values(tmp_path: Path) -> None:
