@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import tensorflow.compat.v1 as tf
 
 from deployment.devices import DeploymentConfig, Device, is_variable_op, session_config
+from deployment.plain_variables import PlainVariables
 
 __all__ = [
     "Clone",
@@ -88,6 +89,7 @@ def create_clones(
     """
     clones = []
     place_variables = _variables_to(config.variables_device())
+    plain_variables = PlainVariables()
     for index in range(config.num_clones):
         device = config.clone_device(index)
         with (
@@ -100,6 +102,7 @@ def create_clones(
                 caching_device=config.caching_device(),
                 custom_getter=config.variable_getter(),
             ),
+            plain_variables.of_clone(scope, is_first=not index),
         ):
             clones.append(Clone(model_fn(*(args or ()), **(kwargs or {})), scope, device))
     return clones

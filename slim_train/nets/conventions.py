@@ -180,6 +180,7 @@ class _Call:
     def __init__(self, function: Function, name: str, arguments: Mapping[str, str]) -> None:
         self._function, self._name = function, name
         self.__code__ = getattr(inspect.unwrap(function), "__code__", None)
+        self._where = f"{origin_of(function)}, line {self.__code__.co_firstlineno}" if self.__code__ else "unknown"
         self._parameters = inspect.signature(function).parameters
         self._takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in self._parameters.values())
         self._classes = _find_name(self._parameters, _CLASSES, _OTHER_CLASSES)
@@ -215,25 +216,22 @@ class _Call:
 
     def _logits(self, result: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
         parts = result if isinstance(result, tuple | list) else (result,)
+        net = f"The net {self._name} ({self._where})"
         logits = parts[0] if parts else None
         # Others return probabilities, features or variables in the place of end points.
         end_points = parts[1] if len(parts) > 1 and isinstance(parts[1], Mapping) else {}
         if not isinstance(logits, tf.Tensor):
             returned = ", ".join(type(part).__name__ for part in parts)
-            raise UsageError(
-                f"The net {self._name} must return logits, or logits and a dict of end points. It returned {returned}."
-            )
+            raise UsageError(f"{net} must return logits, or logits and a dict of end points. It returned {returned}.")
         if logits.shape.rank == 4 and logits.shape.as_list()[1:3] == [1, 1]:
             logits = tf.squeeze(logits, [1, 2], name="SqueezedLogits")
         if logits.shape.rank != 2 or logits.shape[-1] != num_classes:
             raise UsageError(
-                f"The net {self._name} must return logits of shape [batch, {num_classes}] for {num_classes} classes. "
+                f"{net} must return logits of shape [batch, {num_classes}] for {num_classes} classes. "
                 f"It returned {logits.shape.as_list() if logits.shape.rank is not None else 'an unknown shape'}."
             )
         if _origin(logits).type == "Softmax":
-            raise UsageError(
-                f"The net {self._name} returns probabilities (a softmax) where logits belong: return what goes into it."
-            )
+            raise UsageError(f"{net} returns probabilities (a softmax) where logits belong: return what goes into it.")
         return logits, dict(end_points)
 
     def _first_other(self) -> str:

@@ -99,6 +99,7 @@ def _found(record: NetRecord) -> NetRecord:
             shapes.append({variable.op.name: variable.shape.as_list() for variable in tf.global_variables()})
             if num_classes == _CLASS_COUNTS[0]:
                 continue
+            _check_names(plain, *shapes)
             head = [name for name in shapes[1] if shapes[0].get(name) != shapes[1][name]]
             if not head:
                 raise UsageError(f"The net {record.name} has no variable whose shape depends on the number of classes.")
@@ -115,6 +116,21 @@ def _found(record: NetRecord) -> NetRecord:
         feature_end_point=record.feature_end_point or FEATURES,
         feature_width=record.feature_width or _width(features),
     )
+
+
+def _check_names(record: NetRecord, fewer: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+    """Refuse a net whose variables have other names in each graph: no checkpoint would fit it."""
+    if set(fewer) == set(more):
+        return
+    with tf.Graph().as_default():
+        _build(record, _CLASS_COUNTS[0])
+        now = [variable.op.name for variable in tf.global_variables()]
+    others = sorted(set(fewer).difference(now))
+    if others:
+        raise UsageError(
+            f"The net {record.name} names its variables differently each time it is built, {others[0]} among them. "
+            "Layers of Keras do that: give each a name, or take those of tf.layers or slim."
+        )
 
 
 def _build(record: NetRecord, num_classes: int, image_size: int | None = None) -> tuple[Any, Any, Mapping[str, Any]]:

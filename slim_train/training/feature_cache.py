@@ -276,7 +276,7 @@ def _frozen_trunk(model: ModelSpec, model_variables: Iterable[Any], trained: Ite
             f"{', ...' if len(changed) > 3 else ''}: each step would change the features. Train the head alone, with "
             f"--trainable_scopes=auto ({','.join(heads)}), or leave --cache_features out."
         )
-    if tf.get_collection(tf.GraphKeys.UPDATE_OPS):
+    if _assigned(tf.get_collection(tf.GraphKeys.UPDATE_OPS)).intersection(trunk):
         raise UsageError(
             "--cache_features: batch norm below the features would take up new statistics in every step. Let it be: "
             "--trainable_scopes=auto with --freeze_batch_norm=auto, or --freeze_batch_norm=true."
@@ -297,3 +297,17 @@ def _digest(parts: Iterable[Any]) -> str:
         digest.update(len(view).to_bytes(8, "little"))
         digest.update(view)
     return digest.hexdigest()
+
+
+def _assigned(update_ops: Iterable[Any]) -> set[str]:
+    """Return the names of the variables that update ops change; the head may have batch norm, too."""
+    waiting = [getattr(update, "op", update) for update in update_ops]
+    seen, names = set(waiting), set()
+    while waiting:
+        op = waiting.pop()
+        if op.type.startswith("Assign"):
+            names.add(op.inputs[0].op.name)
+        before = {*op.control_inputs, *(tensor.op for tensor in op.inputs)} - seen
+        seen |= before
+        waiting.extend(before)
+    return names

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib.util
+import sys
 import types
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -210,7 +212,9 @@ def _find_spec(name: str) -> Any:
 
 def _load(files: UserFiles, module: str, given: str, folder: Path) -> _Loaded:
     try:
-        return _Loaded(files.load(module), given, files)
+        # Standard output is for results of commands.
+        with contextlib.redirect_stdout(sys.stderr):
+            return _Loaded(files.load(module), given, files)
     except UsageError:
         files.close()
         raise

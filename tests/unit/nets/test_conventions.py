@@ -144,7 +144,10 @@ def test_a_function_without_classes_is_no_net() -> None:
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        (lambda images, classes: None, "must return logits, .* It returned NoneType"),
+        (
+            lambda images, classes: None,
+            r"The net mine \(.*test_conventions\.py, line \d+\) must return logits, .* It returned NoneType",
+        ),
         (lambda images, classes: ({}, tf.zeros([2, classes])), "It returned dict, "),
         (lambda images, classes: tf.zeros([2, classes + 1]), r"shape \[batch, 7\] .* It returned \[2, 8\]"),
         (lambda images, classes: images, r"It returned \[2, 8, 8, 3\]"),

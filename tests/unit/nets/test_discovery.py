@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -143,3 +144,20 @@ def test_dimensions_of_shapes_are_those_of_version_1_if_the_net_asks_for_their_v
         logits, _ = network_fn_of(record, 5)(images)
         assert logits.shape.as_list() == [None, 5]
         assert isinstance(images.shape[1], int)  # elsewhere they are numbers
+
+
+def test_a_net_whose_variables_change_their_names_is_refused() -> None:
+    numbers = itertools.count()
+
+    def net(images: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
+        return slim.fully_connected(slim.flatten(images), num_classes, scope=f"dense_{next(numbers)}"), {}
+
+    with pytest.raises(UsageError, match="mine names its variables differently each time it is built, dense_0/biases"):
+        complete_record(NetRecord("mine", net, default_image_size=8))
+
+
+def test_names_of_variables_may_contain_the_number_of_classes() -> None:
+    def net(images: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
+        return slim.fully_connected(slim.flatten(images), num_classes, scope=f"dense_{num_classes}"), {}
+
+    assert complete_record(NetRecord("mine", net, default_image_size=8)).feature_width == 192

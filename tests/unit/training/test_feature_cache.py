@@ -376,6 +376,32 @@ def test_what_does_not_go_with_cached_features_is_refused_before_anything_is_com
     assert not (tmp_path / "run").exists()
 
 
+_NORMALIZED_HEAD = """
+import tensorflow as tf
+slim = tf.contrib.slim
+
+def mine(images, num_classes, is_training):
+    with slim.arg_scope([slim.conv2d], normalizer_fn=slim.batch_norm, stride=2):
+        net = slim.conv2d(images, 4, 3, scope='conv')
+        net = slim.conv2d(net, num_classes, 1, scope='head')
+    return tf.reduce_mean(net, [1, 2])
+
+mine.default_image_size = 56
+"""
+
+
+def test_a_head_may_have_batch_norm_and_be_pooled_afterwards(train: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(_NORMALIZED_HEAD)
+    net = ("--model_name=mine", f"--model_file={tmp_path / 'mine.py'}", "--train_image_size=28")
+    assert train(*net, "--checkpoint_path=", "--trainable_scopes=")[0] == 0
+    checkpoint = ("--checkpoint_path=" + str(tmp_path / "run"), f"--train_dir={tmp_path / 'tuned'}")
+    code, log = train(*net, *checkpoint, "--cache_features")
+    assert code == 0, log
+    before, after = variables(tmp_path / "run"), variables(tmp_path / "tuned")
+    np.testing.assert_array_equal(after["conv/BatchNorm/moving_mean"], before["conv/BatchNorm/moving_mean"])
+    assert not np.array_equal(after["head/BatchNorm/moving_mean"], before["head/BatchNorm/moving_mean"])
+
+
 def test_a_dry_run_says_where_the_features_are_and_computes_none(train: Callable[..., Any], tmp_path: Path) -> None:
     code, plan = train("--cached_augmentations=2", "--augmentation=faces", "--dry_run")
     assert code == 0

@@ -250,3 +250,13 @@ def test_arguments_that_nothing_takes_are_refused(tmp_path: Path) -> None:
         load_net(NetCodeOptions(model_file=str(file), model_args="depth=1"), "MINE")
     with pytest.raises(UsageError, match="gives depth two values"):
         parse_arguments("depth=1,depth=2")
+
+
+def test_what_a_file_prints_is_no_result_of_a_command(file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path(file).write_text(
+        NET.replace("    net = images", "    print('building')\n    net = images") + "print('loading')\n"
+    )
+    load_net(NetCodeOptions(model_file=file), "small")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("loading\nbuilding\n")
