@@ -22,7 +22,9 @@ def explain(error: BaseException, folder: str | Path | None) -> str:
     """
     frames = traceback.extract_tb(error.__traceback__)
     unsaid = f"{type(error).__name__} in {frames[-1].name}" if frames else type(error).__name__
-    message = " ".join((str(error) or unsaid).split())
+    # An assertion without a message is its own message.
+    asserted = frames[-1].line if frames and isinstance(error, AssertionError) else ""
+    message = " ".join((str(error) or asserted or unsaid).split())
     message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}..."
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}: {error.msg}"

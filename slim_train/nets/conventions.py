@@ -208,13 +208,13 @@ class _Call:
                 result = self._function(*positional, **arguments)
         except UsageError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             size = "x".join(map(str, images.shape.as_list()[1:]))
             where = explain(error, Path(origin_of(self._function)).parent)
             raise UsageError(f"The net {self._name} cannot be built on images of {size}. {where}") from error
-        return self._logits(result, num_classes)
+        return self._logits(result, num_classes, images.shape.as_list()[0])
 
-    def _logits(self, result: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
+    def _logits(self, result: Any, num_classes: int, batch_size: int | None) -> tuple[Any, dict[str, Any]]:
         parts = result if isinstance(result, tuple | list) else (result,)
         net = f"The net {self._name} ({self._where})"
         logits = parts[0] if parts else None
@@ -225,9 +225,12 @@ class _Call:
             raise UsageError(f"{net} must return logits, or logits and a dict of end points. It returned {returned}.")
         if logits.shape.rank == 4 and logits.shape.as_list()[1:3] == [1, 1]:
             logits = tf.squeeze(logits, [1, 2], name="SqueezedLogits")
-        if logits.shape.rank != 2 or logits.shape[-1] != num_classes:
+        of_images = f" and a batch of {batch_size}" if batch_size else ""
+        is_logits = logits.shape.rank == 2 and logits.shape[-1] == num_classes
+        # A net that takes the height of images for something else returns several rows for each.
+        if not is_logits or not logits.shape[:1].is_compatible_with([batch_size]):
             raise UsageError(
-                f"{net} must return logits of shape [batch, {num_classes}] for {num_classes} classes. "
+                f"{net} must return logits of shape [batch, {num_classes}] for {num_classes} classes{of_images}. "
                 f"It returned {logits.shape.as_list() if logits.shape.rank is not None else 'an unknown shape'}."
             )
         if _origin(logits).type == "Softmax":

@@ -81,7 +81,10 @@ def load_nets(code: NetCodeOptions, names: Sequence[str], image_size: int | None
     loaded = _load_model_code(code)
     if loaded is None:
         return []
-    found = [load_net(code, name, image_size) for name in names or conventions.nets_in(vars(loaded.module))]
+    names = names or conventions.nets_in(vars(loaded.module))
+    if not names:
+        raise UsageError(f"{loaded.flag} has no net: no function takes images and a number of classes.")
+    found = [load_net(code, name, image_size) for name in names]
     return [record for record in found if record is not None]
 
 

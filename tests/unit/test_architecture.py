@@ -45,7 +45,8 @@ FORBIDDEN = (
         r"slim_train\.(training|inputs|optim)(\..+)?",
         "serving never trains",
     ),
-    (r"slim_train\.(?!cli\b).+", r"absl(\..+)?", "flags are read by the commands only"),
+    # Users' files may define flags, which nobody reads but they.
+    (r"slim_train\.(?!cli\b|user_code\.old_flags$).+", r"absl(\..+)?", "flags are read by the commands only"),
     # 'import tensorflow' is left for what compat.v1 lacks, tf_slim.nets for the trunks that it has.
     (
         r"slim_train\.(?!tf_compat$).+",

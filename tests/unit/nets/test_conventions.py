@@ -150,6 +150,7 @@ def test_a_function_without_classes_is_no_net() -> None:
         ),
         (lambda images, classes: ({}, tf.zeros([2, classes])), "It returned dict, "),
         (lambda images, classes: tf.zeros([2, classes + 1]), r"shape \[batch, 7\] .* It returned \[2, 8\]"),
+        (lambda images, classes: tf.zeros([6, classes]), r"\[batch, 7\] for 7 classes and a batch of 2\. .* \[6, 7\]"),
         (lambda images, classes: images, r"It returned \[2, 8, 8, 3\]"),
         (lambda images, classes: tf.nn.softmax(tf.zeros([2, classes])), "returns probabilities"),
     ],

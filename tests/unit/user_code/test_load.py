@@ -125,6 +125,11 @@ def test_a_record_in_a_file_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyP
             r"my_nets\.py, line 3: .*tf\.contrib\.rnn",
         ),
         (NET.replace("fully_connected", "fully_conected"), r"cannot be built on images of 32x32x3\. .*line 11: Attri"),
+        (
+            NET.replace("for index", "import sys; sys.exit(4)\n    for index"),
+            r"cannot be built .*line 8: SystemExit: 4",
+        ),
+        (NET.replace("for index", "assert depth > 1\n    for index"), r"line 8: AssertionError: assert depth > 1$"),
         (NET.replace(", num_classes, act", ", 3, act"), r"must return logits of shape \[batch, 11\]"),
     ],
 )
@@ -260,3 +265,9 @@ def test_what_a_file_prints_is_no_result_of_a_command(file: str, capsys: pytest.
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("loading\nbuilding\n")
+
+
+def test_a_file_without_nets_is_refused(file: str) -> None:
+    Path(file).write_text("WIDTH = 3\n")
+    with pytest.raises(UsageError, match=r"--model_file=.*my_nets\.py has no net: no function takes images"):
+        load_nets(NetCodeOptions(model_file=file), ())
