@@ -96,6 +96,7 @@ def _found(record: NetRecord) -> NetRecord:
     for num_classes in _CLASS_COUNTS:
         with tf.Graph().as_default():
             images, logits, end_points = _build(plain, num_classes)
+            _check_placeholders(record, images, logits)
             shapes.append({variable.op.name: variable.shape.as_list() for variable in tf.global_variables()})
             if num_classes == _CLASS_COUNTS[0]:
                 continue
@@ -116,6 +117,16 @@ def _found(record: NetRecord) -> NetRecord:
         feature_end_point=record.feature_end_point or FEATURES,
         feature_width=record.feature_width or _width(features),
     )
+
+
+def _check_placeholders(record: NetRecord, images: Any, logits: Any) -> None:
+    """Refuse a net that waits for values of its own, such as the rate of dropout."""
+    others = [op for op in tf.get_default_graph().get_operations() if op.type == "Placeholder" and op is not images.op]
+    if others and _Dependence(lambda op: op in others)(logits.op):
+        raise UsageError(
+            f"The net {record.name} needs values for placeholders of its own, {others[0].name} among them, and nobody "
+            "feeds these: take is_training as an argument, and rates as Python numbers."
+        )
 
 
 def _check_names(record: NetRecord, fewer: Mapping[str, Any], more: Mapping[str, Any]) -> None:

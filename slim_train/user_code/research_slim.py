@@ -59,6 +59,9 @@ def module(package: str, name: str) -> types.ModuleType | None:
         return _module("datasets.dataset_utils", **_dataset_utils())
     if name == "inception_utils":
         return _module("nets.inception_utils", inception_arg_scope=inception_arg_scope)
+    if name == "resnet_utils":
+        of_tf_slim = vars(importlib.import_module("tf_slim.nets.resnet_utils"))
+        return _module("nets.resnet_utils", **{**of_tf_slim, "stack_blocks_dense": stack_blocks_dense})
     if importlib.util.find_spec(f"tf_slim.nets.{name}"):
         return importlib.import_module(f"tf_slim.nets.{name}")
     return _family(name)
@@ -139,6 +142,25 @@ def inception_arg_scope(
         ) as scope,
     ):
         return scope
+
+
+@slim.add_arg_scope
+def stack_blocks_dense(
+    net: Any,
+    blocks: Any,
+    output_stride: int | None = None,
+    store_non_strided_activations: bool = False,
+    outputs_collections: Any = None,
+) -> Any:
+    """Return a net of ResNet blocks, with the arguments of research/slim, which are more than those of tf_slim.
+
+    Raises:
+      ValueError: ``store_non_strided_activations`` is set.
+    """
+    if store_non_strided_activations:
+        raise ValueError("store_non_strided_activations is not available in slim-train")
+    stack = importlib.import_module("tf_slim.nets.resnet_utils").stack_blocks_dense
+    return stack(net, blocks, output_stride, outputs_collections=outputs_collections)
 
 
 class HParams:

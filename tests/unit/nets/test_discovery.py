@@ -161,3 +161,19 @@ def test_names_of_variables_may_contain_the_number_of_classes() -> None:
         return slim.fully_connected(slim.flatten(images), num_classes, scope=f"dense_{num_classes}"), {}
 
     assert complete_record(NetRecord("mine", net, default_image_size=8)).feature_width == 192
+
+
+@pytest.mark.parametrize(
+    "makes", [tf.placeholder, lambda _, shape, name: tf.placeholder_with_default(1.0, shape, name)]
+)
+def test_a_net_with_a_placeholder_that_nobody_feeds_is_refused(makes: Any) -> None:
+    def net(images: Any, num_classes: int) -> tuple[Any, dict[str, Any]]:
+        kept = slim.flatten(images) * makes(tf.float32, [], name="keep_prob")
+        return slim.fully_connected(kept, num_classes, scope="logits"), {}
+
+    record = NetRecord("mine", net, default_image_size=8)
+    if makes is tf.placeholder:
+        with pytest.raises(UsageError, match="mine needs values for placeholders of its own, keep_prob among them"):
+            complete_record(record)
+    else:
+        assert complete_record(record).head_scopes == ("logits",)

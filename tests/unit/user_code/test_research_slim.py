@@ -39,3 +39,16 @@ def test_a_hyperparameter_is_added_once_and_set_only_if_it_is_there() -> None:
         params.set_hparam("width", 2)
     assert "depth" in params
     assert params.get("width", 7) == 7
+
+
+def test_blocks_of_resnets_are_stacked_with_the_arguments_of_research_slim() -> None:
+    utils = research_slim.module("nets", "resnet_utils")
+    assert utils is not None
+    unit = {"num_outputs": 4, "kernel_size": 1, "stride": 2}
+    blocks = [utils.Block("block", slim.conv2d, [unit])]
+    with tf.Graph().as_default(), slim.arg_scope([utils.stack_blocks_dense], outputs_collections="mine"):
+        net = utils.stack_blocks_dense(tf.zeros([1, 8, 8, 3]), blocks, None, False)
+        assert net.shape.as_list() == [1, 4, 4, 4]
+        assert tf.get_collection("mine")
+        with pytest.raises(ValueError, match="store_non_strided_activations"):
+            utils.stack_blocks_dense(net, blocks, None, True)
