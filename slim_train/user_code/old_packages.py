@@ -131,7 +131,24 @@ def _do_nothing(*_: Any, **__: Any) -> None:
 
 def _of_layers(name: str) -> Any:
     own = {"batch_normalization": _batch_normalization, "dropout": _dropout}
+    if name in ("BatchNormalization", "Dropout"):
+        return _with_mode(name, layer_mode if name == "BatchNormalization" else _of_dropout)
     return own.get(name) or legacy_layer(name)
+
+
+def _of_dropout(asked: Any, inputs: Any, scope: str) -> Any:
+    return dropout_mode(asked)
+
+
+@functools.cache
+def _with_mode(name: str, mode_of: Callable[[Any, Any, str], Any]) -> Any:
+    """Return a class of tf.layers whose objects are frozen, and infer, where slim's layers do."""
+    base = legacy_layer(name)
+
+    def call(self: Any, inputs: Any, training: Any = False) -> Any:
+        return base.call(self, inputs, training=mode_of(training, inputs, self.name))
+
+    return type(name, (base,), {"call": call})
 
 
 def _batch_normalization(inputs: Any, *args: Any, **kwargs: Any) -> Any:

@@ -185,3 +185,17 @@ def test_an_argument_that_our_net_does_not_have_is_refused_unless_it_changes_not
         assert widths == [8]
     with tf.Graph().as_default(), pytest.raises(UsageError, match="mobilenet_v1 has no argument scope='Tower'"):
         mobilenet_v1(inputs=tf.zeros([1, 32, 32, 3]), num_classes=5, scope="Tower")
+
+
+def test_layer_objects_of_tensorflow_1_can_be_frozen_too(tmp_path: Path) -> None:
+    module = _run(
+        tmp_path,
+        "import tensorflow as tf\n"
+        "def net(images):\n"
+        "    net = tf.layers.BatchNormalization(name='norm')(images, training=True)\n"
+        "    return tf.layers.Dropout(0.5, name='drop')(net, training=True)\n",
+    )
+    for mode, count in ((None, 2), (False, 0)):
+        with tf.Graph().as_default(), contextlib.nullcontext() if mode is None else batch_norm_mode(mode):
+            module.net(tf.zeros([1, 8, 8, 3]))
+            assert len(tf.get_collection(tf.GraphKeys.UPDATE_OPS)) == count
