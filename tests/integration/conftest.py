@@ -65,23 +65,44 @@ def shapes_dir(tmp_path_factory: pytest.TempPathFactory, draw_shapes: Callable[[
     return records
 
 
+class Loopback:
+    """Where the tasks of a cluster are: all of them here."""
+
+    def address(self, task: str) -> str:
+        """Return host:port of ``task``."""
+        return f"127.0.0.1:{free_port()}"
+
+    def command(self, task: str) -> list[str]:
+        """Return the words that start a program on the host of ``task``."""
+        return []
+
+
 class LocalCluster:
-    """Processes of train_image_classifier on loopback, each one task of a cluster, logging to a file of its own.
+    """Processes of train_image_classifier on this machine, each one task of a cluster, logging to a file of its own.
 
     Args:
       folder: for logs; the training folder is ``train`` in it.
       command: program and flags that all tasks share.
       sizes: tasks of each type, ``{"ps": 1, "worker": 2}``.
       python_path: folder of packages that the tasks have beside ours.
+      hosts: where the tasks are.
     """
 
     def __init__(
-        self, folder: Path, command: Sequence[str], sizes: dict[str, int], python_path: Path | None = None
+        self,
+        folder: Path,
+        command: Sequence[str],
+        sizes: dict[str, int],
+        python_path: Path | None = None,
+        hosts: Any = None,
     ) -> None:
         self._python_path = os.pathsep.join(map(str, filter(None, (ROOT, python_path))))
+        hosts = hosts or Loopback()
         self.train_dir = folder / "train"
-        self._folder, self._command = folder, [*command, f"--train_dir={self.train_dir}"]
-        self.addresses = {type_: [f"127.0.0.1:{free_port()}" for _ in range(number)] for type_, number in sizes.items()}
+        self._folder, self._command, self._hosts = folder, [*command, f"--train_dir={self.train_dir}"], hosts
+        self.addresses = {
+            type_: [hosts.address(f"{type_} {index}") for index in range(number)] for type_, number in sizes.items()
+        }
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, task: str, *flags: str) -> None:
@@ -90,7 +111,7 @@ class LocalCluster:
         tf_config = {"cluster": self.addresses, "task": {"type": type_, "index": int(index)}}
         with self._log_path(task).open("ab") as log:
             self._processes[task] = subprocess.Popen(
-                [*self._command, *flags],
+                [*self._hosts.command(task), *self._command, *flags],
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "PYTHONPATH": self._python_path, "TF_CONFIG": json.dumps(tf_config)},
@@ -125,11 +146,11 @@ class LocalCluster:
 
     def wait_for_log(self, task: str, words: str, times: int = 1, timeout: float = TIMEOUT) -> None:
         """Wait until the task's log holds ``words`` this many times; fail when it ends before."""
-        self._wait_until(lambda: self.log(task).count(words) >= times, f"{words!r} of {task}", timeout, task)
+        self.wait_until(lambda: self.log(task).count(words) >= times, f"{words!r} of {task}", timeout, task)
 
     def wait_for_step(self, step: int, timeout: float = TIMEOUT) -> None:
         """Wait until metrics.jsonl has come to ``step``."""
-        self._wait_until(lambda: any(m["step"] >= step for m in self.metrics()), f"step {step}", timeout)
+        self.wait_until(lambda: any(m["step"] >= step for m in self.metrics()), f"step {step}", timeout)
 
     def log(self, task: str) -> str:
         return self._log_path(task).read_text(errors="replace")
@@ -150,16 +171,19 @@ class LocalCluster:
             process.kill()
             process.wait()
 
-    def _log_path(self, task: str) -> Path:
-        return self._folder / f"{task.replace(' ', '_')}.log"
-
-    def _wait_until(self, condition: Callable[[], bool], what: str, timeout: float, task: str | None = None) -> None:
+    def wait_until(
+        self, condition: Callable[[], bool], what: str, timeout: float = TIMEOUT, task: str | None = None
+    ) -> None:
+        """Wait until ``condition()``; fail after ``timeout``, or when ``task`` ends before."""
         deadline = time.monotonic() + timeout
         while not condition():
             ended = task is not None and not self.is_running(task) and not condition()
             assert not ended, f"{task} has ended without {what}:\n{self.logs()}"
             assert time.monotonic() < deadline, f"no {what} after {timeout} s:\n{self.logs()}"
             time.sleep(0.1)
+
+    def _log_path(self, task: str) -> Path:
+        return self._folder / f"{task.replace(' ', '_')}.log"
 
 
 def free_port() -> int:
@@ -174,13 +198,13 @@ def make_cluster(shapes_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Loc
     """``make_cluster("--seed=1", ps=1, worker=2)``: a cluster that trains lenet on the shapes, ended with the test."""
     clusters = []
 
-    def make(*flags: str, python_path: Path | None = None, **sizes: int) -> LocalCluster:
+    def make(*flags: str, python_path: Path | None = None, hosts: Any = None, **sizes: int) -> LocalCluster:
         command = [
             sys.executable, "-m", "slim_train.cli.train_image_classifier", f"--dataset_dir={shapes_dir}",
             "--model_name=lenet", "--batch_size=8", "--optimizer=momentum", "--learning_rate=0.001", "--clone_on_cpu",
             "--log_every_n_steps=5", "--save_summaries_secs=0", *flags,
         ]  # fmt: skip
-        clusters.append(LocalCluster(tmp_path, command, sizes, python_path))
+        clusters.append(LocalCluster(tmp_path, command, sizes, python_path, hosts))
         return clusters[-1]
 
     yield make
