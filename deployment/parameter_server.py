@@ -28,6 +28,7 @@ from deployment.servers import (
     wait_until_none_missing,
 )
 from deployment.signals import handled
+from deployment.task_watch import TaskWatch
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,9 @@ _LOST_WORKER_SECS = 10.0
 _TERMINATION_GRACE_SECS = 20.0
 
 
-def serve_parameters(cluster: ClusterConfig, wait_secs: float = 0, idle_timeout_secs: float = 0) -> None:
+def serve_parameters(
+    cluster: ClusterConfig, wait_secs: float = 0, idle_timeout_secs: float = 0, task_timeout_secs: float = 0
+) -> None:
     """The role of a parameter server: hold variables until every training task is done.
 
     A worker that cannot be reached once the chief is done is not waited for: nothing that it does can matter any more.
@@ -49,6 +52,7 @@ def serve_parameters(cluster: ClusterConfig, wait_secs: float = 0, idle_timeout_
     Args:
       wait_secs: how long to wait for the chief to appear; 0 waits forever.
       idle_timeout_secs: how long the chief may be gone before it is done; 0 waits forever.
+      task_timeout_secs: silence after which a training task is lost, and calls to it are given up; 0: never.
 
     Raises:
       ClusterError: the port is taken.
@@ -57,16 +61,16 @@ def serve_parameters(cluster: ClusterConfig, wait_secs: float = 0, idle_timeout_
     server = start_server(cluster, parameter_server_config(cluster))
     log.info("Serving parameters at %s until every training task is done.", cluster.own.address)
     training = {task.number: task for task in cluster.tasks if task.job == "worker"}
-    with tf.Graph().as_default():
-        tokens = _DoneTokens(cluster.own, training)
+    with tf.Graph().as_default(), TaskWatch(training.values(), task_timeout_secs) as watch:
+        tokens = _DoneTokens(cluster.own, training, watch)
         with tf.Session(server.target, config=parameter_server_config(cluster)) as session:
             chief = training.get(0)
             if chief:
                 wait_until_none_missing(lambda: [] if 0 in tokens.take(session) else unreachable([chief]), wait_secs)
             termination = _Termination()
             with handled((signal.SIGTERM, signal.SIGINT), termination.receive):
-                _wait_for_chief(chief, tokens, session, idle_timeout_secs, termination)
-                _wait_for_others(training, tokens, session)
+                _wait_for_chief(chief, tokens, session, idle_timeout_secs, termination, watch)
+                _wait_for_others(training, tokens, session, watch)
     log.info("Every training task is done.")
 
 
@@ -91,9 +95,14 @@ def report_done(cluster: ClusterConfig, server_target: str) -> None:
 
 
 def _wait_for_chief(
-    chief: Task | None, tokens: _DoneTokens, session: Any, idle_timeout_secs: float, termination: _Termination
+    chief: Task | None,
+    tokens: _DoneTokens,
+    session: Any,
+    idle_timeout_secs: float,
+    termination: _Termination,
+    watch: TaskWatch,
 ) -> None:
-    absence = _Absence([chief] if chief else [])
+    absence = _Absence([chief] if chief else [], watch)
     while 0 not in tokens.take(session):
         gone_secs = absence.seconds()
         if termination.is_due(chief_is_gone=gone_secs > 0):
@@ -107,8 +116,8 @@ def _wait_for_chief(
         time.sleep(POLL_SECS)
 
 
-def _wait_for_others(training: dict[int, Task], tokens: _DoneTokens, session: Any) -> None:
-    absences = {number: _Absence([task]) for number, task in training.items()}
+def _wait_for_others(training: dict[int, Task], tokens: _DoneTokens, session: Any, watch: TaskWatch) -> None:
+    absences = {number: _Absence([task], watch) for number, task in training.items()}
     lost: set[int] = set()
     while late := absences.keys() - tokens.take(session) - lost:
         for number in sorted(late):
@@ -121,7 +130,8 @@ def _wait_for_others(training: dict[int, Task], tokens: _DoneTokens, session: An
 class _DoneTokens:
     """The numbers of the tasks that have reported to a parameter server that they are done."""
 
-    def __init__(self, server: Task, training: dict[int, Task]) -> None:
+    def __init__(self, server: Task, training: dict[int, Task], watch: TaskWatch) -> None:
+        self._watch = watch
         queue = _done_queue(server)
         self._count, self._take = queue.size(), queue.dequeue()
         self._training = training
@@ -134,6 +144,8 @@ class _DoneTokens:
             if number not in self._taken:
                 self._taken.add(number)
                 task = self._training.get(number)
+                if task:
+                    self._watch.forget(task.name)
                 log.info("%s is done.", task.name if task else f"Worker {number}")
         return self._taken
 
@@ -164,15 +176,15 @@ class _Termination:
 
 
 class _Absence:
-    """For how long tasks have been out of reach; a task without an address never is."""
+    """For how long tasks have been out of reach or lost; a task without an address never is."""
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        self._tasks = list(tasks)
+    def __init__(self, tasks: Iterable[Task], watch: TaskWatch) -> None:
+        self._tasks, self._watch = list(tasks), watch
         self._since: float | None = None
 
     def seconds(self) -> float:
         """0 while they answer; more than 0 from the first look at which they do not."""
-        if not unreachable(self._tasks):
+        if not unreachable(self._tasks) and not any(self._watch.is_lost(task.name) for task in self._tasks):
             self._since = None
             return 0.0
         self._since = self._since or time.monotonic() - 1e-3

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import grpc  # TensorFlow requires it.
 
@@ -32,11 +33,8 @@ class Peers:
 
     def __init__(self, addresses: Mapping[str, str]) -> None:
         self._addresses = dict(addresses)
-        self._channels = [grpc.insecure_channel(address, _CHANNEL_OPTIONS) for address in self._addresses.values()]
-        self._calls = {
-            name: channel.unary_unary(_GET_STATUS)
-            for name, channel in zip(self._addresses, self._channels, strict=True)
-        }
+        self._channels: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -45,18 +43,28 @@ class Peers:
     def statuses(self, timeout_secs: float) -> dict[str, bytes | None]:
         """Return what each server answers within ``timeout_secs``; None if there is no answer.
 
-        The same server process always answers the same, and no two processes do.
+        The same server process always answers the same, and no two processes do. After a missing answer the next
+        question goes over a new connection: the old one may wait long for a link that works again.
         """
-        answers = {name: call.future(b"", timeout=timeout_secs) for name, call in self._calls.items()}
-        return {name: None if answer.exception() else answer.result() for name, answer in answers.items()}
+        with self._lock:
+            for name in self._addresses.keys() - self._channels.keys():
+                self._channels[name] = grpc.insecure_channel(self._addresses[name], _CHANNEL_OPTIONS)
+            calls = {name: channel.unary_unary(_GET_STATUS) for name, channel in self._channels.items()}
+            answers = {name: call.future(b"", timeout=timeout_secs) for name, call in calls.items()}
+            statuses = {name: None if answer.exception() else answer.result() for name, answer in answers.items()}
+            for name in [name for name, status in statuses.items() if status is None]:
+                self._channels.pop(name).close()
+        return statuses
 
     def describe(self, name: str) -> str:
         """``worker 1 (host:port)``."""
         return f"{name} ({self._addresses[name]})"
 
     def close(self) -> None:
-        for channel in self._channels:
-            channel.close()
+        with self._lock:
+            for channel in self._channels.values():
+                channel.close()
+            self._channels.clear()
 
 
 class PeerWatch:

@@ -382,6 +382,12 @@ class ClusterOptions(Options):
         at_least=0,
     )
     cluster_wait_secs: int = option(1800, "Seconds to wait for other tasks of the cluster. 0: no limit.", at_least=0)
+    task_timeout_secs: int = option(
+        30,
+        "With parameter servers: seconds without an answer after which a task counts as lost. Calls to it are given "
+        "up, and the other tasks go on when it answers again or is replaced. 0: never.",
+        at_least=0,
+    )
     collective_timeout_secs: int = option(
         60,
         "Without parameter servers: seconds within which all tasks end after one is lost.",

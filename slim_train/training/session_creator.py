@@ -25,6 +25,7 @@ def for_job(
         "phase": phase,
         "wait_secs": options.cluster_wait_secs,
         "is_interrupted": lambda: stop.received is not None or (not job.is_chief and job.is_complete()),
+        "task_timeout_secs": options.task_timeout_secs,
         "first_step": startup_delay.joining_step(job.cluster.own.number, options.startup_delay_steps, job.schedule),
     }
     if graph.synchronized is None:

@@ -17,6 +17,8 @@ from typing import Any
 from deployment import servers
 from deployment.cluster import ClusterConfig
 from deployment.devices import DeploymentConfig
+from deployment.peers import Peers
+from deployment.task_watch import TaskWatch
 from slim_train.checkpoints.find import repair_state
 from slim_train.tf_compat import tf
 from slim_train.training.job_phase import ENDED, JobPhase
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 _CONNECTION_ERRORS = (tf.errors.AbortedError, tf.errors.UnavailableError)
 
 
+_ANSWER_SECS = 5.0
 # After the last step, threads that wait for other tasks need not be waited for: the session is about to close.
 STOP_GRACE_SECS = 2
 
@@ -60,6 +63,7 @@ class SessionCreator(tf.train.SessionCreator):
       phase: the job's phase; None without parameter servers.
       wait_secs: how long to wait for other tasks; 0 waits forever.
       is_interrupted: asked while waiting, whether to give up; then create_session raises servers.Interrupted.
+      task_timeout_secs: silence after which a parameter server is lost, and calls to it are given up; 0: never.
       first_step: global step that a worker waits for before it joins, see :mod:`slim_train.training.startup_delay`.
     """
 
@@ -73,6 +77,7 @@ class SessionCreator(tf.train.SessionCreator):
         phase: JobPhase | None = None,
         wait_secs: float = 0,
         is_interrupted: Callable[[], bool] = lambda: False,
+        task_timeout_secs: float = 0,
         first_step: int = 0,
     ) -> None:
         self._first_step = first_step
@@ -82,6 +87,9 @@ class SessionCreator(tf.train.SessionCreator):
         self._wait_secs, self._is_interrupted = wait_secs, is_interrupted
         self._missing = phase.missing() if phase else None
         self._sessions_made = 0
+        self._servers = [task for task in cluster.tasks if task.job == "ps" and task.address] if phase else []
+        self._server_watch = TaskWatch(self._servers, task_timeout_secs)
+        self._peers = Peers({task.name: str(task.address) for task in self._servers})
 
     def create_session(self) -> Any:
         """Return a session whose variables are ready.
@@ -95,8 +103,8 @@ class SessionCreator(tf.train.SessionCreator):
             return self._prepare()
         if self._sessions_made:
             log.warning("Lost a parameter server, or the connection to it: going on when it is back.")
-        parameter_servers = [task for task in self._cluster.tasks if task.job == "ps"]
-        self._wait(lambda: servers.unreachable(parameter_servers))
+        self._wait(self._silent_servers)
+        self._server_watch.reconnected()
         session = self._lead(self._phase) if self._cluster.role == "chief" else self._join_when_ready()
         self._sessions_made += 1
         return session
@@ -136,9 +144,12 @@ class SessionCreator(tf.train.SessionCreator):
         """The hooks for the loop, from those that look at this task alone: the same, a task may stop by itself."""
         return list(hooks)
 
-    def naming_losses(self) -> contextlib.AbstractContextManager[None]:
-        """Around the loop: says which task is lost, where that ends training; here a new session is made instead."""
-        return contextlib.nullcontext()
+    def naming_losses(self) -> contextlib.AbstractContextManager[Any]:
+        """Around the loop: notices lost tasks, and says which it is where that ends training.
+
+        Here a new session is made instead, when the parameter server answers again.
+        """
+        return self._server_watch
 
     def _prepare(self, restores: bool = True) -> Any:
         """Return a session with initialized variables, or those of the newest checkpoint if there is one."""
@@ -204,6 +215,12 @@ class SessionCreator(tf.train.SessionCreator):
                 log.debug("Not ready: %s", error)
         session.close()
         return None
+
+    def _silent_servers(self) -> list[str]:
+        """Return the parameter servers that do not answer. A process that hangs accepts connections all the same."""
+        return servers.unreachable(self._servers) or [
+            self._peers.describe(name) for name, status in self._peers.statuses(_ANSWER_SECS).items() if status is None
+        ]
 
     def _wait(self, missing: Callable[[], Sequence[str]]) -> None:
         servers.wait_until_none_missing(missing, self._wait_secs, self._is_interrupted)

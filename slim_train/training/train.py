@@ -79,8 +79,10 @@ def _trains(options: TrainOptions, cluster: ClusterConfig) -> bool:
         log.info("Nothing to do: %s says that training is complete.", options.loop.train_dir)
         return False
     if cluster.role == "ps":
-        waits = options.cluster.cluster_wait_secs, options.cluster.ps_idle_timeout_secs
-        parameter_server.serve_parameters(cluster, *waits)
+        waits = options.cluster
+        parameter_server.serve_parameters(
+            cluster, waits.cluster_wait_secs, waits.ps_idle_timeout_secs, waits.task_timeout_secs
+        )
         return False
     return True
 
