@@ -19,6 +19,19 @@ log = logging.getLogger(__name__)
 
 POLL_SECS = 0.5
 _PROBE_TIMEOUT_SECS = 2.0
+# Read by TensorFlow. By default a call to a task that is out of reach (session.close() makes some) waits until the task
+# is back or an attempt to connect has failed, after 20 s; and a host name is not looked up again for 30 s.
+_GRPC_ENVIRONMENT = {
+    "GRPC_FAIL_FAST": "true",
+    "TF_GRPC_DEFAULT_OPTIONS": ",".join(
+        (
+            "grpc.initial_reconnect_backoff_ms=500",
+            "grpc.min_reconnect_backoff_ms=2000",
+            "grpc.max_reconnect_backoff_ms=2000",
+            "grpc.dns_min_time_between_resolutions_ms=2000",
+        )
+    ),
+}
 
 
 class LostTaskError(RuntimeError):
@@ -40,6 +53,8 @@ def start_server(cluster: ClusterConfig, config: tf.ConfigProto) -> tf.distribut
     """
     assert cluster.own.job is not None and cluster.own.address is not None
     _check_port_is_free(cluster.own)
+    for name, value in _GRPC_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     server_config = tf.ConfigProto()
     server_config.CopyFrom(config)
     # It would isolate all sessions, those of other tasks on this server too.

@@ -54,6 +54,11 @@ class TaskWatch:
         state = self._states.get(name)
         return state is not None and state.is_lost
 
+    def has_heard(self, name: str) -> bool:
+        """Return whether the task of this name has ever answered."""
+        state = self._states.get(name)
+        return state is not None and state.status is not None
+
     def forget(self, name: str) -> None:
         """The task has done its part and may leave."""
         self._states.pop(name, None)

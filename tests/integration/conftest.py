@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -154,6 +155,10 @@ class LocalCluster:
 
     def log(self, task: str) -> str:
         return self._log_path(task).read_text(errors="replace")
+
+    def logged_steps(self, task: str) -> list[int]:
+        """The global steps in the lines of the task's log, in their order."""
+        return [int(step) for step in re.findall(r" I step (\d+)[/ ]", self.log(task))]
 
     def logs(self) -> str:
         """The ends of all logs, for the message of a failed test."""

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 
 import pytest
 
 from slim_train.checkpoints.find import saved_checkpoints, step_of
-
-
-def _logged_steps(cluster, task):
-    """The global steps that a task has logged, in the order of the lines."""
-    return [int(step) for step in re.findall(r" step (\d+)[/ ]", cluster.log(task))]
 
 
 @pytest.mark.slow
@@ -21,17 +15,17 @@ def test_a_chief_whose_link_was_cut_joins_the_job_that_went_on_and_the_step_neve
         "--max_number_of_steps=1000000", "--save_interval_secs=5", hosts=network, ps=1, chief=1, worker=2
     )
     cluster.start_all()
-    cluster.wait_for_log("worker 1", "step ")
+    cluster.wait_for_log("worker 1", "images/s")
     cluster.wait_for_step(200)
     network.cut("chief 0")
     time.sleep(45)
-    on_return = max(_logged_steps(cluster, "worker 0"))
-    before = len(_logged_steps(cluster, "chief 0"))
+    on_return = max(cluster.logged_steps("worker 0"))
+    before = len(cluster.logged_steps("chief 0"))
     network.mend("chief 0")
-    cluster.wait_until(lambda: len(_logged_steps(cluster, "chief 0")) > before + 3, "steps of the chief")
-    assert _logged_steps(cluster, "chief 0")[before] >= on_return, cluster.logs()
+    cluster.wait_until(lambda: len(cluster.logged_steps("chief 0")) > before + 3, "steps of the chief")
+    assert cluster.logged_steps("chief 0")[before] >= on_return, cluster.logs()
     assert "Restoring" not in cluster.log("chief 0")
     for task in ("chief 0", "worker 0", "worker 1"):
-        assert _logged_steps(cluster, task) == sorted(_logged_steps(cluster, task)), cluster.logs()
+        assert cluster.logged_steps(task) == sorted(cluster.logged_steps(task)), cluster.logs()
     saved = [step_of(checkpoint) for checkpoint in saved_checkpoints(cluster.train_dir)]
     assert saved == sorted(saved)
