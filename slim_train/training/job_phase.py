@@ -28,6 +28,11 @@ class JobPhase:
     def missing(self) -> Any:
         """What a task still has to wait for before it may train, strings [N]. The mark is read after the variables."""
         uninitialized = tf.report_uninitialized_variables([*tf.global_variables(), self.value])
-        with tf.control_dependencies([uninitialized]):
-            is_closed = tf.not_equal(self.value.read_value(), TRAINING)
-        return tf.concat([uninitialized, tf.boolean_mask(["all values"], tf.reshape(is_closed, [1]))], 0)
+        with tf.control_dependencies([uninitialized]), tf.device(self.value.device):
+            # A server that has just been started answers, too: an error is never an answer.
+            is_open = tf.cond(
+                self.value.is_initialized(),
+                lambda: tf.equal(self.value.read_value(), TRAINING),
+                lambda: tf.constant(False),
+            )
+        return tf.concat([uninitialized, tf.boolean_mask(["all values"], tf.reshape(~is_open, [1]))], 0)

@@ -27,7 +27,13 @@ from slim_train.training.startup_delay import wait_for_step
 log = logging.getLogger(__name__)
 
 # What a lost parameter server makes of a call; afterwards a new session is due.
-_CONNECTION_ERRORS = (tf.errors.AbortedError, tf.errors.UnavailableError)
+_CONNECTION_ERRORS = (
+    tf.errors.AbortedError,
+    tf.errors.UnavailableError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnknownError,
+)
 
 
 _ANSWER_SECS = 5.0
@@ -203,16 +209,15 @@ class SessionCreator(tf.train.SessionCreator):
         """Return a session on variables that are being trained, or None if they are not ready for that.
 
         Raises:
-          AbortedError, UnavailableError: a server did not answer.
+          AbortedError, UnavailableError, CancelledError, DeadlineExceededError, UnknownError: a server did not answer.
         """
         session = tf.Session(self._master, config=self._config)
         with _closed_on_error(session):
-            try:
-                if not session.run(self._missing).size:
-                    session.run(self._scaffold.local_init_op)
-                    return session
-            except tf.errors.FailedPreconditionError as error:
-                log.debug("Not ready: %s", error)
+            missing = session.run(self._missing)
+            if not missing.size:
+                session.run(self._scaffold.local_init_op)
+                return session
+            log.debug("Not ready: %s", missing)
         session.close()
         return None
 

@@ -25,6 +25,7 @@ def test_a_task_waits_for_the_variables_and_then_for_the_word_to_train(server: A
         missing = phase.missing()
         assert phase.value not in tf.global_variables()  # so that no checkpoint holds it
         with tf.Session(server.target) as session:
+            assert set(session.run(missing)) == {b"weights", b"job_phase", b"all values"}
             assert session.run(phase.value.is_initialized()) == False  # noqa: E712 -- of numpy
             session.run(phase.prepare)
             assert session.run(phase.value) == PREPARING

@@ -31,7 +31,7 @@ class _Job:
         config = {"cluster": addresses, "task": {"type": "worker", "index": 0}}
         self._cluster = parse_tf_config(json.dumps(config))
 
-    def creator(self, **kwargs):
+    def creator(self, scaffold=None, **kwargs):
         """What makes the chief's session, in the current graph."""
         deployment = DeploymentConfig(num_ps_tasks=1, clone_on_cpu=True)
         with tf.device(deployment.variables_device()):
@@ -40,7 +40,7 @@ class _Job:
         self.step = step.read_value()
         return SessionCreator(
             self._cluster,
-            tf.train.Scaffold(),
+            scaffold or tf.train.Scaffold(),
             self.folder,
             tf.ConfigProto(),
             master=self._servers[1].target,
@@ -85,3 +85,19 @@ def test_a_chief_whose_servers_do_not_answer_gives_up_instead_of_preparing(job, 
         _breaks_first(creator, monkeypatch, times=1000)
         with pytest.raises(LostTaskError, match="the parameter servers to answer"):
             creator.create_session()
+
+
+def test_an_error_beside_the_phase_does_not_make_a_chief_prepare_the_variables_of_a_living_job(job):
+    with tf.Graph().as_default():
+        session = job.creator().create_session()
+        living = session.run(job.step)
+        session.close()
+    with tf.Graph().as_default():
+        missing = tf.get_variable("missing", initializer=1, collections=[tf.GraphKeys.LOCAL_VARIABLES])
+        creator = job.creator(tf.train.Scaffold(local_init_op=missing.read_value()))
+        with pytest.raises(tf.errors.FailedPreconditionError):
+            creator.create_session()
+    with tf.Graph().as_default():
+        session = job.creator().create_session()
+        assert session.run(job.step) == living > 0
+        session.close()
