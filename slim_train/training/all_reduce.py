@@ -25,6 +25,16 @@ from slim_train.training.graph import TrainingGraph
 
 log = logging.getLogger(__name__)
 
+# What a step becomes that another task breaks off.
+_BROKEN_OFF = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+    tf.errors.UnknownError,
+)
+
 
 class StopTogether(tf.train.SessionRunHook):
     """Stops all tasks after the same step: the last, one with a loss that is not finite, or the next after a request.
@@ -138,8 +148,13 @@ class SessionCreator(sessions.SessionCreator):
         """Around the loop: what a lost task makes of it becomes a LostTaskError that names the task."""
         try:
             yield
+        except LostTaskError:
+            raise
         except (tf.errors.OpError, RuntimeError) as error:
-            if self._loss is None or isinstance(error, LostTaskError):
+            # A task that has noticed before this one breaks off the step for all.
+            if self._loss is None and self._watch and isinstance(error, _BROKEN_OFF):
+                self._loss = self._watch.find_loss(self._timeout / 2)
+            if self._loss is None:
                 raise
             raise LostTaskError(self._describe(self._loss)) from error
         finally:
