@@ -9,10 +9,16 @@ from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.stopping import StopOnSignal
 from slim_train.training.job import Job
 from slim_train.training.job_phase import JobPhase
+from slim_train.training.lease import Lease
 
 
 def for_job(
-    job: Job, graph: TrainingGraph, scaffold: Any, phase: JobPhase | None, stop: StopOnSignal
+    job: Job,
+    graph: TrainingGraph,
+    scaffold: Any,
+    phase: JobPhase | None,
+    stop: StopOnSignal,
+    lease: Lease | None = None,
 ) -> sessions.SessionCreator:
     """Return what makes the sessions of a task: alone, with parameter servers, or by all-reduce."""
     options = job.options.cluster
@@ -25,6 +31,7 @@ def for_job(
         "phase": phase,
         "wait_secs": options.cluster_wait_secs,
         "is_interrupted": lambda: stop.received is not None or (not job.is_chief and job.is_complete()),
+        "check_lead": lease.check if lease else lambda: None,
         "task_timeout_secs": options.task_timeout_secs,
         "first_step": startup_delay.joining_step(job.cluster.own.number, options.startup_delay_steps, job.schedule),
     }

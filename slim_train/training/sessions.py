@@ -69,6 +69,8 @@ class SessionCreator(tf.train.SessionCreator):
       phase: the job's phase; None without parameter servers.
       wait_secs: how long to wait for other tasks; 0 waits forever.
       is_interrupted: asked while waiting, whether to give up; then create_session raises servers.Interrupted.
+      check_lead: asked while waiting and before the variables are prepared; raises RunError if another chief has taken
+        over.
       task_timeout_secs: silence after which a parameter server is lost, and calls to it are given up; 0: never.
       first_step: global step that a worker waits for before it joins, see :mod:`slim_train.training.startup_delay`.
     """
@@ -83,6 +85,7 @@ class SessionCreator(tf.train.SessionCreator):
         phase: JobPhase | None = None,
         wait_secs: float = 0,
         is_interrupted: Callable[[], bool] = lambda: False,
+        check_lead: Callable[[], None] = lambda: None,
         task_timeout_secs: float = 0,
         first_step: int = 0,
     ) -> None:
@@ -92,6 +95,7 @@ class SessionCreator(tf.train.SessionCreator):
         self._config, self._master, self._phase = config, master, phase
         self._wait_secs, self._is_interrupted = wait_secs, is_interrupted
         self._missing = phase.missing() if phase else None
+        self._check_lead = check_lead
         self._sessions_made = 0
         self._servers = [task for task in cluster.tasks if task.job == "ps" and task.address] if phase else []
         self._server_watch = TaskWatch(self._servers, task_timeout_secs)
@@ -120,10 +124,12 @@ class SessionCreator(tf.train.SessionCreator):
         if session is not None:
             log.info("The job is under way on the parameter servers: joining it.")
             return session
+        self._check_lead()
         with tf.Session(self._master, config=self._config) as preparing:
             preparing.run(phase.prepare)
         session = self._prepare()
         with _closed_on_error(session):
+            self._check_lead()
             session.run(phase.train)
         return session
 
@@ -228,7 +234,11 @@ class SessionCreator(tf.train.SessionCreator):
         ]
 
     def _wait(self, missing: Callable[[], Sequence[str]]) -> None:
-        servers.wait_until_none_missing(missing, self._wait_secs, self._is_interrupted)
+        def missing_to_the_chief() -> Sequence[str]:
+            self._check_lead()
+            return missing()
+
+        servers.wait_until_none_missing(missing_to_the_chief, self._wait_secs, self._is_interrupted)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from slim_train.tf_compat import tf
 from slim_train.training import sessions
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.job import Job
+from slim_train.training.lease import Lease, LeasedSaver
 from slim_train.user_code.copies import keep_copies
 
 log = logging.getLogger(__name__)
@@ -53,18 +54,29 @@ def plan(job: Job, graph: TrainingGraph) -> RestorePlan | None:
     return restore
 
 
-def scaffold(job: Job, restore: RestorePlan | None) -> Any:
+def lease(job: Job) -> Lease | None:
+    """Return the right of the chief of a cluster to write to the training folder; None for other tasks."""
+    return Lease(job.train_dir, job.cluster.own.name) if job.is_chief and job.cluster.strategy != "local" else None
+
+
+def scaffold(job: Job, restore: RestorePlan | None, lease: Lease | None = None) -> Any:
     """Return the ``tf.train.Scaffold`` of the session: initialization, and the saver of all variables."""
+    keeping: dict[str, Any] = {"max_to_keep": job.options.loop.max_checkpoints_to_keep, "save_relative_paths": True}
     with tf.device(sessions.checkpoint_device(job.deployment)):
-        saver = tf.train.Saver(max_to_keep=job.options.loop.max_checkpoints_to_keep, save_relative_paths=True)
+        saver = LeasedSaver(lease, **keeping) if lease else tf.train.Saver(**keeping)
         if job.resumed:
             # So that --max_checkpoints_to_keep counts those of the runs before.
             saver.recover_last_checkpoints(saved_checkpoints(job.train_dir))
         return tf.train.Scaffold(saver=saver, init_fn=restore.init_fn() if restore else None)
 
 
-def start_folder(job: Job) -> None:
+def start_folder(job: Job, lease: Lease | None = None) -> None:
     """Make the training folder ready for the first step; with --restart, put what an earlier run left aside."""
+    if lease:
+        try:
+            lease.take()
+        except OSError as error:
+            raise UsageError(f"--train_dir: cannot write to {job.train_dir}: {error.strerror}.") from error
     if job.options.loop.restart:
         aside = training_folder.set_aside(job.train_dir)
         if aside:

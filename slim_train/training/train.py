@@ -21,6 +21,7 @@ from slim_train.training.hooks.stopping import StopOnSignal
 from slim_train.training.hooks.validation import Evaluated
 from slim_train.training.job import Job
 from slim_train.training.job_graph import build_graph
+from slim_train.training.lease import HoldsLease
 from slim_train.training.prepare import prepare
 from slim_train.training.result import TrainingResult, finish, finish_again
 from slim_train.training_options import TrainOptions
@@ -112,17 +113,19 @@ def train(
 
         # What happens beside the steps: metrics, checkpoints, evaluation, stopping.
         stop = StopOnSignal()
-        scaffold = starting_point.scaffold(job, restore)
+        lease = starting_point.lease(job)
+        scaffold = starting_point.scaffold(job, restore, lease)
         phase = sessions.JobPhase(job.deployment) if job.deployment.num_ps_tasks else None
         if job.is_chief:
-            starting_point.start_folder(job)
+            starting_point.start_folder(job, lease)
         beside = hooks_of_task(job, graph, scaffold, phase, stop, on_evaluation)
 
         # Loop.
         began = time.monotonic()
         with stop.listening(), beside:
-            creator = session_creator.for_job(job, graph, scaffold, phase, stop)
-            _loop(job, graph, creator, creator.coordinate([stop, *beside.hooks, *hooks]), stop)
+            creator = session_creator.for_job(job, graph, scaffold, phase, stop, lease)
+            first = [stop, *([HoldsLease(lease)] if lease else [])]
+            _loop(job, graph, creator, creator.coordinate([*first, *beside.hooks, *hooks]), stop)
 
         # End.
         result = finish(job, beside, time.monotonic() - began, stop) if job.is_chief else None

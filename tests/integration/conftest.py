@@ -131,6 +131,11 @@ class LocalCluster:
         self._processes[task].kill()
         self._processes[task].wait()
 
+    def rename(self, task: str, name: str) -> None:
+        """Call a process and its log otherwise, to start another one for ``task`` while it runs."""
+        self._log_path(task).rename(self._log_path(name))
+        self._processes[name] = self._processes.pop(task)
+
     def exit_codes(self, *tasks: str, timeout: float = TIMEOUT) -> dict[str, int]:
         """Wait until the tasks, or all of them, have ended."""
         deadline = time.monotonic() + timeout

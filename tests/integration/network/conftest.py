@@ -35,6 +35,8 @@ class Network:
     def __init__(self) -> None:
         self._prefix = f"st{os.getpid()}-"
         self._addresses: dict[str, str] = {}
+        self._numbers: dict[str, int] = {}
+        self._made = 0
         self._given = 1
         self._switch = f"{self._prefix}switch"
         _ip("netns", "add", self._switch)
@@ -43,7 +45,9 @@ class Network:
 
     def address(self, task: str) -> str:
         """Make a host for ``task``, and return its host:port."""
-        name, port = self._namespace(task), f"port{len(self._addresses)}"
+        self._made += 1
+        self._numbers[task] = self._made
+        name, port = self._namespace(task), self._port(task)
         _ip("netns", "add", name)
         folder = _ETC / name
         folder.mkdir(parents=True)
@@ -88,15 +92,20 @@ class Network:
             # Written in place: running processes have this very file as their /etc/hosts.
             (_ETC / self._namespace(other) / "hosts").write_text("\n".join(hosts) + "\n")
 
+    def rename(self, task: str, name: str) -> None:
+        """Give the host another name, to make another one for ``task`` while this one stays."""
+        for of_host in (self._addresses, self._numbers):
+            of_host[name] = of_host.pop(task)
+
     def close(self) -> None:
         """Kill what runs on the hosts, and remove them."""
         _remove(self._prefix)
 
     def _namespace(self, task: str) -> str:
-        return self._prefix + _host(task)
+        return f"{self._prefix}host{self._numbers[task]}"
 
     def _port(self, task: str) -> str:
-        return f"port{list(self._addresses).index(task)}"
+        return f"port{self._numbers[task]}"
 
 
 def _host(task: str) -> str:

@@ -1,0 +1,128 @@
+"""Who leads the training in a folder: at most one chief of a cluster, the one that started last.
+
+A chief that is only cut off, or hangs, may be replaced while it still runs. When it comes back, it must not write
+checkpoints beside its replacement. So a chief puts its name in a file of the training folder when it starts, and looks
+before it writes whether the name is still its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from slim_train.checkpoints import training_folder
+from slim_train.errors import RunError
+from slim_train.tf_compat import tf
+
+log = logging.getLogger(__name__)
+
+FILE = "chief.json"
+_LOOK_EVERY_SECS = 5.0
+
+
+class Lease:
+    """The right to write to a training folder, which a chief that starts takes from the one before.
+
+    Args:
+      train_dir: the training folder.
+      name: of the task, for messages.
+    """
+
+    def __init__(self, train_dir: Path, name: str) -> None:
+        self._path, self._name = train_dir / FILE, name
+        self._own = {"id": secrets.token_hex(8), "host": socket.gethostname(), "process": os.getpid()}
+        self._looked_at = 0.0
+
+    def take(self) -> None:
+        """From now on this is the chief.
+
+        Raises:
+          OSError: the folder cannot be written.
+        """
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        training_folder.write_json(self._path, self._own)
+
+    def check(self) -> None:
+        """Check that no other chief has taken over. A file that cannot be read says nothing.
+
+        Raises:
+          RunError: another chief has.
+        """
+        self._looked_at = time.monotonic()
+        try:
+            holder = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            log.debug("%s: %s", self._path, error)
+            return
+        if isinstance(holder, dict) and holder.get("id") != self._own["id"]:
+            raise RunError(
+                f"{self._name}: another chief (process {holder.get('process')} on {holder.get('host')}) has taken over "
+                f"{self._path.parent}. This one ends without saving."
+            )
+
+    def check_now_and_then(self) -> None:
+        """Check if the last look is some seconds ago, as it is for a process that slept."""
+        if time.monotonic() - self._looked_at > _LOOK_EVERY_SECS:
+            self.check()
+
+
+class HoldsLease(tf.train.SessionRunHook):
+    """Ends a chief that was replaced, before the hooks after this one write anything."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        self._lease.check()
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        self._lease.check_now_and_then()
+
+    def end(self, session: Any) -> None:
+        self._lease.check()
+
+
+class LeasedSaver(tf.train.Saver):
+    """A saver that checks the lease before it writes a checkpoint, and before it makes it the latest.
+
+    Args:
+      lease: of the chief.
+      **kwargs: those of ``tf.train.Saver``.
+    """
+
+    def __init__(self, lease: Lease, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._lease = lease
+        self._relative = bool(kwargs.get("save_relative_paths"))
+
+    def save(self, sess: Any, save_path: str, *args: Any, **kwargs: Any) -> Any:
+        """See the base class; ``write_state`` and ``latest_filename`` keep their defaults.
+
+        Raises:
+          RunError: another chief has taken over.
+        """
+        self._lease.check()
+        saved = super().save(sess, save_path, *args, **kwargs, write_state=False)
+        self._lease.check()
+        self._make_latest(saved)
+        return saved
+
+    def _make_latest(self, saved: str) -> None:
+        most = self.saver_def.max_to_keep
+        listed = [*(path for path in self.last_checkpoints if path != saved), saved]
+        kept = listed[-most:] if most else [saved]
+        if most:
+            self.recover_last_checkpoints(kept)
+        names = [Path(path).name for path in kept] if self._relative else kept
+        tf.train.update_checkpoint_state(str(Path(saved).parent), names[-1], names)
+        for path in listed[: -len(kept)] if most else ():
+            try:
+                tf.train.remove_checkpoint(path)
+            except (OSError, tf.errors.OpError) as error:
+                log.warning("Cannot remove the old checkpoint %s: %s", path, error)

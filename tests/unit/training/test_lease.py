@@ -1,0 +1,132 @@
+"""Who may write to a training folder."""
+
+import json
+
+import pytest
+
+from slim_train.checkpoints.find import latest_checkpoint, saved_checkpoints
+from slim_train.errors import RunError
+from slim_train.tf_compat import tf
+from slim_train.training import lease
+from slim_train.training.lease import HoldsLease, Lease, LeasedSaver
+
+
+def test_the_chief_that_started_last_leads_and_the_one_before_is_told_who(tmp_path):
+    before, now = Lease(tmp_path / "train", "chief"), Lease(tmp_path / "train", "chief")
+    before.take()
+    before.check()
+    now.take()
+    now.check()
+    holder = json.loads((tmp_path / "train" / lease.FILE).read_text())
+    with pytest.raises(RunError, match=rf"chief: another chief \(process {holder['process']} on .*has taken over"):
+        before.check()
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{"])
+def test_a_file_that_cannot_be_read_says_nothing(tmp_path, content):
+    own = Lease(tmp_path, "chief")
+    own.take()
+    (tmp_path / lease.FILE).unlink()
+    if content is not None:
+        (tmp_path / lease.FILE).write_text(content)
+    own.check()
+
+
+def test_between_two_looks_some_seconds_pass(tmp_path):
+    before = Lease(tmp_path, "chief")
+    before.take()
+    before.check()
+    Lease(tmp_path, "chief").take()
+    before.check_now_and_then()
+    before._looked_at -= 60
+    with pytest.raises(RunError, match="another chief"):
+        before.check_now_and_then()
+
+
+def test_a_chief_that_was_replaced_stops_before_later_hooks_see_the_step(tmp_path):
+    own, seen = Lease(tmp_path, "chief"), []
+
+    class Writes(tf.train.SessionRunHook):
+        def after_run(self, run_context, run_values):
+            seen.append("step")
+
+        def end(self, session):
+            seen.append("end")
+
+    own.take()
+    with tf.Graph().as_default():
+        nothing = tf.no_op()
+        creating = tf.train.MonitoredSession(hooks=[HoldsLease(own), Writes()])
+    with pytest.raises(RunError, match="another chief"), creating as session:
+        session.run(nothing)
+        Lease(tmp_path, "chief").take()
+        own._looked_at -= 60
+        session.run(nothing)
+    assert seen == ["step"]
+
+
+@pytest.fixture
+def saving():
+    """A session, and a function that makes a saver of its variable."""
+    with tf.Graph().as_default():
+        step = tf.train.get_or_create_global_step()
+        with tf.Session() as session:
+            session.run(step.initializer)
+            yield session, lambda own, keep=2: LeasedSaver(own, max_to_keep=keep, save_relative_paths=True)
+
+
+def _names(prefixes):
+    return [prefix.rpartition("/")[2] for prefix in prefixes]
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [(2, ["model.ckpt-2", "model.ckpt-3"]), (0, ["model.ckpt-1", "model.ckpt-2", "model.ckpt-3"])],
+)
+def test_the_chiefs_checkpoints_are_the_latest_and_old_ones_go(tmp_path, saving, keep, kept):
+    session, saver_of = saving
+    own = Lease(tmp_path, "chief")
+    own.take()
+    saver = saver_of(own, keep)
+    for step in (1, 2, 3, 3):
+        saved = saver.save(session, str(tmp_path / "model.ckpt"), global_step=step)
+        assert tf.train.latest_checkpoint(str(tmp_path)) == saved
+    assert _names(saved_checkpoints(tmp_path)) == kept
+    state = (tmp_path / "checkpoint").read_text()
+    assert str(tmp_path) not in state
+    assert len(list(tmp_path.glob("*.meta"))) == len(kept)
+
+
+def test_a_chief_that_was_replaced_writes_no_checkpoint(tmp_path, saving):
+    session, saver_of = saving
+    before, now = Lease(tmp_path, "chief"), Lease(tmp_path, "chief")
+    before.take()
+    saver_before, saver_now = saver_of(before), saver_of(now)
+    saver_before.save(session, str(tmp_path / "model.ckpt"), global_step=1)
+    now.take()
+    saver_now.save(session, str(tmp_path / "model.ckpt"), global_step=7)
+    with pytest.raises(RunError, match="another chief"):
+        saver_before.save(session, str(tmp_path / "model.ckpt"), global_step=2)
+    assert _names([latest_checkpoint(tmp_path)]) == ["model.ckpt-7"]
+    assert not list(tmp_path.glob("model.ckpt-2*"))
+
+
+def test_a_chief_that_is_replaced_while_it_writes_does_not_make_its_checkpoint_the_latest(tmp_path, saving):
+    session, saver_of = saving
+    before = Lease(tmp_path, "chief")
+    before.take()
+    saver = saver_of(before)
+    saver.save(session, str(tmp_path / "model.ckpt"), global_step=5)
+
+    class Sleeps(tf.Session):
+        """A session in which a chief falls asleep while it writes."""
+
+        def run(self, *args, **kwargs):
+            Lease(tmp_path, "chief").take()
+            return super().run(*args, **kwargs)
+
+    with Sleeps() as asleep:
+        super(Sleeps, asleep).run(tf.train.get_global_step().initializer)
+        with pytest.raises(RunError, match="another chief"):
+            saver.save(asleep, str(tmp_path / "model.ckpt"), global_step=2)
+    assert _names([tf.train.latest_checkpoint(str(tmp_path))]) == ["model.ckpt-5"]
