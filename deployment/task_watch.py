@@ -38,6 +38,7 @@ class TaskWatch:
         self._states = {task.name: _State(str(task.address)) for task in tasks if task.address and timeout_secs}
         self._timeout, self._interval = timeout_secs, min(_MOST_SECS_BETWEEN_LOOKS, timeout_secs / 5)
         self._stopped = threading.Event()
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="task-watch", daemon=True)
         self._reconnected_at = math.inf
 
@@ -102,9 +103,11 @@ class TaskWatch:
         self._answers(name, state)
 
     def _answers(self, name: str, state: _State) -> None:
-        if state.is_lost:
+        with self._lock:
+            was_lost = state.is_lost
+            state.silent_since, state.is_lost = None, False
+        if was_lost:
             log.info("%s (%s) answers again.", name, state.address)
-        state.silent_since, state.is_lost = None, False
 
     def _silent(self, name: str, state: _State, asked: float) -> None:
         if state.silent_since is None:

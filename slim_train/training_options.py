@@ -313,6 +313,9 @@ class LoopOptions(Options):
     )
     log_every_n_steps: int = option(10, "Steps between log lines.", at_least=1)
     save_interval_secs: int = option(600, "Seconds between checkpoints. The last step is always saved.", at_least=1)
+    save_interval_steps: int | None = option(
+        None, "Also save a checkpoint every this number of global steps. Default: only by time.", at_least=1
+    )
     save_summaries_secs: int = option(600, "Seconds between TensorBoard summaries. 0: no summaries.", at_least=0)
     histogram_summaries: bool = option(False, "Also write histograms of variables, activations and gradients.")
     max_checkpoints_to_keep: int = option(5, "Number of checkpoints to keep in --train_dir. 0: keep all.", at_least=0)

@@ -17,6 +17,7 @@ from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.accumulation import AccumulateGradients
 from slim_train.training.hooks.plateau import PlateauHook
 from slim_train.training.hooks.profile import Profile
+from slim_train.training.hooks.saving import SaveEverySteps
 from slim_train.training.hooks.step_metrics import StepMetrics
 from slim_train.training.hooks.stopping import EndOfJob, StopAtStep, StopOnSignal
 from slim_train.training.hooks.synchronous_replicas import SynchronousSteps
@@ -78,7 +79,7 @@ def _make_hooks(
     hooks = [metrics, *_of_every_task(job, graph, phase)]
     if job.is_chief:
         hooks += [plateau] if plateau else []
-        hooks += _savers(job, scaffold)
+        hooks += _savers(job, graph, scaffold)
         # With an evaluator in the cluster, only stopping early needs evaluations of the chief's own.
         if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
             hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources))
@@ -142,9 +143,11 @@ def _of_every_task(job: Job, graph: TrainingGraph, phase: JobPhase | None) -> li
     return hooks
 
 
-def _savers(job: Job, scaffold: Any) -> list[Any]:
+def _savers(job: Job, graph: TrainingGraph, scaffold: Any) -> list[Any]:
     loop = job.options.loop
     hooks = [tf.train.CheckpointSaverHook(loop.train_dir, save_secs=loop.save_interval_secs, scaffold=scaffold)]
+    if loop.save_interval_steps:
+        hooks.append(SaveEverySteps(graph, loop.save_interval_steps, lambda: scaffold.saver, job.train_dir))
     if loop.save_summaries_secs:
         hooks.append(
             tf.train.SummarySaverHook(save_secs=loop.save_summaries_secs, output_dir=job.log_dir, scaffold=scaffold)

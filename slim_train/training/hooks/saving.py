@@ -1,0 +1,40 @@
+"""Checkpoints by steps, beside those by time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from slim_train.checkpoints.training_folder import PREFIX
+from slim_train.tf_compat import tf
+from slim_train.training.graph import TrainingGraph
+
+
+class SaveEverySteps(tf.train.SessionRunHook):
+    """Saves a checkpoint whenever the global step passes a multiple of ``every_n_steps``.
+
+    Args:
+      graph: the training graph.
+      every_n_steps: global steps between checkpoints. Other workers make some of them.
+      saver: gives the saver of all variables, once the graph is finished.
+      train_dir: the training folder.
+    """
+
+    def __init__(self, graph: TrainingGraph, every_n_steps: int, saver: Callable[[], Any], train_dir: Path) -> None:
+        self._global_step, self._every = graph.global_step, every_n_steps
+        self._fetches = tf.train.SessionRunArgs(graph.step)
+        self._saver, self._prefix = saver, str(train_dir / PREFIX)
+        self._saved = 0
+
+    def after_create_session(self, session: Any, coord: Any) -> None:
+        self._saved = int(session.run(self._global_step))
+
+    def before_run(self, run_context: Any) -> Any:
+        return self._fetches
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        if int(run_values.results) // self._every > self._saved // self._every:
+            # Other workers may have moved on since this step.
+            self._saved = int(run_context.session.run(self._global_step))
+            self._saver().save(run_context.session, self._prefix, global_step=self._saved)
