@@ -37,6 +37,8 @@ class TaskWatch:
     def __init__(self, tasks: Iterable[Task], timeout_secs: float) -> None:
         self._states = {task.name: _State(str(task.address)) for task in tasks if task.address and timeout_secs}
         self._timeout, self._interval = timeout_secs, min(_MOST_SECS_BETWEEN_LOOKS, timeout_secs / 5)
+        # From the first question without an answer on, so that a process that slept itself finds nobody lost.
+        self._most_silence = timeout_secs - self._interval
         self._stopped = threading.Event()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._watch, name="task-watch", daemon=True)
@@ -75,7 +77,7 @@ class TaskWatch:
         pause = self._interval
         while not self._stopped.wait(pause):
             asked = time.monotonic()
-            statuses = peers.statuses(self._interval)
+            statuses = peers.statuses(self._answer_secs(asked))
             if self._stopped.is_set():
                 break
             watched = list(self._states.items())
@@ -88,6 +90,15 @@ class TaskWatch:
             is_quiet = any(state.silent_since is not None for _, state in watched)
             pause = min(self._interval, _MOST_SECS_IN_SILENCE) if is_quiet else self._interval
         peers.close()
+
+    def _answer_secs(self, now: float) -> float:
+        """How long an answer may take: no longer than until a task that is silent is lost."""
+        left = [
+            state.silent_since + self._most_silence - now
+            for state in list(self._states.values())
+            if state.silent_since is not None and not state.is_lost
+        ]
+        return max(min([self._interval, *left]), self._interval / 10)
 
     def _heard(self, name: str, state: _State, status: bytes) -> None:
         if state.status != status or state.silent_since is not None:
@@ -112,7 +123,7 @@ class TaskWatch:
     def _silent(self, name: str, state: _State, asked: float) -> None:
         if state.silent_since is None:
             state.silent_since = asked
-        if time.monotonic() - state.silent_since < self._timeout:
+        if time.monotonic() - state.silent_since < self._most_silence:
             return
         if not state.is_lost:
             log.warning(
