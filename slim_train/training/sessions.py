@@ -27,15 +27,13 @@ from slim_train.training.startup_delay import wait_for_step
 log = logging.getLogger(__name__)
 
 # What a lost parameter server makes of a call; afterwards a new session is due.
-_CONNECTION_ERRORS = (
+CONNECTION_ERRORS = (
     tf.errors.AbortedError,
     tf.errors.UnavailableError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
     tf.errors.UnknownError,
 )
-
-
 _ANSWER_SECS = 5.0
 # After the last step, threads that wait for other tasks need not be waited for: the session is about to close.
 STOP_GRACE_SECS = 2
@@ -144,7 +142,7 @@ class SessionCreator(tf.train.SessionCreator):
         def missing() -> list[str]:
             try:
                 found.append(self._join())
-            except _CONNECTION_ERRORS as error:
+            except CONNECTION_ERRORS as error:
                 log.debug("No answer: %s", error)
                 return ["the parameter servers to answer"]
             return []
@@ -189,7 +187,7 @@ class SessionCreator(tf.train.SessionCreator):
         def missing() -> list[str]:
             try:
                 session = self._join()
-            except _CONNECTION_ERRORS as error:
+            except CONNECTION_ERRORS as error:
                 log.debug("No answer: %s", error)
                 session = None
             if session is None:

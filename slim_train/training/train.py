@@ -12,9 +12,8 @@ from deployment import parameter_server, servers
 from deployment.cluster import ClusterConfig
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
-from slim_train.inputs import pipeline
 from slim_train.tf_compat import tf
-from slim_train.training import dry_run, evaluator, roles, session_creator, sessions, starting_point
+from slim_train.training import dry_run, evaluator, failures, roles, session_creator, sessions, starting_point
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.of_task import hooks_of_task
 from slim_train.training.hooks.stopping import StopOnSignal
@@ -151,5 +150,5 @@ def _loop(
     except servers.Interrupted:
         log.info("Stopped while getting ready to train.")
     except tf.errors.OpError as error:
-        explained = pipeline.explain_input_error(error, job.dataset)
+        explained = failures.explain(error, job)
         raise (explained or error) from (None if explained else error.__cause__)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import signal
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +167,24 @@ def test_a_checkpoint_cut_short_is_passed_over_when_the_whole_cluster_starts_aga
     assert f"RESUMING from {cluster.train_dir}/model.ckpt-{good};" in cluster.log("worker 0")
     assert cluster.result()["global_step"] == 300
     assert _steps(cluster) == sorted(set(_steps(cluster)))
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_training_with_one_line(shapes_dir, tmp_path):
+    limit = 4_000_000  # Bytes of a file. The checkpoint of lenet is larger.
+    command = [
+        sys.executable, "-m", "slim_train.cli.train_image_classifier", f"--dataset_dir={shapes_dir}", "--clone_on_cpu",
+        "--model_name=lenet", f"--train_dir={tmp_path}", "--max_number_of_steps=1", "--save_summaries_secs=0",
+    ]  # fmt: skip
+    run = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert run.returncode == 1, run.stderr
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith(f"train_image_classifier: error: Cannot save a checkpoint in {tmp_path}: "), run.stderr
+    assert "File too large" in last
+    assert "Traceback" not in run.stderr
