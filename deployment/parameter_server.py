@@ -23,6 +23,7 @@ from deployment.servers import (
     LostTaskError,
     is_reachable,
     parameter_server_config,
+    reason,
     start_server,
     unreachable,
     wait_until_none_missing,
@@ -91,7 +92,7 @@ def report_done(cluster: ClusterConfig, server_target: str) -> None:
                 with tf.Session(server_target, config=config) as session:
                     session.run(put)
             except tf.errors.OpError as error:
-                log.warning("%s could not be told that this task is done: %s", task.name, error.message)
+                log.warning("%s could not be told that this task is done: %s", task.name, reason(error))
 
 
 def _wait_for_chief(

@@ -110,6 +110,16 @@ def unreachable(tasks: Iterable[Task]) -> list[str]:
     return [f"{task.name} ({task.address})" for task in tasks if task.address and not is_reachable(task)]
 
 
+def reason(error: tf.errors.OpError) -> str:
+    """Return the one line of TensorFlow's message that is for people."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    # Before it: where the node was made.
+    nodes = [number for number, line in enumerate(lines) if line.startswith("Node: ")]
+    lines = lines[nodes[-1] + 1 :] if nodes else lines
+    said = [line for line in lines if line and not line.startswith(("From /job:", "[[", "Graph execution error"))]
+    return said[0].rstrip(".") if said else type(error).__name__
+
+
 def wait_until_none_missing(
     missing: Callable[[], Sequence[str]],
     limit_secs: float,

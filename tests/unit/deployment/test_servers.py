@@ -4,6 +4,7 @@ import logging
 import socket
 
 import pytest
+import tensorflow.compat.v1 as tf
 
 from deployment import servers
 from deployment.cluster import ClusterError, Task, parse_tf_config
@@ -72,3 +73,19 @@ def test_waiting_gives_up_with_the_names_of_the_missing(monkeypatch):
 def test_waiting_can_be_interrupted():
     with pytest.raises(servers.Interrupted):
         servers.wait_until_none_missing(lambda: ["ps 0 (a:1)"], limit_secs=0, is_interrupted=lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Socket closed", "Socket closed"),
+        ("From /job:ps/replica:0/task:0:\nSocket closed\nAdditional GRPC error information", "Socket closed"),
+        (
+            "Graph execution error:\n\nDetected at node 'a' defined at:\n  File x\nNode: 'a'\nWhy.\n\t [[{{node a}}]]",
+            "Why",
+        ),
+        ("", "UnavailableError"),
+    ],
+)
+def test_the_line_for_people_is_found(message, reason):
+    assert servers.reason(tf.errors.UnavailableError(None, None, message)) == reason

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
-import pytest
-
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
 from slim_train.training import failures
@@ -15,22 +13,6 @@ from slim_train.training import failures
 def _job(num_ps_tasks):
     cluster = SimpleNamespace(num_ps_tasks=num_ps_tasks, own=SimpleNamespace(name="worker 1"))
     return SimpleNamespace(cluster=cluster, dataset=None, train_dir=Path("train"))
-
-
-@pytest.mark.parametrize(
-    ("message", "reason"),
-    [
-        ("Socket closed", "Socket closed"),
-        ("From /job:ps/replica:0/task:0:\nSocket closed\nAdditional GRPC error information", "Socket closed"),
-        (
-            "Graph execution error:\n\nDetected at node 'a' defined at:\n  File x\nNode: 'a'\nWhy.\n\t [[{{node a}}]]",
-            "Why",
-        ),
-        ("", "UnavailableError"),
-    ],
-)
-def test_the_line_for_people_is_found(message, reason):
-    assert failures.reason(tf.errors.UnavailableError(None, None, message)) == reason
 
 
 def test_a_lost_connection_is_explained_to_tasks_that_have_parameter_servers():
