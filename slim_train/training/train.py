@@ -127,6 +127,8 @@ def train(
             _loop(job, graph, creator, creator.coordinate([*first, *beside.hooks, *hooks]), stop)
 
         # End.
+        if lease:
+            lease.check()
         result = finish(job, beside, time.monotonic() - began, stop) if job.is_chief else None
         if result is None:
             log.info("Contributed %d gradients; the job is at step %d.", beside.metrics.own_steps, beside.metrics.step)
