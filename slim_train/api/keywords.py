@@ -122,6 +122,7 @@ class TrainFlags(TypedDict, total=False):
     seed: int | None
     log_every_n_steps: int
     save_interval_secs: int
+    save_interval_steps: int | None
     save_summaries_secs: int
     histogram_summaries: bool
     max_checkpoints_to_keep: int
@@ -143,6 +144,7 @@ class TrainFlags(TypedDict, total=False):
     replicas_to_aggregate: int | None
     startup_delay_steps: int
     cluster_wait_secs: int
+    task_timeout_secs: int
     collective_timeout_secs: int
     partition_min_bytes: int
     ps_idle_timeout_secs: int
