@@ -178,6 +178,7 @@ def test_slim_models_shows_it(code: tuple[str, ...], capsys: pytest.CaptureFixtu
     assert net["num_parameters"] > 100_000
 
 
+@pytest.mark.slow
 def test_a_parameter_server_holds_it_in_parts(make_cluster: Any, code: tuple[str, ...], tmp_path: Path) -> None:
     cluster = make_cluster(
         *TRAINED, *code, "--partition_min_bytes=1000", "--max_number_of_steps=150", "--startup_delay_steps=0",

@@ -27,6 +27,7 @@ def _wait_until_all_go_on(cluster):
         cluster.wait_until(lambda task=task: len(cluster.logged_steps(task)) > before[task] + 2, f"steps of {task}")
 
 
+@pytest.mark.slow
 def test_a_parameter_servers_node_that_is_lost_is_noticed_and_its_replacement_filled(make_cluster, network):
     cluster = _start(make_cluster, network, "--task_timeout_secs=5")
     network.cut("ps 0")
