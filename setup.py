@@ -16,6 +16,7 @@ COMMANDS = (
     "export_inference_graph",
     "retrain",
     "label_image",
+    "extract_features",
     "launch_cluster",
     "render_tfjob",
     "show_augmentations",
@@ -42,6 +43,7 @@ EXTRAS = {
     "gpu": ("tensorflow[and-cuda]>=2.16,<2.22",),
     "heif": ("pillow-heif>=0.16",),
     "hub": ("tensorflow-hub>=0.16",),
+    "parquet": ("pyarrow>=15.0",),
     "plots": ("matplotlib>=3.8",),
     "serve": (
         "fastapi>=0.110",
@@ -60,6 +62,7 @@ EXTRAS = {
         "mypy~=2.4.0",
         "nbclient>=0.10",
         "nbformat>=5.10",
+        "pyarrow>=15.0",
         "pytest>=8.0",
         "pytest-xdist>=3.5",
         "ruff~=0.17.0",

@@ -14,6 +14,7 @@ from slim_train import config
 from slim_train.api.convert import ConvertOptions
 from slim_train.api.inspect_dataset import InspectOptions
 from slim_train.api.load import SOURCES
+from slim_train.bulk.options import ExtractOptions
 from slim_train.evaluation.options import EvalOptions
 from slim_train.exporting.options import ExportOptions
 from slim_train.inference.options import ClassifierOptions
@@ -30,6 +31,7 @@ CLASSES: tuple[tuple[str, str, Any, tuple[str, ...]], ...] = (
     ("EvalFlags", "eval_image_classifier", EvalOptions(), ("checkpoint_path",)),
     ("ExportFlags", "export_inference_graph", ExportOptions(), ("checkpoint_path",)),
     ("RetrainFlags", "retrain", RetrainOptions(), ("image_dir",)),
+    ("ExtractFlags", "extract_features", ExtractOptions(), ("output_dir",)),
     ("LoadFlags", "label_image", ClassifierOptions(), ("labels", *SOURCES)),
 )
 

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from slim_train.api.convert import convert
     from slim_train.api.evaluate import evaluate
     from slim_train.api.export import export
+    from slim_train.api.extract_features import extract_features
     from slim_train.api.inspect_dataset import inspect_dataset
     from slim_train.api.inspection import InspectionReport
     from slim_train.api.list_models import ModelInfo, list_models
     from slim_train.api.load import load
     from slim_train.api.retrain import retrain
     from slim_train.api.train import train
+    from slim_train.bulk.extract import ExtractionReport
     from slim_train.errors import RunError, UsageError
     from slim_train.evaluation.report import EvaluationReport
     from slim_train.exporting.run import ExportReport
@@ -48,6 +50,7 @@ __all__ = [
     "Evaluated",
     "EvaluationReport",
     "ExportReport",
+    "ExtractionReport",
     "InspectionReport",
     "ModelInfo",
     "NetRecord",
@@ -61,6 +64,7 @@ __all__ = [
     "convert",
     "evaluate",
     "export",
+    "extract_features",
     "inspect_dataset",
     "list_models",
     "load",
@@ -81,6 +85,7 @@ _HOMES = {
     "Evaluated": "slim_train.training.hooks.validation",
     "EvaluationReport": "slim_train.evaluation.report",
     "ExportReport": "slim_train.exporting.run",
+    "ExtractionReport": "slim_train.bulk.extract",
     "InspectionReport": "slim_train.api.inspection",
     "ModelInfo": "slim_train.api.list_models",
     "NetRecord": "slim_train.nets.record",
@@ -93,6 +98,7 @@ _HOMES = {
     "convert": "slim_train.api.convert",
     "evaluate": "slim_train.api.evaluate",
     "export": "slim_train.api.export",
+    "extract_features": "slim_train.api.extract_features",
     "inspect_dataset": "slim_train.api.inspect_dataset",
     "list_models": "slim_train.api.list_models",
     "load": "slim_train.api.load",

@@ -274,6 +274,37 @@ class RetrainFlags(TypedDict, total=False):
     logging_verbosity: Text
 
 
+class ExtractFlags(TypedDict, total=False):
+    """Flags of extract_features."""
+
+    image_dir: Text | None
+    testing_percentage: int
+    validation_percentage: int
+    image_list: Text | None
+    dataset_dir: Text | None
+    data_dir: Text | None
+    dataset_name: Text | None
+    model_name: Text | None
+    checkpoint_path: Text | None
+    train_dir: Text | None
+    tfhub_module: Text | None
+    image_size: int | None
+    end_points: Text | None
+    pooling: Text
+    precision: Text
+    model_file: Text | None
+    model_module: Text | None
+    arg_scope: Text | None
+    model_args: Text | None
+    preprocessing_file: Text | None
+    trust_model_code: bool
+    images_per_file: int
+    overwrite: bool
+    spark_master: Text | None
+    spark_remote: Text | None
+    spark_conf: Text | None
+
+
 class LoadFlags(TypedDict, total=False):
     """Flags of label_image."""
 

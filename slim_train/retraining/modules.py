@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -76,8 +76,13 @@ class FeatureModule:
         Args:
           threads: that one operation may use; 0 is all cores.
         """
-        config = tf.ConfigProto(intra_op_parallelism_threads=threads, use_per_session_threads=True)
-        return tf.Session(config=precision.session_config(config, self.precision))
+        return feature_session(self.precision, threads)
+
+
+def feature_session(precision_name: str, threads: int = 0) -> Any:
+    """Return a session on the current graph that computes in a precision; one operation may use ``threads``."""
+    config = tf.ConfigProto(intra_op_parallelism_threads=threads, use_per_session_threads=True)
+    return tf.Session(config=precision.session_config(config, precision_name))
 
 
 def load_module(options: ModuleOptions, code: UserCodeOptions | None = None) -> FeatureModule:
@@ -91,33 +96,101 @@ def load_module(options: ModuleOptions, code: UserCodeOptions | None = None) -> 
       UsageError: it is not there, gives no features for color images, or the precision is none of this machine's.
       RunError: it cannot be fetched from the web.
     """
+    with open_net(options, code) as net:
+        module = _freeze(net)
+    return dataclasses.replace(module, precision=resolve_precision(options))
+
+
+def resolve_precision(options: ModuleOptions) -> str:
+    """Return the precision in which this machine computes features, as ``--precision`` says.
+
+    Raises:
+      UsageError: the machine does not compute in it.
+    """
+    compute = ComputeOptions(precision=options.precision)
+    return precision.resolve(compute, local_device_type(), tf.ConfigProto(), measure=None)
+
+
+@dataclasses.dataclass(frozen=True)
+class OpenNet:
+    """A module or net in a session, its weights restored, before it is frozen.
+
+    Attributes:
+      session: on the graph that holds it.
+      name: what the user calls it.
+      digest_words: what the features depend on besides the files.
+      files: of the weights and graphs.
+      height: of its input in pixels.
+      width: of its input in pixels.
+      input: name of the tensor that takes images, float32 [N, height, width, 3] in 0..1.
+      output: the tensor of features.
+      end_points: every tensor that the net names, by name.
+      preprocessing: name of the recipe of a net; None for a module, which takes 0..1.
+    """
+
+    session: Any
+    name: str
+    digest_words: tuple[Any, ...]
+    files: tuple[Path, ...]
+    height: int
+    width: int
+    input: str
+    output: Any
+    end_points: Mapping[str, Any]
+    preprocessing: str | None = None
+
+    def identity(self) -> str:
+        """Return a hex digest of all that the features depend on."""
+        return _digest(self.digest_words, self.files)
+
+    def freeze(self, *outputs: str) -> Any:
+        """Return the graph to the operations ``outputs`` with weights as constants, batch norm folded: a GraphDef."""
+        graph_def = self.session.graph.as_graph_def()
+        graph_def = tf.graph_util.convert_variables_to_constants(self.session, graph_def, list(outputs))
+        return fold_batch_norm(graph_def, *outputs)
+
+
+@contextlib.contextmanager
+def open_net(options: ModuleOptions, code: UserCodeOptions | None = None) -> Iterator[OpenNet]:
+    """Open the module or net that ``options`` name.
+
+    Raises:
+      UsageError: it is not there, or takes no color images.
+      RunError: it cannot be fetched from the web.
+    """
     if options.model_name is not None:
         assert options.checkpoint_path is not None  # checked by the options
-        module = _from_net(options.model_name, options.checkpoint_path, options.image_size, code or UserCodeOptions())
-    else:
-        if code and (code.model_file or code.model_module or code.preprocessing_file):
-            raise UsageError("--model_file, --model_module and --preprocessing_file belong to --model_name.")
-        if options.checkpoint_path is not None:
-            log.warning("--checkpoint_path=%s is ignored: it belongs to --model_name.", options.checkpoint_path)
-        folder = saved_models.find_folder(options.tfhub_module)
-        module = _from_folder(options.tfhub_module, folder, options.image_size)
-    compute = ComputeOptions(precision=options.precision)
-    chosen = precision.resolve(compute, local_device_type(), tf.ConfigProto(), measure=None)
-    return dataclasses.replace(module, precision=chosen)
+        code = code or UserCodeOptions()
+        with _open_net(options.model_name, options.checkpoint_path, options.image_size, code) as net:
+            yield net
+        return
+    if code and (code.model_file or code.model_module or code.preprocessing_file):
+        raise UsageError("--model_file, --model_module and --preprocessing_file belong to --model_name.")
+    if options.checkpoint_path is not None:
+        log.warning("--checkpoint_path=%s is ignored: it belongs to --model_name.", options.checkpoint_path)
+    folder = saved_models.find_folder(options.tfhub_module)
+    with _open_folder(options.tfhub_module, folder, options.image_size) as net:
+        yield net
 
 
-def _from_folder(name: str, folder: Path, image_size: int | None) -> FeatureModule:
+@contextlib.contextmanager
+def _open_folder(name: str, folder: Path, image_size: int | None) -> Iterator[OpenNet]:
     with saved_models.open_signature(folder, image_size or _ANY_SIZE) as signature, _session() as session:
         asked = (image_size, image_size) if image_size else None
         height, width = signature.fixed_size or asked or signature.default_size or (_ANY_SIZE, _ANY_SIZE)
         if asked not in (None, (height, width)):
             raise UsageError(f"--image_size={image_size} does not suit {name}: it takes images of {height}x{width}.")
         output = signature.load(session)
-        identity = _digest([signature.output, height, width], [path for path in folder.rglob("*") if path.is_file()])
-        return _freeze(session, name, identity, signature.input, output, height, width)
+        files = tuple(path for path in folder.rglob("*") if path.is_file())
+        end_points = {key: session.graph.get_tensor_by_name(tensor) for key, tensor in signature.outputs.items()}
+        words = (signature.output, height, width)
+        yield OpenNet(session, name, words, files, height, width, signature.input, output, end_points)
 
 
-def _from_net(model_name: str, checkpoint_path: str, image_size: int | None, code: UserCodeOptions) -> FeatureModule:
+@contextlib.contextmanager
+def _open_net(
+    model_name: str, checkpoint_path: str, image_size: int | None, code: UserCodeOptions
+) -> Iterator[OpenNet]:
     checkpoint = resolve_checkpoint(checkpoint_path)
     folder = training_folder_of(checkpoint)
     trained = training_folder.read_options(folder)
@@ -131,12 +204,13 @@ def _from_net(model_name: str, checkpoint_path: str, image_size: int | None, cod
     with _session() as session:
         images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")
         pixels = 255.0 * (tf.image.rgb_to_grayscale(images) if channels == 1 else images)
-        output, _ = nets.get_network_fn(record, num_classes=None)(_preprocessed(pixels, recipe, size))
+        output, end_points = nets.get_network_fn(record, num_classes=None)(_preprocessed(pixels, recipe, size))
         plan = plan_restore(checkpoint, slim.get_model_variables(), head_scopes=record.head_scopes)
         plan.init_fn()(None, session)
-        files = list(Path(checkpoint).parent.glob(f"{Path(checkpoint).name}*"))
-        identity = _digest([model_name, recipe.name, size, channels, record.digest, recipe.digest], files)
-        return _freeze(session, f"{model_name} of {checkpoint}", identity, images.name, output, size, size)
+        files = tuple(Path(checkpoint).parent.glob(f"{Path(checkpoint).name}*"))
+        words = (model_name, recipe.name, size, channels, record.digest, recipe.digest)
+        name = f"{model_name} of {checkpoint}"
+        yield OpenNet(session, name, words, files, size, size, images.name, output, end_points, recipe.name)
 
 
 def _preprocessed(pixels: Any, recipe: Recipe, size: int) -> Any:
@@ -160,7 +234,8 @@ def _session() -> Iterator[Any]:
         yield session
 
 
-def _freeze(session: Any, name: str, identity: str, images: str, output: Any, height: int, width: int) -> FeatureModule:
+def _freeze(net: OpenNet) -> FeatureModule:
+    name, output = net.name, net.output
     if not output.dtype.is_floating or output.shape.rank not in (2, 4) or None in output.shape.as_list()[1:]:
         raise UsageError(f"{name} gives {output.dtype.name} {output.shape}, not one vector of features for an image.")
     *maps, num_features = output.shape.as_list()[1:]
@@ -169,9 +244,9 @@ def _freeze(session: Any, name: str, identity: str, images: str, output: Any, he
             f"{name} gives maps of {maps[0]}x{maps[1]} features, not one vector for an image: it must end in pooling."
         )
     features = tf.reshape(tf.cast(output, tf.float32), [-1, num_features], name="features_of_picture")
-    graph_def = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), [features.op.name])
-    graph_def = fold_batch_norm(graph_def, features.op.name)
-    return FeatureModule(name, identity, height, width, num_features, graph_def, images, features.name)
+    graph_def = net.freeze(features.op.name)
+    size = (net.height, net.width)
+    return FeatureModule(name, net.identity(), *size, num_features, graph_def, net.input, features.name)
 
 
 def _digest(words: Iterable[Any], files: Iterable[Path]) -> str:

@@ -32,8 +32,8 @@ from slim_train.tf_compat import tf
 log = logging.getLogger(__name__)
 
 # Two batches at a time, each on half of the cores: nets have many small operations that two cores share badly.
-_STREAMS = 2
-_BATCH_SIZE = 16  # a sixth faster than 32 with MobileNet v2: more of it stays in the caches
+STREAMS = 2
+BATCH_SIZE = 16  # a sixth faster than 32 with MobileNet v2: more of it stays in the caches
 _DIGESTS_AT_ONCE = 100
 _STORE_EVERY_SECS = 10.0
 
@@ -115,16 +115,16 @@ def _compute(
 
     @plain
     def whole(index: Any, image: Any) -> tuple[Any, Any]:
-        return index, _whole(image, module)
+        return index, whole_image(image, module.height, module.width)
 
     with tf.Graph().as_default():
         batches = (
-            _decoded(pictures, tf.data.Dataset.from_tensor_slices(np.array(indices)))
+            decoded(pictures.read, tf.data.Dataset.from_tensor_slices(np.array(indices)))
             .filter(is_picture)
             .map(whole, num_parallel_calls=available_cpus())
-            .batch(_BATCH_SIZE)
+            .batch(BATCH_SIZE)
         )
-        run = _start(module, batches, _STREAMS)
+        run = _start(module, batches, STREAMS)
     done, pending, stored_at = 0, {}, time.monotonic()
     with ProgressBar("computing features", len(indices), "pictures") as bar, contextlib.closing(run):
         try:
@@ -170,7 +170,7 @@ def distorted_features(
     with tf.Graph().as_default():
         drawn = tf.data.Dataset.range(1).repeat().map(plain(lambda _: tf.numpy_function(draw, [], tf.int64))).unbatch()
         batches = (
-            _decoded(pictures, drawn)
+            decoded(pictures.read, drawn)
             .enumerate()
             .map(distorted, num_parallel_calls=available_cpus())
             .batch(batch_size, drop_remainder=True)
@@ -185,16 +185,22 @@ def distorted_features(
             raise
 
 
-def _decoded(pictures: Pictures, indices: Any) -> Any:
-    """(number, pixels) of each image."""
+def decoded(read: Callable[[int], NDArray[np.uint8]], indices: Any, threads: int = 0) -> Any:
+    """(number, pixels) of each image, of a data set of numbers.
+
+    Args:
+      read: gives the pixels of an image by its number.
+      indices: data set of numbers.
+      threads: 0 is one for each core.
+    """
 
     @plain
-    def read(index: Any) -> tuple[Any, Any]:
-        image = tf.numpy_function(pictures.read, [index], tf.uint8)
+    def numbered(index: Any) -> tuple[Any, Any]:
+        image = tf.numpy_function(read, [index], tf.uint8)
         return index, tf.ensure_shape(image, [None, None, 3])
 
     # Pillow decodes, and so looks whether an image is whole, which TensorFlow would do once more.
-    return indices.map(read, num_parallel_calls=2 * available_cpus())
+    return indices.map(numbered, num_parallel_calls=2 * (threads or available_cpus()))
 
 
 def _start(module: FeatureModule, batches: Any, streams: int = 1) -> FeatureBatches:
@@ -202,16 +208,21 @@ def _start(module: FeatureModule, batches: Any, streams: int = 1) -> FeatureBatc
 
     With more than one stream the batches come in any order.
     """
-    iterator = tf.data.make_initializable_iterator(batches.prefetch(2).with_options(_options()))
+    iterator = tf.data.make_initializable_iterator(batches.prefetch(2).with_options(pipeline_options()))
     index, images = iterator.get_next()
     session = module.session(max(1, available_cpus() // streams))
-    return _run(session, iterator.initializer, (index, module.features(images)), streams)
+    return _run_and_close(session, iterator.initializer, (index, module.features(images)), streams)
 
 
-def _run(session: Any, initializer: Any, fetches: Any, streams: int) -> FeatureBatches:
-    """Return what the session gives, run after run until the end of its images; several runs at a time."""
-    with contextlib.closing(session), ThreadPoolExecutor(streams) as pool:
+def _run_and_close(session: Any, initializer: Any, fetches: Any, streams: int) -> FeatureBatches:
+    with contextlib.closing(session):
         session.run(initializer)
+        yield from runs(session, fetches, streams)
+
+
+def runs(session: Any, fetches: Any, streams: int) -> Generator[Any, None, None]:
+    """Yield what the session gives, run after run until the end of its images; several runs at a time."""
+    with ThreadPoolExecutor(streams) as pool:
         pending = collections.deque(pool.submit(session.run, fetches) for _ in range(streams))
         while pending:
             try:
@@ -222,9 +233,10 @@ def _run(session: Any, initializer: Any, fetches: Any, streams: int) -> FeatureB
             yield batch
 
 
-def _whole(image: Any, module: FeatureModule) -> Any:
-    resized = distort.resize(image, module.height, module.width)
-    return tf.ensure_shape(resized, [module.height, module.width, 3]) / 255.0
+def whole_image(image: Any, height: int, width: int) -> Any:
+    """Pixels 0..255 of an image of any size to float32 [height, width, 3] in 0..1."""
+    resized = distort.resize(image, height, width)
+    return tf.ensure_shape(resized, [height, width, 3]) / 255.0
 
 
 def _distorted(image: Any, module: FeatureModule, options: DistortionOptions, seed: Any) -> Any:
@@ -245,7 +257,8 @@ def _distorted(image: Any, module: FeatureModule, options: DistortionOptions, se
     return image * (1.0 + (2.0 * light - 1.0) * options.random_brightness / 100.0)
 
 
-def _options() -> Any:
+def pipeline_options() -> Any:
+    """Return the options of pipelines that feed a session."""
     options = tf.data.Options()
     # As in slim_train.inputs.pipeline: the thread that tunes may sleep for a minute and hold up the end of the session.
     options.autotune.enabled = False

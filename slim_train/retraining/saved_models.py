@@ -47,6 +47,7 @@ class Signature:
       tags: of its graph.
       input: name of the tensor that takes images, float32 [N, height, width, 3].
       output: name of the tensor that gives features, or logits.
+      outputs: names of the tensors of all outputs of the signature, by key.
       fixed_size: height and width in pixels; None if it takes any.
       default_size: height and width in pixels that it was made for; None if it does not say.
     """
@@ -55,6 +56,7 @@ class Signature:
     tags: tuple[str, ...]
     input: str
     output: str
+    outputs: Mapping[str, str]
     fixed_size: tuple[int, int] | None
     default_size: tuple[int, int] | None
 
@@ -152,6 +154,7 @@ def _signature(folder: Path, graph: Any) -> Signature:
         tuple(graph.meta_info_def.tags),
         picture.name,
         outputs[output].name,
+        {key: info.name for key, info in sorted(outputs.items())},
         fixed,
         fixed or _attached_image_size(graph),
     )

@@ -20,6 +20,7 @@ PACKAGES = ("slim_train", "datasets", "deployment")
 ROOMS = (
     ("slim_train.cli",),
     ("slim_train.api",),
+    ("slim_train.bulk",),
     ("slim_train.training", "slim_train.exporting", "slim_train.serving", "slim_train.retraining"),
     ("slim_train.evaluation",),
     ("slim_train.inference",),

@@ -18,6 +18,7 @@ from slim_train.cli import (
     download_and_convert_data,
     eval_image_classifier,
     export_inference_graph,
+    extract_features,
     retrain,
     train_image_classifier,
 )
@@ -31,6 +32,7 @@ VERBS: dict[str, tuple[Callable[..., Any], Any, dict[str, str]]] = {
     "evaluate": (st.evaluate, eval_image_classifier.COMMAND, {}),
     "export": (st.export, export_inference_graph.COMMAND, {}),
     "retrain": (st.retrain, retrain.COMMAND, {}),
+    "extract_features": (st.extract_features, extract_features.COMMAND, {}),
 }
 OF_PYTHON_ONLY = {"config", "hooks", "on_evaluation"}
 

@@ -1,0 +1,119 @@
+"""The story of extract_features: images to Parquet files of features, here or on Spark."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deployment.threads import available_cpus
+from slim_train.bulk import parquet
+from slim_train.bulk.feature_net import FeatureNet, list_end_points, load_feature_net
+from slim_train.bulk.features import FeatureBody
+from slim_train.bulk.image_rows import ImageSet, list_images
+from slim_train.bulk.options import ExtractOptions
+from slim_train.bulk.parts import Part, PartDone, run_here, split_into_parts
+from slim_train.errors import RunError
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractionReport:
+    """The result of an extraction.
+
+    Attributes:
+      folder: the output folder.
+      images: number of images in it.
+      computed: number of them that this run computed.
+      rejected: of these, the number that cannot be used; their rows have an ``error``.
+      end_points: end point -> length of its vectors.
+      seconds: duration of the computation.
+    """
+
+    folder: Path
+    images: int
+    computed: int
+    rejected: int
+    end_points: Mapping[str, int]
+    seconds: float
+
+    def __str__(self) -> str:
+        lengths = ", ".join(f"{name} ({length})" for name, length in self.end_points.items())
+        rate = f", {self.computed / self.seconds:.1f} images/s" if self.computed and self.seconds else ""
+        return (
+            f"{self.folder}: {self.images:,} images, {self.computed:,} computed now{rate}, {self.rejected:,} of these "
+            f"rejected. End points: {lengths}."
+        )
+
+
+def end_points_text(options: ExtractOptions) -> str:
+    """Return the end points of the net with their shapes, one per line."""
+    found = list_end_points(options.net, options.code)
+    width = max(len(name) for name, _ in found)
+    return "\n".join(f"{name:<{width}}  {'x'.join(str(side or '?') for side in shape)}" for name, shape in found)
+
+
+def extract(options: ExtractOptions) -> ExtractionReport:
+    """Compute the features that are missing in the output folder.
+
+    Raises:
+      UsageError: a flag is wrong, or images, net and folder do not fit.
+      DataError: class folders or records cannot be read.
+      RunError: none of the images can be used, or the cluster failed.
+    """
+    options.check()
+    parquet.pyarrow_ready()
+    folder = Path(options.output.output_dir or "").absolute()
+    images = list_images(options.images)
+    net = load_feature_net(options.net, options.code)
+    parquet.prepare_folder(folder, {**net.facts(), **_facts(images)}, options.output.overwrite)
+    parts = _missing(folder, images, options.output.images_per_file)
+    missing = sum(len(part.rows) for part in parts)
+    log.info("%s images, the features of %s to compute.", f"{len(images.rows):,}", f"{missing:,}")
+    began = time.monotonic()
+    done = run_parts(options, folder, images, net, parts) if parts else []
+    seconds = time.monotonic() - began
+    rejected = sum(part.rejected for part in done)
+    if done and rejected == len(images.rows):
+        raise RunError(f"None of the {rejected:,} images can be used; column error in {folder} says why.")
+    lengths = {point.name: point.length for point in net.end_points}
+    stored = sum(1 for _ in parquet.stored_paths(folder))
+    report = ExtractionReport(folder, stored, missing, rejected, lengths, seconds)
+    if stored > len(images.rows):
+        log.warning("%s images in %s are not among those named now.", f"{stored - len(images.rows):,}", folder)
+    log.info("%s", report)
+    return report
+
+
+def run_parts(
+    options: ExtractOptions, folder: Path, images: ImageSet, net: FeatureNet, parts: list[Part]
+) -> list[PartDone]:
+    """Write parts in this process."""
+    with FeatureBody(net, images.opener(), available_cpus()) as body:
+
+        def write(part: Part) -> PartDone:
+            return write_features(folder, body, part)
+
+        return list(run_here(parts, write, sum(len(part.rows) for part in parts)))
+
+
+def write_features(folder: Path, body: FeatureBody, part: Part) -> PartDone:
+    """Compute a part and write its file."""
+    vectors, errors = body(part.rows)
+    parquet.write_part(folder / part.file, part.rows, vectors, errors)
+    return PartDone(part.file, len(part.rows), sum(error is not None for error in errors))
+
+
+def _facts(images: ImageSet) -> dict[str, Any]:
+    split = "hash" if images.hashed else "source"
+    return {"images": images.root, "classes": list(images.classes), "split": split}
+
+
+def _missing(folder: Path, images: ImageSet, size: int) -> list[Part]:
+    stored = set(parquet.stored_paths(folder))
+    rows = [row for row in images.rows if parquet.stored_path(row.path) not in stored] if stored else images.rows
+    return split_into_parts(rows, size)

@@ -1,0 +1,222 @@
+"""A net cut at its end points: one frozen graph from images to vectors, and what it was made from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from slim_train.bulk.options import FeatureNetOptions
+from slim_train.bulk.parquet import COLUMNS
+from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.resolve import resolve_checkpoint
+from slim_train.errors import UsageError, unknown
+from slim_train.inference.trained_model import training_folder_of
+from slim_train.retraining.modules import OpenNet, feature_session, open_net, resolve_precision
+from slim_train.retraining.options import ModuleOptions
+from slim_train.tf_compat import tf
+from slim_train.training_options import UserCodeOptions
+
+# The input of the classification layer, or the features of a module.
+FEATURES = "features"
+_SCOPE = "net"
+
+
+@dataclasses.dataclass(frozen=True)
+class EndPoint:
+    """An end point of a net.
+
+    Attributes:
+      name: the net's name for it.
+      shape: of one image, such as [7, 7, 1280] or [1280].
+      length: of the vector that is stored.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureNet:
+    """A frozen net with one or more outputs.
+
+    Attributes:
+      name: what the user calls it.
+      identity: hex digest of weights, net, preprocessing and image size.
+      preprocessing: name of the recipe; None for a module, which takes 0..1.
+      height: of its input in pixels.
+      width: of its input in pixels.
+      pooling: how maps became vectors: mean or none.
+      precision: of the computation: fp32, bf16 or fp16.
+      end_points: its outputs.
+      input: name of the tensor that takes images, float32 [N, height, width, 3] in 0..1.
+      outputs: names of the tensors of the end points, float32 [N, length].
+      graph_def: the serialized graph.
+    """
+
+    name: str
+    identity: str
+    preprocessing: str | None
+    height: int
+    width: int
+    pooling: str
+    precision: str
+    end_points: tuple[EndPoint, ...]
+    input: str
+    outputs: tuple[str, ...]
+    graph_def: bytes = dataclasses.field(repr=False)
+
+    GRAPH_FILE: ClassVar[str] = "net.pb"
+    FACTS_FILE: ClassVar[str] = "net.json"
+
+    def features(self, images: Any) -> list[Any]:
+        """Add the net to the current graph: images in 0..1 to one [N, length] tensor per end point."""
+        graph_def = tf.GraphDef.FromString(self.graph_def)
+        return list(tf.import_graph_def(graph_def, {self.input: images}, list(self.outputs), name=_SCOPE))
+
+    def session(self, threads: int) -> Any:
+        """Return a session on the current graph in the precision of the net."""
+        return feature_session(self.precision, threads)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what features depend on, for ``_model.json``."""
+        return {
+            "model": self.name,
+            "identity": self.identity,
+            "preprocessing": {"recipe": self.preprocessing, "resize": "whole image, bilinear"},
+            "image_size": [self.height, self.width],
+            "pooling": self.pooling,
+            "precision": self.precision,
+            "end_points": {
+                point.name: {"shape": list(point.shape), "length": point.length} for point in self.end_points
+            },
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write the net for processes that read it with :meth:`read`."""
+        (folder / self.GRAPH_FILE).write_bytes(self.graph_def)
+        facts = dataclasses.asdict(dataclasses.replace(self, graph_def=b""))
+        del facts["graph_def"]
+        (folder / self.FACTS_FILE).write_text(json.dumps(facts), encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> FeatureNet:
+        """Return the net that :meth:`write` wrote."""
+        facts = json.loads((folder / cls.FACTS_FILE).read_text(encoding="utf-8"))
+        points = tuple(EndPoint(point["name"], tuple(point["shape"]), point["length"]) for point in facts["end_points"])
+        facts |= {"end_points": points, "outputs": tuple(facts["outputs"])}
+        return cls(**facts, graph_def=(folder / cls.GRAPH_FILE).read_bytes())
+
+
+def load_feature_net(options: FeatureNetOptions, code: UserCodeOptions) -> FeatureNet:
+    """Return the net that the flags name, cut at ``--end_points``.
+
+    Raises:
+      UsageError: there is no such net, checkpoint or end point.
+      RunError: a module cannot be downloaded.
+    """
+    module_options = _module_options(options)
+    precision = resolve_precision(module_options)
+    with open_net(module_options, code) as net:
+        found = _end_points(net)
+        names = _names(options.end_points, found)
+        points, outputs = [], []
+        for number, name in enumerate(names):
+            length = _length(name, found[name], options.pooling)
+            with net.session.graph.as_default():
+                pooled = _pooled(found[name], options.pooling, length, f"end_point_{number}")
+            points.append(EndPoint(name, tuple(found[name].shape.as_list()[1:]), length))
+            outputs.append(pooled.name)
+        graph_def = net.freeze(*(output.partition(":")[0] for output in outputs))
+        return FeatureNet(
+            name=net.name,
+            identity=net.identity(),
+            preprocessing=net.preprocessing,
+            height=net.height,
+            width=net.width,
+            pooling=options.pooling,
+            precision=precision,
+            end_points=tuple(points),
+            input=net.input,
+            outputs=tuple(outputs),
+            graph_def=graph_def.SerializeToString(),
+        )
+
+
+def list_end_points(options: FeatureNetOptions, code: UserCodeOptions) -> list[tuple[str, tuple[int | None, ...]]]:
+    """Return the end points of a net with their shapes, without the batch, in the order of the net.
+
+    Raises:
+      UsageError: there is no such net or checkpoint.
+      RunError: a module cannot be downloaded.
+    """
+    with open_net(_module_options(options), code) as net:
+        return [(name, tuple(tensor.shape.as_list()[1:])) for name, tensor in _end_points(net).items()]
+
+
+def _module_options(options: FeatureNetOptions) -> ModuleOptions:
+    if options.tfhub_module:
+        if options.model_name:
+            raise UsageError(f"--model_name={options.model_name} and --tfhub_module cannot be combined: name one net.")
+        return ModuleOptions(
+            tfhub_module=options.tfhub_module, image_size=options.image_size, precision=options.precision
+        )
+    model_name = options.model_name
+    if not model_name:
+        checkpoint = resolve_checkpoint(options.checkpoint_path or "")
+        folder = training_folder_of(checkpoint)
+        trained = training_folder.read_options(folder)
+        if not trained or not (folder / training_folder.CONFIG).is_file():
+            raise UsageError(f"{folder} has no config.yaml that would name the net: give --model_name.")
+        model_name = trained.model.model_name
+        size = options.image_size or trained.model.train_image_size
+        options = dataclasses.replace(options, image_size=size)
+    return ModuleOptions(
+        model_name=model_name,
+        checkpoint_path=options.checkpoint_path,
+        image_size=options.image_size,
+        precision=options.precision,
+    )
+
+
+def _end_points(net: OpenNet) -> dict[str, Any]:
+    """Return the tensors of floats that have a vector or a map of each image."""
+    points = {FEATURES: net.output, **net.end_points}
+    return {
+        name: tensor
+        for name, tensor in points.items()
+        if isinstance(tensor, tf.Tensor) and tensor.dtype.is_floating and tensor.shape.rank in (2, 4)
+    }
+
+
+def _names(asked: str | None, found: Sequence[str] | dict[str, Any]) -> list[str]:
+    names = [name.strip() for name in (asked or FEATURES).split(",") if name.strip()] or [FEATURES]
+    for name in names:
+        if name not in found:
+            raise unknown("end point", name, found, listed_by="--end_points=?")
+        if name in COLUMNS:
+            raise UsageError(f"--end_points: {name!r} is the name of a column of the output; choose another end point.")
+    if len(set(names)) < len(names):
+        raise UsageError(f"--end_points={asked} names an end point twice.")
+    return names
+
+
+def _length(name: str, tensor: Any, pooling: str) -> int:
+    shape = tensor.shape.as_list()[1:]
+    kept = shape[-1:] if pooling == "mean" else shape
+    if None in kept:
+        raise UsageError(
+            f"--end_points: the shape of {name} is not known ({tensor.shape}): set --pooling=mean or --image_size."
+        )
+    return math.prod(kept)
+
+
+def _pooled(tensor: Any, pooling: str, length: int, name: str) -> Any:
+    tensor = tf.cast(tensor, tf.float32)
+    if tensor.shape.rank == 4 and pooling == "mean":
+        tensor = tf.reduce_mean(tensor, axis=[1, 2])
+    return tf.reshape(tensor, [-1, length], name=name)

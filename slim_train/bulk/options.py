@@ -1,0 +1,114 @@
+"""What extract_features can be told. No TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from slim_train.config import Options, option
+from slim_train.errors import UsageError
+from slim_train.retraining.options import ImageOptions
+from slim_train.spark_options import SparkOptions
+from slim_train.training_options import PRECISIONS, TrustedCodeOptions
+
+POOLING = ("mean", "none")
+LIST = "?"
+
+
+@dataclass(frozen=True)
+class ListedImages(ImageOptions):
+    """Images: class folders, a list, or records."""
+
+    image_list: str | None = option(
+        None,
+        "Text file with one image path per line; or a .csv or .parquet file with a column path, and optional columns "
+        "label, class and split.",
+    )
+    dataset_dir: str | None = option(None, "Folder of TFRecords.", aliases=("data_dir",))
+    dataset_name: str | None = option(None, "Name of the data set, if the folder of TFRecords holds several.")
+
+    def given(self) -> tuple[str, ...]:
+        """Return the flags that name images."""
+        return tuple(name for name in ("image_dir", "image_list", "dataset_dir") if getattr(self, name))
+
+    def check(self) -> None:
+        """Check that the images are named, once.
+
+        Raises:
+          UsageError: they are not.
+        """
+        if len(self.given()) != 1:
+            found = " and ".join(f"--{name}" for name in self.given()) or "none"
+            raise UsageError(f"Name the images with one of --image_dir, --image_list, --dataset_dir; given: {found}.")
+
+
+@dataclass(frozen=True)
+class FeatureNetOptions(Options):
+    """The net that computes the features: a net with its checkpoint, a training folder, or a module."""
+
+    model_name: str | None = option(
+        None, "Net. Requires --checkpoint_path. Default: the net of the training folder --checkpoint_path."
+    )
+    checkpoint_path: str | None = option(None, "Checkpoint or training folder.", aliases=("train_dir",))
+    tfhub_module: str | None = option(
+        None, "Folder of a module in TF1 Hub or SavedModel format, or a handle to download (extra [hub])."
+    )
+    image_size: int | None = option(
+        None, "Image height and width in pixels. Default: that of the net or module, else 224.", at_least=1
+    )
+    end_points: str | None = option(
+        None,
+        "End points to extract, comma-separated, for example global_pool,Mixed_5c. ?: list them with their shapes. "
+        "Default: features, the input of the classification layer.",
+    )
+    pooling: str = option(
+        "mean",
+        "How maps become one vector per image. mean: average over height and width. none: all values, row by row.",
+        choices=POOLING,
+    )
+    precision: str = option(
+        "auto",
+        "Precision of the computation; features are stored in float32. bf16 is for CPUs, fp16 for GPUs. auto: 16 "
+        "bits if this machine computes in them, else fp32.",
+        choices=PRECISIONS,
+    )
+
+    @property
+    def lists_end_points(self) -> bool:
+        """Whether end points are to be listed."""
+        return self.end_points == LIST
+
+
+@dataclass(frozen=True)
+class FeatureOutputOptions(Options):
+    """Output."""
+
+    output_dir: str | None = option(
+        None, "Folder for the Parquet files and _model.json. A second run computes what is missing there."
+    )
+    images_per_file: int = option(1000, "Images per Parquet file, and per Spark task.", at_least=1)
+    overwrite: bool = option(False, "Delete the features in --output_dir first.")
+
+
+@dataclass(frozen=True)
+class ExtractOptions(Options):
+    """Everything that extract_features can be told."""
+
+    images: ListedImages = field(default_factory=ListedImages)
+    net: FeatureNetOptions = field(default_factory=FeatureNetOptions)
+    code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
+    output: FeatureOutputOptions = field(default_factory=FeatureOutputOptions)
+    spark: SparkOptions = field(default_factory=SparkOptions)
+
+    def check(self) -> None:
+        """Check that what is needed is there.
+
+        Raises:
+          UsageError: a flag is missing, or two exclude each other.
+        """
+        if bool(self.net.tfhub_module) == bool(self.net.checkpoint_path):
+            raise UsageError("Name the net with --checkpoint_path (and --model_name), or with --tfhub_module.")
+        if self.net.lists_end_points:
+            return
+        self.images.check()
+        if not self.output.output_dir:
+            raise UsageError("--output_dir is required (--help lists the flags).")

@@ -1,0 +1,51 @@
+"""A job in parts: each part is a batch of images and a file. Run here, one part after the other. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from slim_train.bulk.image_rows import ImageRow
+from slim_train.bulk.parquet import part_name
+from slim_train.progress import ProgressBar
+
+
+class Part(NamedTuple):
+    """Images that become one file of the output."""
+
+    file: str
+    rows: Sequence[ImageRow]
+
+
+class PartDone(NamedTuple):
+    """A part that is written: its file, its images, and how many of them were rejected."""
+
+    file: str
+    images: int
+    rejected: int
+
+
+# Writes the file of a part.
+WritePart = Callable[[Part], PartDone]
+
+
+def split_into_parts(rows: Sequence[ImageRow], size: int) -> list[Part]:
+    """Return parts of ``size`` images, the last one smaller."""
+    batches = (rows[start : start + size] for start in range(0, len(rows), size))
+    return [Part(part_name(batch), batch) for batch in batches]
+
+
+def run_here(parts: Iterable[Part], write: WritePart, images: int) -> Iterator[PartDone]:
+    """Write one part after the other in this process, with a progress bar over ``images``."""
+    done = 0
+    with ProgressBar("computing", images, "images") as bar:
+        for part in parts:
+            yield write(part)
+            done += len(part.rows)
+            bar.update(done)
+
+
+def finished(folder: Path, parts: Iterable[Part]) -> int:
+    """Return the number of images of ``parts`` whose file is there."""
+    return sum(len(part.rows) for part in parts if (folder / part.file).exists())

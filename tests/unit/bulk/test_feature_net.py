@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slim_train.bulk.feature_net import FeatureNet, list_end_points, load_feature_net
+from slim_train.bulk.features import FeatureBody
+from slim_train.bulk.image_rows import list_images
+from slim_train.bulk.options import FeatureNetOptions, ListedImages
+from slim_train.errors import UsageError
+from slim_train.retraining.bottlenecks import BottleneckStore
+from slim_train.retraining.modules import load_module
+from slim_train.retraining.options import ModuleOptions
+from slim_train.retraining.pictures import Pictures, compute_features
+from slim_train.training_options import UserCodeOptions
+
+CODE = UserCodeOptions()
+
+
+def options(training_folder: Path, **flags: str) -> FeatureNetOptions:
+    return FeatureNetOptions(checkpoint_path=str(training_folder), precision="fp32", **flags)
+
+
+def test_end_points_are_listed_with_their_shapes(training_folder: Path) -> None:
+    found = dict(list_end_points(options(training_folder), CODE))
+    assert found["features"] == (1, 1, 256)
+    assert found["Conv2d_13_pointwise"] == (2, 2, 256)
+
+
+def test_an_unknown_end_point_is_answered_with_the_nearest(training_folder: Path) -> None:
+    with pytest.raises(UsageError, match="Conv2d_13_pointwise"):
+        load_feature_net(options(training_folder, end_points="Conv2d_13_pointwis"), CODE)
+
+
+def test_features_are_those_of_retrain_and_broken_images_have_an_error(
+    training_folder: Path, image_dir: Path, tmp_path: Path
+) -> None:
+    images = list_images(ListedImages(image_dir=str(image_dir)))
+    net = load_feature_net(options(training_folder, end_points="features,Conv2d_13_pointwise"), CODE)
+    with FeatureBody(net, images.opener(), threads=2) as body:
+        first, second = body(images.rows), body(images.rows[:3])
+    np.testing.assert_array_equal(second.vectors["features"], first.vectors["features"][:3])
+    # mobilenet_v1 pools its last map
+    np.testing.assert_allclose(first.vectors["features"], first.vectors["Conv2d_13_pointwise"], rtol=1e-4, atol=1e-5)
+    (broken,) = (number for number, error in enumerate(first.errors) if error)
+    assert images.rows[broken].path == "dog/broken.jpg"
+    assert not first.vectors["features"][broken].any()
+
+    module = load_module(
+        ModuleOptions(
+            model_name="mobilenet_v1_025", checkpoint_path=str(training_folder), image_size=64, precision="fp32"
+        )
+    )
+    store = BottleneckStore(tmp_path / "store", 256)
+    keys = compute_features(module, Pictures(image_dir, [row.path for row in images.rows]), store)
+    np.testing.assert_allclose(first.vectors["features"], store.gather(keys), rtol=1e-5, atol=1e-6)
+    assert module.identity == net.identity
+
+
+def test_without_pooling_all_values_of_a_map_are_stored(training_folder: Path) -> None:
+    (point,) = load_feature_net(
+        options(training_folder, end_points="Conv2d_13_pointwise", pooling="none"), CODE
+    ).end_points
+    assert (point.shape, point.length) == ((2, 2, 256), 1024)
+
+
+def test_a_net_is_read_as_it_was_written(training_folder: Path, tmp_path: Path) -> None:
+    net = load_feature_net(options(training_folder), CODE)
+    net.write(tmp_path)
+    assert FeatureNet.read(tmp_path) == net

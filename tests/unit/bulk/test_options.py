@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slim_train import config
+from slim_train.bulk.options import ExtractOptions
+from slim_train.errors import UsageError
+from slim_train.spark_options import SparkOptions
+
+WHOLE = {"checkpoint_path": "models/x", "image_dir": "images", "output_dir": "features"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        ({"checkpoint_path": None}, "Name the net with --checkpoint_path"),
+        ({"tfhub_module": "m"}, "Name the net with --checkpoint_path"),
+        ({"image_dir": None}, "Name the images with one of .*; given: none."),
+        ({"image_list": "list.txt"}, "given: --image_dir and --image_list."),
+        ({"output_dir": None}, "--output_dir is required"),
+    ],
+)
+def test_a_missing_or_doubled_flag_is_named(flags: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        config.with_values(ExtractOptions(), {**WHOLE, **flags}).check()
+
+
+def test_listing_end_points_needs_no_images() -> None:
+    config.with_values(ExtractOptions(), {"checkpoint_path": "models/x", "end_points": "?"}).check()
+
+
+def test_spark_settings_are_pairs_and_a_value_may_hold_commas() -> None:
+    options = SparkOptions(spark_conf="spark.task.cpus=2,spark.jars=a.jar,b.jar")
+    assert options.settings() == {"spark.task.cpus": "2", "spark.jars": "a.jar,b.jar"}
+
+
+def test_a_spark_setting_without_a_value_is_refused() -> None:
+    with pytest.raises(UsageError, match="--spark_conf=fast: 'fast' is not key=value."):
+        SparkOptions(spark_conf="fast")
+
+
+def test_a_master_and_a_connect_server_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="cannot be combined"):
+        SparkOptions(spark_master="local[2]", spark_remote="sc://host")
