@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from deployment.spark.session import under_spark_submit
 from deployment.threads import available_cpus
-from slim_train.bulk import parquet
+from slim_train.bulk import kinds, parquet
 from slim_train.bulk.feature_net import FeatureNet, list_end_points, load_feature_net
 from slim_train.bulk.features import FeatureBody
 from slim_train.bulk.image_rows import ImageSet, list_images
 from slim_train.bulk.options import ExtractOptions
 from slim_train.bulk.parts import Part, PartDone, run_here, split_into_parts
+from slim_train.bulk.worker import write_job
 from slim_train.errors import RunError
 
 log = logging.getLogger(__name__)
@@ -92,20 +94,20 @@ def extract(options: ExtractOptions) -> ExtractionReport:
 def run_parts(
     options: ExtractOptions, folder: Path, images: ImageSet, net: FeatureNet, parts: list[Part]
 ) -> list[PartDone]:
-    """Write parts in this process."""
+    """Write parts in this process, or on the cluster that the flags name."""
+    if options.spark.uses_spark or under_spark_submit():
+        from slim_train.bulk.on_spark import run_on_spark
+
+        with parquet.job_folder(folder) as job:
+            net.write(job)
+            write_job(job, kinds.FEATURES, images.opener(), parts)
+            return run_on_spark(options.spark, job, parts)
     with FeatureBody(net, images.opener(), available_cpus()) as body:
 
         def write(part: Part) -> PartDone:
-            return write_features(folder, body, part)
+            return kinds.write_features(folder, body, part)
 
         return list(run_here(parts, write, sum(len(part.rows) for part in parts)))
-
-
-def write_features(folder: Path, body: FeatureBody, part: Part) -> PartDone:
-    """Compute a part and write its file."""
-    vectors, errors = body(part.rows)
-    parquet.write_part(folder / part.file, part.rows, vectors, errors)
-    return PartDone(part.file, len(part.rows), sum(error is not None for error in errors))
 
 
 def _facts(images: ImageSet) -> dict[str, Any]:

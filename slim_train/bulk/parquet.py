@@ -182,9 +182,9 @@ def job_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(job, ignore_errors=True)
 
 
-def sweep(folder: Path) -> None:
-    """Delete temporary files of tasks and runs that were killed."""
+def sweep(folder: Path, jobs: bool = True) -> None:
+    """Delete temporary files of tasks, and folders of jobs, that were killed."""
     for path in folder.glob(f".{_PREFIX}*.parquet"):
         path.unlink(missing_ok=True)
-    for path in folder.glob(f"{_JOB}*"):
+    for path in folder.glob(f"{_JOB}*") if jobs else ():
         shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Spark: a session, and the Java that it needs."""
