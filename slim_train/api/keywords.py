@@ -240,6 +240,7 @@ class RetrainFlags(TypedDict, total=False):
 
     testing_percentage: int
     validation_percentage: int
+    features: Text | None
     tfhub_module: Text
     model_name: Text | None
     checkpoint_path: Text | None
@@ -272,6 +273,9 @@ class RetrainFlags(TypedDict, total=False):
     intermediate_store_frequency: int
     print_misclassified_test_images: bool
     logging_verbosity: Text
+    spark_master: Text | None
+    spark_remote: Text | None
+    spark_conf: Text | None
 
 
 class ExtractFlags(TypedDict, total=False):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
 from slim_train.api.tensorflow import tensorflow_ready
+from slim_train.errors import UsageError
 from slim_train.retraining.options import RetrainOptions
 
 if TYPE_CHECKING:
@@ -30,8 +31,13 @@ def retrain(
       UsageError: an argument, the image folder or the module is wrong.
       RunError: training diverged, or a module could not be downloaded.
     """
-    options = options_from(RetrainOptions(), "retrain", flags, {"image_dir": image_dir}, config, ("image_dir",))
+    options = options_from(RetrainOptions(), "retrain", flags, {"image_dir": image_dir}, config)
+    if not (options.images.image_dir or options.features.features):
+        raise UsageError("retrain(): image_dir is missing.")
     with one_usage_error(), tensorflow_ready():
-        from slim_train.retraining.run import run
+        if options.features.features or options.spark.uses_spark:
+            from slim_train.bulk.retrain import run
+        else:
+            from slim_train.retraining.run import run
 
         return run(options)

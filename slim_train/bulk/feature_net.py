@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -56,6 +56,7 @@ class FeatureNet:
       input: name of the tensor that takes images, float32 [N, height, width, 3] in 0..1.
       outputs: names of the tensors of the end points, float32 [N, length].
       graph_def: the serialized graph.
+      flags: that name the net, for ``_model.json``.
     """
 
     name: str
@@ -69,6 +70,7 @@ class FeatureNet:
     input: str
     outputs: tuple[str, ...]
     graph_def: bytes = dataclasses.field(repr=False)
+    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     GRAPH_FILE: ClassVar[str] = "net.pb"
     FACTS_FILE: ClassVar[str] = "net.json"
@@ -86,6 +88,7 @@ class FeatureNet:
         """Return what features depend on, for ``_model.json``."""
         return {
             "model": self.name,
+            "flags": dict(self.flags),
             "identity": self.identity,
             "preprocessing": {"recipe": self.preprocessing, "resize": "whole image, bilinear"},
             "image_size": [self.height, self.width],
@@ -144,7 +147,23 @@ def load_feature_net(options: FeatureNetOptions, code: UserCodeOptions) -> Featu
             input=net.input,
             outputs=tuple(outputs),
             graph_def=graph_def.SerializeToString(),
+            flags=_flags(module_options),
         )
+
+
+def _flags(options: ModuleOptions) -> dict[str, Any]:
+    """Return the flags of retrain that name the net, paths absolute."""
+    if options.model_name is None:
+        folder = options.tfhub_module
+        return {
+            "tfhub_module": folder if "://" in folder else str(Path(folder).absolute()),
+            "image_size": options.image_size,
+        }
+    return {
+        "model_name": options.model_name,
+        "checkpoint_path": str(Path(options.checkpoint_path or "").absolute()),
+        "image_size": options.image_size,
+    }
 
 
 def list_end_points(options: FeatureNetOptions, code: UserCodeOptions) -> list[tuple[str, tuple[int | None, ...]]]:

@@ -162,9 +162,9 @@ def read_model(folder: Path) -> dict[str, Any]:
 
 
 def _check_same(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    # The name is left out: it holds a path, which may be another one for the same weights.
+    # Names and paths are left out: the same weights and images may lie elsewhere.
     for key, value in facts.items():
-        if key not in ("model", "images") and stored.get(key) != json.loads(json.dumps(value)):
+        if key not in ("model", "flags", "images") and stored.get(key) != json.loads(json.dumps(value)):
             raise UsageError(
                 f"--output_dir={folder} holds results with another {key.replace('_', ' ')}: {stored.get(key)}, not "
                 f"{value}. Name a new folder, or set --overwrite."

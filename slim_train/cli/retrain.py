@@ -6,12 +6,20 @@ import logging
 import sys
 
 from slim_train.cli.command import Command
+from slim_train.errors import UsageError
 from slim_train.retraining.options import RetrainOptions
 
 
 def _run(options: RetrainOptions) -> None:
+    if not (options.images.image_dir or options.features.features):
+        raise UsageError("--image_dir is required (--help lists the flags).")
     if options.output.logging_verbosity != "INFO":
         logging.getLogger().setLevel(options.output.logging_verbosity)
+    if options.features.features or options.spark.uses_spark:
+        from slim_train.bulk import retrain
+
+        retrain.run(options)
+        return
     from slim_train.retraining import run
 
     run.run(options)
@@ -23,7 +31,6 @@ COMMAND = Command(
     "folder: TF-Hub's retrain script. Features are computed once and kept.",
     defaults=RetrainOptions(),
     run=_run,
-    required=("image_dir",),
     needs_keras=False,
 )
 

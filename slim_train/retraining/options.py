@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
+from slim_train.spark_options import SparkOptions
 from slim_train.training_options import PRECISIONS, TrustedCodeOptions
 
 
@@ -97,15 +98,28 @@ class OutputOptions(Options):
 
 
 @dataclass(frozen=True)
+class FeatureOptions(Options):
+    """Features that are there."""
+
+    features: str | None = option(
+        None,
+        "Output folder of extract_features to train on, instead of --image_dir. The net is the one of the features, "
+        "unless flags name it.",
+    )
+
+
+@dataclass(frozen=True)
 class RetrainOptions(Options):
     """Everything that retrain can be told."""
 
     images: ImageOptions = field(default_factory=ImageOptions)
+    features: FeatureOptions = field(default_factory=FeatureOptions)
     module: ModuleOptions = field(default_factory=ModuleOptions)
     code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
     head: HeadOptions = field(default_factory=HeadOptions)
     distortions: DistortionOptions = field(default_factory=DistortionOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
+    spark: SparkOptions = field(default_factory=SparkOptions)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,3 +134,8 @@ class RetrainOptions(Options):
         for flag in ("validation_batch_size", "test_batch_size"):
             if getattr(self.head, flag) == 0:
                 raise UsageError(f"--{flag}=0 must be a number of images, or -1 for all.")
+        given = self.features.features
+        if given and self.images.image_dir:
+            raise UsageError(f"--features={given} and --image_dir={self.images.image_dir} cannot be combined.")
+        if self.distortions.any and (given or self.spark.uses_spark):
+            raise UsageError("Distorted images cannot be trained on with --features or --spark_master.")

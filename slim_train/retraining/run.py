@@ -9,10 +9,11 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets.class_folders import scan
 from datasets.errors import DataError
@@ -53,6 +54,38 @@ def run(options: RetrainOptions) -> report.RetrainReport:
     keys = compute_features(module, pictures, store)
     computed = time.monotonic()
     split = split_pictures(source, pictures, options)
+    label_of = np.repeat(np.arange(len(labels)), [len(names) for names in source.splits[TRAIN]])
+    return train_and_write(
+        options, labels, module, pictures, split, store.gather(keys), label_of, {"features": computed - began}
+    )
+
+
+def train_and_write(
+    options: RetrainOptions,
+    labels: Sequence[str],
+    module: FeatureModule,
+    pictures: Pictures,
+    split: Split,
+    features: NDArray[np.float32],
+    label_of: NDArray[np.int64],
+    seconds: Mapping[str, float],
+) -> report.RetrainReport:
+    """Train the last layer on features and write the classifier.
+
+    Args:
+      options: the flags.
+      labels: class names.
+      module: the net that computed the features.
+      pictures: the images.
+      split: their parts.
+      features: of all images, float32 [pictures, D].
+      label_of: of all images, int64 [pictures].
+      seconds: durations so far, by what took them.
+
+    Raises:
+      RunError: training diverged.
+    """
+    began = time.monotonic()
     number = {name: index for index, name in enumerate(pictures.names)}
     samples = {
         part: Samples([[number[name] for name in names] for names in by_class])
@@ -61,8 +94,7 @@ def run(options: RetrainOptions) -> report.RetrainReport:
 
     seed = secrets.randbits(31) if options.head.seed is None else options.head.seed
     random = np.random.default_rng(seed)
-    label_of = np.repeat(np.arange(len(labels)), [len(names) for names in source.splits[TRAIN]])
-    head = Head(store.gather(keys), label_of, len(labels), options.head.learning_rate, random)
+    head = Head(features, label_of, len(labels), options.head.learning_rate, random)
     batches = training_batches(samples[TRAINING], module, pictures, options, random, seed)
     with Summaries(Path(options.output.summaries_dir)) as summaries, contextlib.closing(batches):
         evaluation = train(
@@ -75,11 +107,11 @@ def run(options: RetrainOptions) -> report.RetrainReport:
             options.output.intermediate_store_frequency,
             lambda step: output.write_snapshot(options.output, module, head.read(), step),
         )
-    trained = time.monotonic()
+    seconds = {**seconds, "training": time.monotonic() - began}
     tested = samples[TESTING].some(options.head.test_batch_size, random)
     result = report.test(head, tested, label_of[tested], len(labels))
     output.write(options.output, module, head.read(), labels)
-    seconds = {"features": computed - began, "training": trained - computed, "all": time.monotonic() - began}
+    seconds["all"] = seconds["features"] + time.monotonic() - began
     return report.write(options, labels, module, pictures, split, evaluation, result, seconds)
 
 

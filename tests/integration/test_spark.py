@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -17,7 +18,6 @@ from PIL import Image
 
 from deployment.cluster import ClusterError
 from deployment.spark.java import java_home
-from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import tf
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,7 +47,7 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A module in TF1 Hub format: three features, the mean of red, green and blue."""
     folder = tmp_path_factory.mktemp("modules") / "mean_color"
     with tf.Graph().as_default(), tf.Session() as session:
-        images = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
+        images = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3], name="images")
         scale = tf.get_variable("scale", initializer=10.0)
         outputs = {"default": scale * tf.reduce_mean(images, axis=[1, 2])}
         session.run(tf.global_variables_initializer())
@@ -55,7 +55,6 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
         signature = tf.saved_model.predict_signature_def({"images": images}, outputs)
         builder.add_meta_graph_and_variables(session, [], {"default": signature})
         builder.save()
-    assert ModuleOptions(tfhub_module=str(folder))
     return folder
 
 
@@ -109,6 +108,24 @@ def test_spark_writes_the_rows_that_one_process_writes(module: Path, image_dir: 
     assert {path.name for path in (tmp_path / "spark").iterdir()} == {
         path.name for path in (tmp_path / "here").iterdir()
     }
+
+
+def test_retrain_on_spark_writes_a_classifier_that_labels_images(module: Path, image_dir: Path, tmp_path: Path) -> None:
+    flags = [f"--tfhub_module={module}", f"--image_dir={image_dir}", f"--bottleneck_dir={tmp_path / 'cache'}"]
+    files = [f"--output_graph={tmp_path / 'out/graph.pb'}", f"--output_labels={tmp_path / 'out/labels.txt'}"]
+    run("retrain", *flags, *files, "--spark_master=local[2]", f"--summaries_dir={tmp_path / 'logs'}")
+    result = json.loads((tmp_path / "out" / "graph.json").read_text())
+    assert result["test"]["accuracy"] == 1.0
+    assert sum(result["pictures"].values()) == 90
+    assert list(result["rejected"]) == ["roses/notes.jpg"]
+    image = image_dir / "grass" / "0.png"
+    labelled = subprocess.run(
+        command("label_image", f"--graph={tmp_path / 'out/graph.pb'}", f"--image={image}", "--json"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(labelled.stdout)["images"][0]["labels"][0]["label"] == "grass"
 
 
 def workers_of(process: int) -> Iterator[int]:

@@ -1,0 +1,69 @@
+"""A linear classifier by Spark ML on features in Parquet files. No TensorFlow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deployment.spark.session import first_line
+from slim_train.bulk.parquet import part_files
+from slim_train.errors import RunError
+from slim_train.retraining.head import HeadWeights
+
+log = logging.getLogger(__name__)
+
+_ITERATIONS = 100
+# Of weights on features as they are. Scaled by their deviation, as Spark does by default, rare features weigh too much.
+_REGULARIZATION = 0.03
+
+
+def train_classifier(
+    session: Any, folder: Path, column: str, images: Sequence[tuple[str, int]], num_classes: int
+) -> HeadWeights:
+    """Return the weights of a multinomial logistic regression.
+
+    Args:
+      session: of Spark.
+      folder: with the Parquet files.
+      column: of the vectors.
+      images: path and label of each image to train on.
+      num_classes: width of the logits.
+
+    Raises:
+      RunError: Spark failed.
+    """
+    import pandas
+    from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.functions import array_to_vector
+    from pyspark.sql import functions
+
+    try:
+        wanted = session.createDataFrame(pandas.DataFrame(images, columns=["path", "of_class"]))
+        stored = session.read.parquet(*(path.absolute().as_uri() for path in part_files(folder)))
+        vectors = array_to_vector(functions.col(f"`{column}`").cast("array<double>"))
+        rows = (
+            stored.where(functions.col("error").isNull())
+            .select("path", vectors.alias("vector"))
+            .join(wanted, "path")
+            .select("vector", functions.col("of_class").cast("double").alias("of_class"))
+        )
+        classifier = LogisticRegression(
+            featuresCol="vector",
+            labelCol="of_class",
+            family="multinomial",
+            maxIter=_ITERATIONS,
+            regParam=_REGULARIZATION,
+            standardization=False,
+        )
+        model = classifier.fit(rows)
+        weights, biases = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
+    except Exception as error:
+        # Of Py4J, gRPC or Spark: they have no common base.
+        log.debug("Spark ML failed:", exc_info=True)
+        raise RunError(f"Training by Spark ML failed: {first_line(error)}") from error
+    assert weights.shape[0] == num_classes, weights.shape
+    return HeadWeights(weights.T.astype(np.float32), biases.astype(np.float32))
