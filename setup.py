@@ -17,6 +17,7 @@ COMMANDS = (
     "retrain",
     "label_image",
     "extract_features",
+    "classify_images",
     "launch_cluster",
     "render_tfjob",
     "show_augmentations",

@@ -14,6 +14,7 @@ from slim_train import config
 from slim_train.api.convert import ConvertOptions
 from slim_train.api.inspect_dataset import InspectOptions
 from slim_train.api.load import SOURCES
+from slim_train.bulk.classify_options import ClassifyOptions
 from slim_train.bulk.options import ExtractOptions
 from slim_train.evaluation.options import EvalOptions
 from slim_train.exporting.options import ExportOptions
@@ -32,6 +33,7 @@ CLASSES: tuple[tuple[str, str, Any, tuple[str, ...]], ...] = (
     ("ExportFlags", "export_inference_graph", ExportOptions(), ("checkpoint_path",)),
     ("RetrainFlags", "retrain", RetrainOptions(), ("image_dir",)),
     ("ExtractFlags", "extract_features", ExtractOptions(), ("output_dir",)),
+    ("ClassifyFlags", "classify_images", ClassifyOptions(), ("predictions_dir",)),
     ("LoadFlags", "label_image", ClassifierOptions(), ("labels", *SOURCES)),
 )
 

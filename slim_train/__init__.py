@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from slim_train import own_packages
 
 if TYPE_CHECKING:
+    from slim_train.api.classify_images import classify_images
     from slim_train.api.conversion import ConversionReport
     from slim_train.api.convert import convert
     from slim_train.api.evaluate import evaluate
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from slim_train.api.load import load
     from slim_train.api.retrain import retrain
     from slim_train.api.train import train
+    from slim_train.bulk.classify import ClassifyReport
     from slim_train.bulk.extract import ExtractionReport
     from slim_train.errors import RunError, UsageError
     from slim_train.evaluation.report import EvaluationReport
@@ -46,6 +48,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Classifier",
+    "ClassifyReport",
     "ConversionReport",
     "Evaluated",
     "EvaluationReport",
@@ -61,6 +64,7 @@ __all__ = [
     "TrainingResult",
     "UsageError",
     "__version__",
+    "classify_images",
     "convert",
     "evaluate",
     "export",
@@ -85,6 +89,7 @@ _HOMES = {
     "Evaluated": "slim_train.training.hooks.validation",
     "EvaluationReport": "slim_train.evaluation.report",
     "ExportReport": "slim_train.exporting.run",
+    "ClassifyReport": "slim_train.bulk.classify",
     "ExtractionReport": "slim_train.bulk.extract",
     "InspectionReport": "slim_train.api.inspection",
     "ModelInfo": "slim_train.api.list_models",
@@ -98,6 +103,7 @@ _HOMES = {
     "convert": "slim_train.api.convert",
     "evaluate": "slim_train.api.evaluate",
     "export": "slim_train.api.export",
+    "classify_images": "slim_train.api.classify_images",
     "extract_features": "slim_train.api.extract_features",
     "inspect_dataset": "slim_train.api.inspect_dataset",
     "list_models": "slim_train.api.list_models",

@@ -309,6 +309,42 @@ class ExtractFlags(TypedDict, total=False):
     spark_conf: Text | None
 
 
+class ClassifyFlags(TypedDict, total=False):
+    """Flags of classify_images."""
+
+    image_dir: Text | None
+    testing_percentage: int
+    validation_percentage: int
+    image_list: Text | None
+    dataset_dir: Text | None
+    data_dir: Text | None
+    dataset_name: Text | None
+    graph: Text | None
+    saved_model_dir: Text | None
+    train_dir: Text | None
+    output_dir: Text | None
+    checkpoint_path: Text | None
+    labels: Text | None
+    input_layer: Text | None
+    output_layer: Text | None
+    input_height: int | None
+    input_width: int | None
+    input_mean: float | None
+    input_std: float | None
+    model_file: Text | None
+    model_module: Text | None
+    arg_scope: Text | None
+    model_args: Text | None
+    preprocessing_file: Text | None
+    trust_model_code: bool
+    top: int
+    images_per_file: int
+    overwrite: bool
+    spark_master: Text | None
+    spark_remote: Text | None
+    spark_conf: Text | None
+
+
 class LoadFlags(TypedDict, total=False):
     """Flags of label_image."""
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from deployment.spark.session import under_spark_submit
 from deployment.threads import available_cpus
 from slim_train.bulk import kinds, parquet
-from slim_train.bulk.feature_net import FeatureNet, list_end_points, load_feature_net
+from slim_train.bulk.engine import missing_parts, write_parts
+from slim_train.bulk.feature_net import list_end_points, load_feature_net
 from slim_train.bulk.features import FeatureBody
 from slim_train.bulk.image_rows import ImageSet, list_images
 from slim_train.bulk.options import ExtractOptions
-from slim_train.bulk.parts import Part, PartDone, run_here, split_into_parts
-from slim_train.bulk.worker import write_job
+from slim_train.bulk.parts import WritePart
+from slim_train.bulk.worker import FEATURES
 from slim_train.errors import RunError
 
 log = logging.getLogger(__name__)
@@ -73,11 +74,17 @@ def extract(options: ExtractOptions) -> ExtractionReport:
     images = list_images(options.images)
     net = load_feature_net(options.net, options.code)
     parquet.prepare_folder(folder, {**net.facts(), **_facts(images)}, options.output.overwrite)
-    parts = _missing(folder, images, options.output.images_per_file)
+    parts = missing_parts(folder, images, options.output.images_per_file)
     missing = sum(len(part.rows) for part in parts)
     log.info("%s images, the features of %s to compute.", f"{len(images.rows):,}", f"{missing:,}")
     began = time.monotonic()
-    done = run_parts(options, folder, images, net, parts) if parts else []
+
+    @contextlib.contextmanager
+    def local() -> Iterator[WritePart]:
+        with FeatureBody(net, images.opener(), available_cpus()) as body:
+            yield lambda part: kinds.write_features(folder, body, part)
+
+    done = write_parts(options.spark, folder, parts, FEATURES, images.opener(), net.write, local)
     seconds = time.monotonic() - began
     rejected = sum(part.rejected for part in done)
     if done and rejected == len(images.rows):
@@ -91,31 +98,6 @@ def extract(options: ExtractOptions) -> ExtractionReport:
     return report
 
 
-def run_parts(
-    options: ExtractOptions, folder: Path, images: ImageSet, net: FeatureNet, parts: list[Part]
-) -> list[PartDone]:
-    """Write parts in this process, or on the cluster that the flags name."""
-    if options.spark.uses_spark or under_spark_submit():
-        from slim_train.bulk.on_spark import run_on_spark
-
-        with parquet.job_folder(folder) as job:
-            net.write(job)
-            write_job(job, kinds.FEATURES, images.opener(), parts)
-            return run_on_spark(options.spark, job, parts)
-    with FeatureBody(net, images.opener(), available_cpus()) as body:
-
-        def write(part: Part) -> PartDone:
-            return kinds.write_features(folder, body, part)
-
-        return list(run_here(parts, write, sum(len(part.rows) for part in parts)))
-
-
 def _facts(images: ImageSet) -> dict[str, Any]:
     split = "hash" if images.hashed else "source"
     return {"images": images.root, "classes": list(images.classes), "split": split}
-
-
-def _missing(folder: Path, images: ImageSet, size: int) -> list[Part]:
-    stored = set(parquet.stored_paths(folder))
-    rows = [row for row in images.rows if parquet.stored_path(row.path) not in stored] if stored else images.rows
-    return split_into_parts(rows, size)

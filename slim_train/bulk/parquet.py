@@ -66,16 +66,25 @@ def write_part(
     Raises:
       OSError: the file cannot be written.
     """
+    whole = np.array([error is None for error in errors], bool)
+    write_rows(path, rows, {name: _lists(values, whole) for name, values in vectors.items()}, errors)
+
+
+def write_rows(path: Path, rows: Sequence[ImageRow], results: Mapping[str, Any], errors: Sequence[str | None]) -> None:
+    """Write the rows of a part with columns of results, arrays of pyarrow.
+
+    Raises:
+      OSError: the file cannot be written.
+    """
     import pyarrow
     import pyarrow.parquet
 
-    whole = np.array([error is None for error in errors], bool)
     columns = {
         "path": pyarrow.array([stored_path(row.path) for row in rows], pyarrow.string()),
         "label": pyarrow.array([row.label for row in rows], pyarrow.int32()),
         "class": pyarrow.array([row.class_name for row in rows], pyarrow.string()),
         "split": pyarrow.array([row.split for row in rows], pyarrow.string()),
-        **{name: _lists(values, whole) for name, values in vectors.items()},
+        **results,
         "error": pyarrow.array(list(errors), pyarrow.string()),
     }
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -113,13 +122,14 @@ def stored_paths(folder: Path) -> Iterator[str]:
             raise UsageError(f"{path} cannot be read ({error}). Delete it; the next run computes it again.") from error
 
 
-def prepare_folder(folder: Path, facts: Mapping[str, Any], overwrite: bool) -> None:
+def prepare_folder(folder: Path, facts: Mapping[str, Any], overwrite: bool, flag: str = "output_dir") -> None:
     """Make the output folder ready: new, or one that holds results of the same job.
 
     Args:
       folder: the output folder.
       facts: what the results depend on, for ``_model.json``.
       overwrite: delete earlier results.
+      flag: that names the folder.
 
     Raises:
       UsageError: the folder holds something else, results of another model, or cannot be made.
@@ -128,16 +138,16 @@ def prepare_folder(folder: Path, facts: Mapping[str, Any], overwrite: bool) -> N
         folder.mkdir(parents=True, exist_ok=True)
         names = {path.name for path in folder.iterdir()}
     except OSError as error:
-        raise UsageError(f"--output_dir: cannot make the folder {folder}: {error.strerror}.") from error
+        raise UsageError(f"--{flag}: cannot make the folder {folder}: {error.strerror}.") from error
     if names and MODEL_FILE not in names and not all(name.startswith(".") for name in names):
-        raise UsageError(f"--output_dir={folder} holds other files, such as {min(names)}: name a new folder.")
+        raise UsageError(f"--{flag}={folder} holds other files, such as {min(names)}: name a new folder.")
     sweep(folder)
     if overwrite:
         for path in part_files(folder):
             path.unlink()
         (folder / MODEL_FILE).unlink(missing_ok=True)
     if (folder / MODEL_FILE).is_file():
-        _check_same(folder, read_model(folder), facts)
+        _check_same(f"--{flag}={folder}", read_model(folder), facts)
         return
     with replacing(folder / MODEL_FILE) as temporary:
         temporary.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -161,12 +171,12 @@ def read_model(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _check_same(folder: Path, stored: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+def _check_same(where: str, stored: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     # Names and paths are left out: the same weights and images may lie elsewhere.
     for key, value in facts.items():
         if key not in ("model", "flags", "images") and stored.get(key) != json.loads(json.dumps(value)):
             raise UsageError(
-                f"--output_dir={folder} holds results with another {key.replace('_', ' ')}: {stored.get(key)}, not "
+                f"{where} holds results with another {key.replace('_', ' ')}: {stored.get(key)}, not "
                 f"{value}. Name a new folder, or set --overwrite."
             )
 

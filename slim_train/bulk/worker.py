@@ -19,6 +19,9 @@ from slim_train.bulk.image_rows import ImageOpener, ImageRow
 from slim_train.bulk.parts import Part, PartDone, WritePart
 from slim_train.errors import RunError
 
+# Kinds of work.
+FEATURES, CLASSES = "features", "classes"
+
 _PARTS, _JOB = "parts.parquet", "job.json"
 # The job and its function: a process works for one job at a time, and loads the net once.
 _current: dict[str, WritePart] = {}
@@ -29,7 +32,7 @@ def write_job(job: Path, kind: str, opener: ImageOpener, parts: Sequence[Part]) 
 
     Args:
       job: folder that all workers see.
-      kind: of the work: features or classes.
+      kind: of the work.
       opener: reads the images.
       parts: the parts; workers know them by number.
     """
@@ -73,7 +76,7 @@ def _facts(job: Path) -> dict[str, Any]:
         facts = json.loads((job / _JOB).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(
-            f"Worker {host} does not see --output_dir={job.parent}: the folder must be shared by all workers."
+            f"Worker {host} does not see the output folder {job.parent}: the folder must be shared by all workers."
         ) from None
     root = facts["opener"]["root"]
     if root and not Path(root).is_dir():
@@ -91,7 +94,9 @@ def _rows(job: Path, number: int) -> list[ImageRow]:
 def _start(job: Path, facts: dict[str, Any], threads: int, devices: Sequence[str] | None) -> WritePart:
     os.environ.update(thread_environment(threads))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # Keras 3 is a quarter of the import
+    if facts["kind"] == FEATURES:
+        # The graph is frozen, so Keras 3, a quarter of the import, is not needed. Nets in users' files may need it.
+        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     if devices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
     from slim_train import tf_compat

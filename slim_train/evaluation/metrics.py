@@ -122,10 +122,28 @@ class ClassificationMetrics:
                 f"An image has label {wrong[0]}, but the net has the {self.num_classes} classes 0 to "
                 f"{self.num_classes - 1}. Check --num_classes and --labels_offset."
             )
+        log_probabilities = np.take_along_axis(log_softmax(scores), true[:, np.newaxis], axis=1)
+        self._add(true, scores.argmax(axis=1), _rank(scores, true), log_probabilities)
+
+    def count(self, labels: ArrayLike, predicted: ArrayLike, ranks: ArrayLike, probabilities: ArrayLike) -> None:
+        """Count images whose logits are gone.
+
+        Args:
+          labels: true classes, int [B].
+          predicted: the most probable classes, int [B].
+          ranks: place of the true class among the most probable ones, from 0, int [B].
+          probabilities: of the true class, float [B].
+        """
+        smallest = np.finfo(np.float64).tiny  # a probability of 0 is one that was rounded
+        log_probabilities = np.log(np.maximum(np.asarray(probabilities, np.float64), smallest))
+        self._add(np.asarray(labels), np.asarray(predicted), np.asarray(ranks), log_probabilities)
+
+    def _add(
+        self, true: NDArray[Any], predicted: NDArray[Any], ranks: NDArray[Any], log_probabilities: NDArray[Any]
+    ) -> None:
         self.images += len(true)
-        self._loss_sum -= float(np.take_along_axis(log_softmax(scores), true[:, np.newaxis], axis=1).sum())
-        self._in_top_5 += int((_rank(scores, true) < 5).sum())
-        predicted = scores.argmax(axis=1)
+        self._loss_sum -= float(log_probabilities.sum())
+        self._in_top_5 += int((ranks < 5).sum())
         self._correct += int((predicted == true).sum())
         self._confusion.add(true, predicted)
 

@@ -61,7 +61,7 @@ def run(options: LabelImageOptions) -> str:
         check_sheet_path("contact_sheet", options.contact_sheet)
     if options.output_file and not Path(options.output_file).absolute().parent.is_dir():
         raise UsageError(f"--output_file: there is no folder {Path(options.output_file).parent}.")
-    with _load(options.classifier) as predictor:
+    with open_classifier(options.classifier) as predictor:
         results = list(label_files(predictor, files, options.top))
     if options.output_file:
         training_folder.write_json(Path(options.output_file), _as_json(predictor.name, results))
@@ -104,7 +104,13 @@ def _label_batch(predictor: Predictor, files: Sequence[Path], top: int) -> list[
     return [(unread | labelled)[file] for file in files]
 
 
-def _load(options: ClassifierOptions) -> Predictor:
+def open_classifier(options: ClassifierOptions) -> Predictor:
+    """Return the classifier that the flags name.
+
+    Raises:
+      UsageError: they name none or several, or there is none.
+      RunError: a checkpoint does not fit its net.
+    """
     given = {name: value for name in _SOURCES if (value := getattr(options, name))}
     if len(given) != 1:
         found = f"not {' and '.join(f'--{name}' for name in given)}" if given else "none of them is there"

@@ -128,6 +128,22 @@ def test_retrain_on_spark_writes_a_classifier_that_labels_images(module: Path, i
     assert json.loads(labelled.stdout)["images"][0]["labels"][0]["label"] == "grass"
 
 
+def test_images_are_classified_on_spark_as_in_one_process(module: Path, image_dir: Path, tmp_path: Path) -> None:
+    graph = tmp_path / "out" / "graph.pb"
+    files = [f"--output_graph={graph}", f"--output_labels={tmp_path / 'out/labels.txt'}"]
+    cache = [f"--bottleneck_dir={tmp_path / 'cache'}", f"--summaries_dir={tmp_path / 'logs'}"]
+    run("retrain", f"--tfhub_module={module}", f"--image_dir={image_dir}", *files, *cache)
+    flags = [f"--graph={graph}", f"--image_dir={image_dir}", "--images_per_file=40", "--top=2"]
+    run("classify_images", *flags, f"--predictions_dir={tmp_path / 'here'}")
+    run("classify_images", *flags, f"--predictions_dir={tmp_path / 'spark'}", "--spark_master=local[2]")
+    here, spark = rows(tmp_path / "here"), rows(tmp_path / "spark")
+    for name in ("path", "class", "top_classes", "true_rank", "error"):
+        assert [row[name] for row in spark] == [row[name] for row in here], name
+    metrics = json.loads((tmp_path / "spark" / "_metrics.json").read_text())
+    assert (metrics["images"], metrics["accuracy"]) == (90, 1.0)
+    assert hidden(tmp_path / "spark") == []
+
+
 def workers_of(process: int) -> Iterator[int]:
     """Yield the Python processes of Spark's tasks below ``process``."""
     parents = {}

@@ -15,6 +15,7 @@ from slim_train import config
 from slim_train.api.flags import options_from
 from slim_train.api.load import SOURCES
 from slim_train.cli import (
+    classify_images,
     download_and_convert_data,
     eval_image_classifier,
     export_inference_graph,
@@ -32,6 +33,7 @@ VERBS: dict[str, tuple[Callable[..., Any], Any, dict[str, str]]] = {
     "evaluate": (st.evaluate, eval_image_classifier.COMMAND, {}),
     "export": (st.export, export_inference_graph.COMMAND, {}),
     "retrain": (st.retrain, retrain.COMMAND, {}),
+    "classify_images": (st.classify_images, classify_images.COMMAND, {}),
     "extract_features": (st.extract_features, extract_features.COMMAND, {}),
 }
 OF_PYTHON_ONLY = {"config", "hooks", "on_evaluation"}

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from deployment.cluster import ClusterError
-from slim_train.bulk import kinds, parquet
+from slim_train.bulk import parquet
 from slim_train.bulk.feature_net import load_feature_net
 from slim_train.bulk.features import FeatureBody
 from slim_train.bulk.image_rows import ImageOpener, list_images
 from slim_train.bulk.on_spark import run_on_spark
 from slim_train.bulk.options import FeatureNetOptions, ListedImages
 from slim_train.bulk.parts import split_into_parts
-from slim_train.bulk.worker import run_part, write_job
+from slim_train.bulk.worker import FEATURES, run_part, write_job
 from slim_train.errors import RunError
 from slim_train.spark_options import SparkOptions
 from slim_train.training_options import UserCodeOptions
@@ -29,7 +29,7 @@ def test_a_worker_writes_a_part_by_its_number(training_folder: Path, image_dir: 
     parts = split_into_parts(images.rows, 6)
     with parquet.job_folder(tmp_path) as job:
         net.write(job)
-        write_job(job, kinds.FEATURES, images.opener(), parts)
+        write_job(job, FEATURES, images.opener(), parts)
         done = run_part(str(job), 1, threads=1)
     assert not job.exists()
     assert done == (parts[1].file, 5, 1)
@@ -41,13 +41,13 @@ def test_a_worker_writes_a_part_by_its_number(training_folder: Path, image_dir: 
 
 
 def test_a_worker_that_does_not_see_the_output_says_so(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=f"does not see --output_dir={tmp_path}: the folder must be shared"):
+    with pytest.raises(RunError, match=f"does not see the output folder {tmp_path}: the folder must be shared"):
         run_part(str(tmp_path / ".job-1"), 0, threads=1)
 
 
 def test_a_worker_that_does_not_see_the_images_says_so(image_dir: Path, tmp_path: Path) -> None:
     parts = split_into_parts(list_images(ListedImages(image_dir=str(image_dir))).rows, 6)
-    write_job(tmp_path, kinds.FEATURES, ImageOpener(str(tmp_path / "gone")), parts)
+    write_job(tmp_path, FEATURES, ImageOpener(str(tmp_path / "gone")), parts)
     with pytest.raises(RunError, match="does not see the images in .*gone"):
         run_part(str(tmp_path), 0, threads=1)
 

@@ -1,0 +1,43 @@
+"""What classify_images can be told. No TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from slim_train.bulk.options import ListedImages
+from slim_train.config import Options, option
+from slim_train.errors import UsageError
+from slim_train.inference.options import ClassifierOptions
+from slim_train.spark_options import SparkOptions
+
+
+@dataclass(frozen=True)
+class PredictionOptions(Options):
+    """Predictions."""
+
+    predictions_dir: str | None = option(
+        None, "Folder for the Parquet files and _metrics.json. A second run classifies the images that are missing."
+    )
+    top: int = option(5, "Number of classes per image.", at_least=1)
+    images_per_file: int = option(1000, "Images per Parquet file, and per Spark task.", at_least=1)
+    overwrite: bool = option(False, "Delete the predictions in --predictions_dir first.")
+
+
+@dataclass(frozen=True)
+class ClassifyOptions(Options):
+    """Everything that classify_images can be told."""
+
+    images: ListedImages = field(default_factory=ListedImages)
+    classifier: ClassifierOptions = field(default_factory=ClassifierOptions)
+    predictions: PredictionOptions = field(default_factory=PredictionOptions)
+    spark: SparkOptions = field(default_factory=SparkOptions)
+
+    def check(self) -> None:
+        """Check that what is needed is there.
+
+        Raises:
+          UsageError: a flag is missing, or two exclude each other.
+        """
+        self.images.check()
+        if not self.predictions.predictions_dir:
+            raise UsageError("--predictions_dir is required (--help lists the flags).")
