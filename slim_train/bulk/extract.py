@@ -17,8 +17,7 @@ from slim_train.bulk.feature_net import list_end_points, load_feature_net
 from slim_train.bulk.features import FeatureBody
 from slim_train.bulk.image_rows import ImageSet, list_images
 from slim_train.bulk.options import ExtractOptions
-from slim_train.bulk.parts import WritePart
-from slim_train.bulk.worker import FEATURES
+from slim_train.bulk.parts import FEATURES, WritePart
 from slim_train.errors import RunError
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,7 @@ from slim_train.bulk.classes import ClassBody, write_classes
 from slim_train.bulk.feature_net import FeatureNet
 from slim_train.bulk.features import FeatureBody
 from slim_train.bulk.image_rows import ImageOpener
-from slim_train.bulk.parts import Part, PartDone, WritePart
-from slim_train.bulk.worker import CLASSES, FEATURES
+from slim_train.bulk.parts import CLASSES, FEATURES, Part, PartDone, WritePart
 from slim_train.inference.label_image import open_classifier
 from slim_train.inference.options import ClassifierOptions
 

@@ -10,6 +10,9 @@ from slim_train.bulk.image_rows import ImageRow
 from slim_train.bulk.parquet import part_name
 from slim_train.progress import ProgressBar
 
+# Kinds of work.
+FEATURES, CLASSES = "features", "classes"
+
 
 class Part(NamedTuple):
     """Images that become one file of the output."""

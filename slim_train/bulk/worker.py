@@ -16,11 +16,8 @@ from typing import Any
 
 from deployment.threads import thread_environment
 from slim_train.bulk.image_rows import ImageOpener, ImageRow
-from slim_train.bulk.parts import Part, PartDone, WritePart
+from slim_train.bulk.parts import FEATURES, Part, PartDone, WritePart
 from slim_train.errors import RunError
-
-# Kinds of work.
-FEATURES, CLASSES = "features", "classes"
 
 _PARTS, _JOB = "parts.parquet", "job.json"
 # The job and its function: a process works for one job at a time, and loads the net once.

@@ -130,6 +130,7 @@ def test_the_package_is_known_by_its_entry_points(digits: Path) -> None:
     assert (digits / "sheet.png").is_file()
 
 
+@pytest.mark.slow
 def test_records_of_another_tool_are_trained_on_as_they_are(digits: Path) -> None:
     (block,) = (block for _, block in _blocks("examples/old_records/README.md", "bash"))
     first, *others = block.splitlines(keepends=True)

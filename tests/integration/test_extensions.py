@@ -87,6 +87,7 @@ def run(command: str, *flags: str, python_path: Path | None = None) -> subproces
     return subprocess.run(argv, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_every_task_of_a_cluster_finds_the_package_and_the_folder_does_not_need_it(make_cluster, package, tmp_path):
     cluster = make_cluster(
         *FLAGS, "--max_number_of_steps=150", "--num_clones=2", "--partition_min_bytes=100000",

@@ -15,7 +15,7 @@ from slim_train.bulk.classify import METRICS_FILE, classify
 from slim_train.bulk.classify_options import ClassifyOptions
 from slim_train.bulk.image_rows import list_images
 from slim_train.bulk.options import ListedImages
-from slim_train.bulk.worker import CLASSES
+from slim_train.bulk.parts import CLASSES
 from slim_train.cli.classify_images import COMMAND
 from slim_train.errors import UsageError
 from slim_train.evaluation.metrics import ClassificationMetrics
