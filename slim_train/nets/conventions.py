@@ -81,10 +81,19 @@ def record_of_function(
         name=name,
         builder=call,
         arg_scope=_as_arg_scope(arg_scope, name) if arg_scope else weight_decay_alone,
-        default_image_size=getattr(function, "default_image_size", None) or image_size or 224,
+        default_image_size=_image_size(function, name) or image_size or 224,
         channels=channels or 3,
         digest=digest or function_digest(function),
     )
+
+
+def _image_size(function: Function, name: str) -> int | None:
+    """Return ``default_image_size``; of (height, width) that are equal, one of them."""
+    size = getattr(function, "default_image_size", None)
+    sides = set(size) if isinstance(size, tuple | list) else {size}
+    if len(sides) != 1 or not all(side is None or (isinstance(side, int) and side > 0) for side in sides):
+        raise UsageError(f"{name}.default_image_size must be height and width of square images, not {size!r}.")
+    return sides.pop()
 
 
 def find_arg_scope(module: Mapping[str, Any], name: str, wanted: str | None = None) -> Function | None:

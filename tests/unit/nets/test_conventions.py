@@ -176,6 +176,11 @@ def test_the_image_size_is_that_of_the_function() -> None:
     assert record_of_function(net, "mine", image_size=48).default_image_size == 48
     net.default_image_size = 96  # type: ignore[attr-defined]
     assert record_of_function(net, "mine", image_size=48).default_image_size == 96
+    net.default_image_size = (64, 64)  # type: ignore[attr-defined]
+    assert record_of_function(net, "mine").default_image_size == 64
+    net.default_image_size = (64, 32)  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match=r"mine\.default_image_size must be .* square images, not \(64, 32\)"):
+        record_of_function(net, "mine")
 
 
 def _scope(name: str) -> Callable[..., Any]:
