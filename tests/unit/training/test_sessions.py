@@ -70,12 +70,13 @@ def test_a_chief_that_comes_back_joins_a_living_job_although_the_connection_brea
     with tf.Graph().as_default():
         session = job.creator().create_session()
         session.run(job.advance)
+        living = session.run(job.step)
         session.close()
     with tf.Graph().as_default():
         creator = job.creator()
         _breaks_first(creator, monkeypatch, times=2)
         session = creator.create_session()
-        assert session.run(job.step) == 5
+        assert session.run(job.step) == living > 0
         session.close()
 
 
@@ -90,6 +91,7 @@ def test_a_chief_whose_servers_do_not_answer_gives_up_instead_of_preparing(job, 
 def test_an_error_beside_the_phase_does_not_make_a_chief_prepare_the_variables_of_a_living_job(job):
     with tf.Graph().as_default():
         session = job.creator().create_session()
+        session.run(job.advance)
         living = session.run(job.step)
         session.close()
     with tf.Graph().as_default():
