@@ -45,10 +45,11 @@ _SLIMS_OWN = ("arg_scope", "add_arg_scope", "has_arg_scope", "current_arg_scope"
 def as_record(net: Any, name: str) -> NetRecord:
     """Return the record of a registered net: a NetRecord, or a function with the arg scope of its module."""
     if isinstance(net, NetRecord):
-        record = net if net.name == name else dataclasses.replace(net, name=name)
-        return record if record.digest else dataclasses.replace(record, digest=function_digest(record.builder))
-    module = vars(sys.modules[net.__module__]) if net.__module__ in sys.modules else {}
-    return record_of_function(net, name, find_arg_scope(module, name))
+        record, code = dataclasses.replace(net, name=name), net.builder
+    else:
+        module = vars(sys.modules[net.__module__]) if net.__module__ in sys.modules else {}
+        record, code = record_of_function(net, name, find_arg_scope(module, name)), net
+    return record if record.digest else dataclasses.replace(record, digest=function_digest(code))
 
 
 def record_of_function(
@@ -58,9 +59,8 @@ def record_of_function(
     arguments: Mapping[str, str] | None = None,
     image_size: int | None = None,
     channels: int | None = None,
-    digest: str = "",
 ) -> NetRecord:
-    """Return the record of a function in research/slim's convention.
+    """Return the record of a function in research/slim's convention, without a digest of its code.
 
     Args:
       function: takes images, the number of classes and ``is_training`` in any order, under any of their common names.
@@ -70,7 +70,6 @@ def record_of_function(
       arguments: text of further arguments by name. It is read as YAML, unless the default is text.
       image_size: height and width in pixels for a function that has no ``default_image_size``. Default: 224.
       channels: color channels of the images. Default: 3.
-      digest: hex digest of the code. Default: that of the function's file.
 
     Raises:
       UsageError: the function has no argument for the number of classes, or lacks or does not have one of
@@ -83,7 +82,6 @@ def record_of_function(
         arg_scope=_as_arg_scope(arg_scope, name) if arg_scope else weight_decay_alone,
         default_image_size=_image_size(function, name) or image_size or 224,
         channels=channels or 3,
-        digest=digest or function_digest(function),
     )
 
 
@@ -113,10 +111,7 @@ def find_arg_scope(module: Mapping[str, Any], name: str, wanted: str | None = No
     found = {
         key: value
         for key, value in module.items()
-        if key.endswith(_SCOPE_ENDINGS)
-        and key not in ("arg_scope", "add_arg_scope", "has_arg_scope")
-        and _is_ours(value)
-        and _can_be_called(value)
+        if key.endswith(_SCOPE_ENDINGS) and key not in _SLIMS_OWN and _is_users(value) and _can_be_called(value)
     }
     if wanted == "none":
         return None
@@ -146,7 +141,7 @@ def nets_in(module: Mapping[str, Any]) -> list[str]:
     )
 
 
-def _is_ours(value: Any) -> bool:
+def _is_users(value: Any) -> bool:
     return callable(value) and not inspect.isclass(value) and not str(value.__module__).startswith("tf_slim.ops")
 
 

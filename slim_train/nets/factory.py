@@ -96,7 +96,7 @@ def net_names() -> tuple[str, ...]:
 
 def is_registered(name: str, files: Iterable[Path]) -> bool:
     """Return whether one of ``files`` registered a net of this name."""
-    return name in _NETS.names() and _NETS.origin(name) in set(map(str, files))
+    return name in _NETS and _NETS.origin(name) in set(map(str, files))
 
 
 def registered_record(name: str) -> NetRecord:

@@ -62,10 +62,14 @@ def load_net(
       UsageError: the file does not load, there is no such net in it, or the net cannot be built.
     """
     loaded = _load_model_code(code)
-    if loaded is None:
-        return None
-    record = _record(loaded, code, name, image_size, channels)
-    record = complete_record(dataclasses.replace(record, digest=loaded.flag))
+    return None if loaded is None else _complete(loaded, code, name, image_size, channels)
+
+
+def _complete(
+    loaded: _Loaded, code: NetCodeOptions, name: str, image_size: int | None = None, channels: int | None = None
+) -> NetRecord:
+    """Return a net of a loaded module, with what it does not say, its files and their digest."""
+    record = complete_record(_record(loaded, code, name, image_size, channels))
     files = loaded.files()  # building may have imported more
     arguments = sorted(parse_arguments(code.model_args).items())
     digest = _digest(files, [name, code.arg_scope, arguments])
@@ -84,8 +88,7 @@ def load_nets(code: NetCodeOptions, names: Sequence[str], image_size: int | None
     names = names or conventions.nets_in(vars(loaded.module))
     if not names:
         raise UsageError(f"{loaded.flag} has no net: no function takes images and a number of classes.")
-    found = [load_net(code, name, image_size) for name in names]
-    return [record for record in found if record is not None]
+    return [_complete(loaded, code, name, image_size) for name in names]
 
 
 def load_recipe(code: UserCodeOptions, image_size: int | None = None, channels: int | None = None) -> Recipe | None:
