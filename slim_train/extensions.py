@@ -44,7 +44,7 @@ def register_loss(name: str, function: FunctionT | None = None) -> Any:
     Raises:
       UsageError: the name is slim-train's, or the function takes other arguments.
     """
-    return _register(loss_registry, name, function)
+    return loss_registry.add("register_loss", name, function)
 
 
 def register_optimizer(name: str, function: FunctionT | None = None) -> Any:
@@ -65,7 +65,7 @@ def register_optimizer(name: str, function: FunctionT | None = None) -> Any:
     Raises:
       UsageError: the name is slim-train's, or the function takes other arguments.
     """
-    return _register(optimizer_registry, name, function)
+    return optimizer_registry.add("register_optimizer", name, function)
 
 
 def register_augmentation(name: str, function: FunctionT | None = None) -> Any:
@@ -85,7 +85,7 @@ def register_augmentation(name: str, function: FunctionT | None = None) -> Any:
     Raises:
       UsageError: the name is slim-train's, or the function takes other arguments.
     """
-    return _register(augmentation_registry, name, function)
+    return augmentation_registry.add("register_augmentation", name, function)
 
 
 def check_names(options: TrainOptions) -> None:
@@ -127,17 +127,6 @@ def _named(options: TrainOptions) -> list[tuple[Registry[Any], str]]:
     if options.augment.augmentation.startswith(RANDAUGMENT_PREFIX):
         return named
     return [*named, (augmentation_registry, options.augment.augmentation)]
-
-
-def _register(registry: Registry[Any], name: str, function: FunctionT | None) -> Any:
-    if not isinstance(name, str):
-        raise UsageError(f"register_{registry.kind} takes a name first, not {name!r}.")
-
-    def register(function: FunctionT) -> FunctionT:
-        registry.register(name, function, origin_of(function))
-        return function
-
-    return register if function is None else register(function)
 
 
 def _checker(kind: str, call: str, optional: tuple[str, ...] = ()) -> Callable[[str, Any], None]:

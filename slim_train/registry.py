@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from slim_train.errors import UsageError, unknown
-from slim_train.user_functions import explain, source_file
+from slim_train.user_functions import explain, origin_of, source_file
 
 T = TypeVar("T")
 BUILT_IN = "slim-train"
@@ -66,6 +66,30 @@ class Registry(Generic[T]):
             raise UsageError(f"The {self.kind} {name!r} exists in slim-train: register yours under another name.")
         self._check(name, value)
         self._registered[name] = value, origin
+
+    def add(self, verb: str, name: str, value: Any = None, defined_by: Any = None) -> Any:
+        """Register ``value`` with the file that it is defined in; without it, return a decorator that does.
+
+        Args:
+          verb: the public function that is called, for errors.
+          name: what the command line takes.
+          value: the object.
+          defined_by: whose file is the origin; None: that of ``value``.
+
+        Returns:
+          ``value``, or the decorator.
+
+        Raises:
+          UsageError: as :meth:`register` does, or ``name`` is no text.
+        """
+        if not isinstance(name, str):
+            raise UsageError(f"{verb} takes a name first, not {name!r}.")
+
+        def register(value: Any) -> Any:
+            self.register(name, value, origin_of(defined_by or value))
+            return value
+
+        return register if value is None else register(value)
 
     def names(self) -> tuple[str, ...]:
         """Return all names, sorted. No package is imported for it."""

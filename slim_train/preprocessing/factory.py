@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -13,7 +12,6 @@ from slim_train.preprocessing import cifarnet, inception, lenet, vgg
 from slim_train.preprocessing.recipe import Recipe
 from slim_train.preprocessing.user_recipe import recipe_of_function
 from slim_train.registry import Registry
-from slim_train.user_functions import origin_of
 
 
 def _check(name: str, value: Any) -> None:
@@ -45,11 +43,8 @@ def register_preprocessing(name: str, preprocessing: Any = None) -> Any:
     Raises:
       UsageError: the name is one of slim-train's, or ``preprocessing`` is neither.
     """
-    if preprocessing is None:
-        return functools.partial(register_preprocessing, name)
-    is_recipe = isinstance(preprocessing, Recipe)
-    _RECIPES.register(name, preprocessing, origin_of(preprocessing.eval_picture if is_recipe else preprocessing))
-    return preprocessing
+    steps = preprocessing.eval_picture if isinstance(preprocessing, Recipe) else None
+    return _RECIPES.add("register_preprocessing", name, preprocessing, steps)
 
 
 def recipe_names() -> tuple[str, ...]:
