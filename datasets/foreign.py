@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datasets import file_pattern, tfds
 from datasets.errors import DataError, unknown_name
@@ -33,6 +34,7 @@ class RecordsAsTold:
       trained_classes: class names of the training that is evaluated, for folders that name none.
       classes: class names by a module of the user, for folders that name none.
       classes_from: what names that module, for errors.
+      num_samples: number of records of the split by that module.
     """
 
     file_pattern: str | None = None
@@ -43,6 +45,13 @@ class RecordsAsTold:
     trained_classes: tuple[str, ...] | None = None
     classes: tuple[str, ...] | None = None
     classes_from: str = ""
+    num_samples: int | None = None
+
+    @classmethod
+    def of(cls, flags: Any, **more: Any) -> RecordsAsTold:
+        """Return what an object with attributes of these names says, such as the options of a command."""
+        named = {name: getattr(flags, name) for name in ("file_pattern", "image_key", "label_key", "text_key")}
+        return cls(**named, labels_offset=flags.labels_offset or 0, **more)
 
     @property
     def is_anything(self) -> bool:

@@ -141,7 +141,7 @@ def run(options: InspectOptions) -> InspectionReport:
 def _told(data: InspectedOptions) -> RecordsAsTold:
     from datasets.foreign import RecordsAsTold
 
-    told = RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key, data.labels_offset)
+    told = RecordsAsTold.of(data)
     if data.dataset_file or data.dataset_name:
         from slim_train.user_code.data_sets import find_dataset_module
 

@@ -198,14 +198,7 @@ def run(options: EvalOptions) -> EvaluationReport:
     if options.dataset_dir is None:
         raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
     split_name = options.dataset_split_name
-    told = RecordsAsTold(
-        options.file_pattern,
-        options.image_key,
-        options.label_key,
-        options.text_key,
-        options.labels_offset or 0,
-        training_folder.trained_labels(folder),
-    )
+    told = RecordsAsTold.of(options, trained_classes=training_folder.trained_labels(folder))
     dataset = open_split(
         options.dataset_name, split_name, options.dataset_dir, "dataset_split_name", told, options.dataset_file
     )
@@ -285,8 +278,7 @@ def _refuse_files_trained_on(dataset: DatasetSpec, folder: Path) -> None:
     data = trained.data if trained else None
     if data is None or not data.dataset_dir or data.dataset_split_name == dataset.split_name:
         return
-    told = RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key)
-    files = split_files(data.dataset_name, data.dataset_split_name, data.dataset_dir, told)
+    files = split_files(data.dataset_name, data.dataset_split_name, data.dataset_dir, RecordsAsTold.of(data))
     check_apart(dataset.split_name, dataset.files, data.dataset_split_name, files)
 
 

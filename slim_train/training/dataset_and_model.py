@@ -47,8 +47,7 @@ def open_validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetS
 
 def _open(options: TrainOptions, split_name: str, dataset_dir: str, flag: str) -> DatasetSpec:
     data = options.data
-    told = RecordsAsTold(data.file_pattern, data.image_key, data.label_key, data.text_key, data.labels_offset)
-    return open_split(data.dataset_name, split_name, dataset_dir, flag, told, data.dataset_file)
+    return open_split(data.dataset_name, split_name, dataset_dir, flag, RecordsAsTold.of(data), data.dataset_file)
 
 
 def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:

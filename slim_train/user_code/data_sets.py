@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import logging
 import os
 import types
 from collections.abc import Callable, Mapping
@@ -20,8 +19,6 @@ from slim_train.errors import UsageError
 from slim_train.registry import Registry
 from slim_train.user_code.load import load_module
 from slim_train.user_functions import explain, origin_of
-
-log = logging.getLogger(__name__)
 
 _CONSTANTS = ("_FILE_PATTERN", "_NUM_CLASSES")
 
@@ -47,10 +44,7 @@ def register_dataset(name: str, get_split: Callable[..., Any] | None = None) -> 
     Raises:
       UsageError: ``get_split`` is no function.
     """
-    if get_split is None:
-        return lambda function: register_dataset(name, function)
-    _DATA_SETS.register(name, get_split, origin_of(get_split))
-    return get_split
+    return _DATA_SETS.add("register_dataset", name, get_split)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +75,8 @@ class DatasetModule:
             label_key=told.label_key or (None if told.text_key else facts.get("label_key")),
             classes=facts.get("classes"),
             classes_from=self.flag,
+            num_samples=facts.get("num_samples"),
         )
-
-    def check_size(self, split_name: str, dataset_dir: str, num_samples: int) -> None:
-        """Warn if the module says that a split has another number of records than it holds."""
-        said = self._facts(split_name, dataset_dir, None).get("num_samples")
-        if said not in (None, num_samples):
-            log.warning("%s says that split %s has %d records; it has %d.", self.flag, split_name, said, num_samples)
 
     def _facts(self, split_name: str, dataset_dir: str, file_pattern: str | None) -> dict[str, Any]:
         get_split = self.contents.get("get_split")
@@ -138,7 +127,7 @@ def find_dataset_module(dataset_file: str | None, name: str | None) -> DatasetMo
     if dataset_file:
         module = load_module("dataset_file", dataset_file)
         return DatasetModule(f"--dataset_file={dataset_file}", vars(module), Path(dataset_file).resolve().parent)
-    if name is None or name not in _DATA_SETS.names():
+    if name is None or name not in _DATA_SETS:
         return None
     found = _DATA_SETS.get(name)
     flag = f"--dataset_name={name} ({_DATA_SETS.origin(name)})"
