@@ -14,6 +14,7 @@ from slim_train.bulk import parquet
 from slim_train.bulk.image_rows import ImageOpener, ImageRow
 from slim_train.bulk.parts import Part, PartDone
 from slim_train.errors import UsageError
+from slim_train.evaluation.metrics import ranks
 from slim_train.inference.predictor import BATCH_SIZE, ImageError, Predictor, top_classes
 from slim_train.retraining.output import label_names
 
@@ -81,21 +82,17 @@ class ClassBody:
 
     def _prepare(self, row: ImageRow, records: Any) -> Any:
         try:
-            data = records[row.path] if self._opener.image_key else self._opener.read(row.path)
-            return self._predictor.prepare(data)
+            return self._predictor.prepare(self._opener.read(row.path, records))
         except (ImageError, ImageRejected) as error:
             return Classified(error=str(error))
-        except KeyError:
-            return Classified(error="cannot be read (the record is not there)")
 
     def _result(self, row: ImageRow, scores: Any) -> Classified:
         top = top_classes(scores, self._predictor.labels, self._top)
         true = self._numbers.get(row.class_name or "")
         if true is None:
             return Classified(top)
-        # Of equals the lower number goes first, as in the metrics of evaluation.
-        rank = int((scores > scores[true]).sum() + (scores[:true] == scores[true]).sum())
-        return Classified(top, float(scores[true]), rank)
+        (rank,) = ranks(scores[np.newaxis], np.array([true]))
+        return Classified(top, float(scores[true]), int(rank))
 
 
 def write_classes(folder: Path, body: ClassBody, part: Part) -> PartDone:

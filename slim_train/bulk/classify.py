@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,15 +17,15 @@ from slim_train import config
 from slim_train.bulk import kinds, parquet
 from slim_train.bulk.classes import ClassBody, class_numbers, write_classes
 from slim_train.bulk.classify_options import ClassifyOptions
-from slim_train.bulk.engine import missing_parts, write_parts
+from slim_train.bulk.engine import write_missing
 from slim_train.bulk.image_rows import list_images
 from slim_train.bulk.parts import CLASSES, WritePart
 from slim_train.checkpoints.resolve import resolve_checkpoint
-from slim_train.errors import RunError
 from slim_train.evaluation.metrics import ClassificationMetrics, ClassificationReport
 from slim_train.inference.label_image import open_classifier
 from slim_train.inference.options import ClassifierOptions
 from slim_train.inference.predictor import newest_saved_model
+from slim_train.retraining.modules import files_digest
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +76,6 @@ def classify(options: ClassifyOptions) -> ClassifyReport:
     folder = Path(wanted.predictions_dir or "").absolute()
     images = list_images(options.images)
     given = _absolute(options.classifier)
-    began = time.monotonic()
     with open_classifier(given) as predictor:
         labels = predictor.labels
         facts = {
@@ -91,9 +87,6 @@ def classify(options: ClassifyOptions) -> ClassifyReport:
             "classes": list(images.classes),
         }
         parquet.prepare_folder(folder, facts, wanted.overwrite, "predictions_dir")
-        parts = missing_parts(folder, images, wanted.images_per_file)
-        missing = sum(len(part.rows) for part in parts)
-        log.info("%s images, %s to classify.", f"{len(images.rows):,}", f"{missing:,}")
 
         @contextlib.contextmanager
         def local() -> Iterator[WritePart]:
@@ -103,15 +96,13 @@ def classify(options: ClassifyOptions) -> ClassifyReport:
         def write_model(job: Path) -> None:
             kinds.write_classifier(job, given, images.classes, wanted.top)
 
-        began = time.monotonic()
-        done = write_parts(options.spark, folder, parts, CLASSES, images.opener(), write_model, local)
-    seconds, rejected = time.monotonic() - began, sum(part.rejected for part in done)
-    if done and rejected == len(images.rows):
-        raise RunError(f"None of the {rejected:,} images can be used; column error in {folder} says why.")
+        written = write_missing(
+            options.spark, folder, images, wanted.images_per_file, CLASSES, "{} to classify", write_model, local
+        )
     stored, metrics = _metrics(folder, labels, images.classes)
     if metrics:
         _write_metrics(folder / METRICS_FILE, metrics, labels)
-    report = ClassifyReport(folder, stored, missing, rejected, metrics, seconds)
+    report = ClassifyReport(folder, stored, written.computed, written.rejected, metrics, written.seconds)
     log.info("%s", report)
     return report
 
@@ -133,15 +124,8 @@ def _identity(options: ClassifierOptions) -> str:
     else:
         checkpoint = Path(resolve_checkpoint(str(path)))
         files = list(checkpoint.parent.glob(f"{checkpoint.name}*"))
-    flags = {name: value for name, value in _values(options).items() if name not in _PATHS}
-    digest = hashlib.blake2b(json.dumps(flags, sort_keys=True).encode(), digest_size=16)
-    for file in sorted(files):
-        digest.update(hashlib.blake2b(file.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _values(options: ClassifierOptions) -> dict[str, Any]:
-    return {spec.name: spec.default for spec in config.flag_specs(options)}
+    flags = {spec.name: spec.default for spec in config.flag_specs(options) if spec.name not in _PATHS}
+    return files_digest(sorted(flags.items()), files)
 
 
 def _metrics(

@@ -5,20 +5,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from deployment.threads import available_cpus
 from slim_train.bulk import kinds, parquet
-from slim_train.bulk.engine import missing_parts, write_parts
+from slim_train.bulk.engine import write_missing
 from slim_train.bulk.feature_net import list_end_points, load_feature_net
 from slim_train.bulk.features import FeatureBody
 from slim_train.bulk.image_rows import ImageSet, list_images
 from slim_train.bulk.options import ExtractOptions
 from slim_train.bulk.parts import FEATURES, WritePart
-from slim_train.errors import RunError
 
 log = logging.getLogger(__name__)
 
@@ -73,24 +71,17 @@ def extract(options: ExtractOptions) -> ExtractionReport:
     images = list_images(options.images)
     net = load_feature_net(options.net, options.code)
     parquet.prepare_folder(folder, {**net.facts(), **_facts(images)}, options.output.overwrite)
-    parts = missing_parts(folder, images, options.output.images_per_file)
-    missing = sum(len(part.rows) for part in parts)
-    log.info("%s images, the features of %s to compute.", f"{len(images.rows):,}", f"{missing:,}")
-    began = time.monotonic()
 
     @contextlib.contextmanager
     def local() -> Iterator[WritePart]:
         with FeatureBody(net, images.opener(), available_cpus()) as body:
             yield lambda part: kinds.write_features(folder, body, part)
 
-    done = write_parts(options.spark, folder, parts, FEATURES, images.opener(), net.write, local)
-    seconds = time.monotonic() - began
-    rejected = sum(part.rejected for part in done)
-    if done and rejected == len(images.rows):
-        raise RunError(f"None of the {rejected:,} images can be used; column error in {folder} says why.")
+    to_do, size = "the features of {} to compute", options.output.images_per_file
+    written = write_missing(options.spark, folder, images, size, FEATURES, to_do, net.write, local)
     lengths = {point.name: point.length for point in net.end_points}
     stored = sum(1 for _ in parquet.stored_paths(folder))
-    report = ExtractionReport(folder, stored, missing, rejected, lengths, seconds)
+    report = ExtractionReport(folder, stored, written.computed, written.rejected, lengths, written.seconds)
     if stored > len(images.rows):
         log.warning("%s images in %s are not among those named now.", f"{stored - len(images.rows):,}", folder)
     log.info("%s", report)

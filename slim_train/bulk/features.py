@@ -73,13 +73,10 @@ class FeatureBody:
         return Features(vectors, self._errors)
 
     def _read(self, index: int) -> NDArray[np.uint8]:
-        path = self._rows[index].path
         try:
-            return decode(self._records[path] if self._opener.image_key else self._opener.read(path))
+            return decode(self._opener.read(self._rows[index].path, self._records))
         except ImageRejected as rejected:
             self._errors[index] = str(rejected)
-        except KeyError:
-            self._errors[index] = "cannot be read (the record is not there)"
         return np.zeros([0, 0, 3], np.uint8)
 
     def close(self) -> None:

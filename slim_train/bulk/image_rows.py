@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from datasets.class_folders import scan
@@ -18,11 +19,10 @@ from datasets.images import ImageRejected
 from datasets.record_files import find_any_record_files
 from datasets.record_format import RecordFormat
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
-from datasets.splits import name_fraction
 from datasets.tfrecords import scan_records
 from slim_train.bulk.options import ListedImages
 from slim_train.errors import UsageError
-from slim_train.retraining.split import TESTING, TRAINING, VALIDATION
+from slim_train.retraining.split import hashed_part
 
 _COLUMNS = ("path", "label", "class", "split")
 
@@ -94,12 +94,20 @@ class ImageOpener:
                     break
         return found
 
-    def read(self, path: str) -> bytes:
-        """Return the bytes of a file.
+    def read(self, path: str, records: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
+        """Return the bytes of an image.
+
+        Args:
+          path: of the image.
+          records: what :meth:`read_all` returned for it and others.
 
         Raises:
           ImageRejected: it cannot be read.
         """
+        if self.image_key:
+            if path not in records:
+                raise ImageRejected("cannot be read", "the record is not there")
+            return records[path]
         try:
             with open(os.path.join(self.root, path), "rb") as file:  # noqa: PTH118, PTH123 -- called per image
                 return file.read()
@@ -125,14 +133,6 @@ def list_images(options: ListedImages) -> ImageSet:
     return images
 
 
-def hashed_split(path: str, validation_percentage: int, testing_percentage: int) -> str:
-    """Return the split of an image by the hash of its path, as in retrain."""
-    fraction = name_fraction(path)
-    if fraction < validation_percentage / 100.0:
-        return VALIDATION
-    return TESTING if fraction < (validation_percentage + testing_percentage) / 100.0 else TRAINING
-
-
 def _of_folders(options: ListedImages) -> ImageSet:
     image_dir = str(options.image_dir)
     try:
@@ -141,7 +141,7 @@ def _of_folders(options: ListedImages) -> ImageSet:
         raise UsageError(str(error).replace("pic_path", "image_dir").replace("PIC_PATH", "IMAGE_DIR")) from error
     percentages = options.validation_percentage, options.testing_percentage
     rows = [
-        ImageRow(name, label, source.classes[label], split if source.is_split else hashed_split(name, *percentages))
+        ImageRow(name, label, source.classes[label], split if source.is_split else hashed_part(name, *percentages))
         for split, by_class in source.splits.items()
         for label, names in enumerate(by_class)
         for name in names

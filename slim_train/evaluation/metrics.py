@@ -123,7 +123,7 @@ class ClassificationMetrics:
                 f"{self.num_classes - 1}. Check --num_classes and --labels_offset."
             )
         log_probabilities = np.take_along_axis(log_softmax(scores), true[:, np.newaxis], axis=1)
-        self._add(true, scores.argmax(axis=1), _rank(scores, true), log_probabilities)
+        self._add(true, scores.argmax(axis=1), ranks(scores, true), log_probabilities)
 
     def count(self, labels: ArrayLike, predicted: ArrayLike, ranks: ArrayLike, probabilities: ArrayLike) -> None:
         """Count images whose logits are gone.
@@ -210,8 +210,13 @@ def log_softmax(logits: ArrayLike) -> NDArray[np.float64]:
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
-def _rank(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
-    """How many classes come before the true one, int [B]: those with a higher logit, and equal ones of lower index."""
+def ranks(logits: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return how many classes come before the true one, int [B]: of a higher logit, or an equal one and a lower index.
+
+    Args:
+      logits: float [B, C].
+      labels: the true classes, int [B].
+    """
     of_true = np.take_along_axis(logits, labels[:, np.newaxis], axis=1)
     has_lower_index = np.arange(logits.shape[1]) < labels[:, np.newaxis]
     return ((logits > of_true) | ((logits == of_true) & has_lower_index)).sum(axis=1)

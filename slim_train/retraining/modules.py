@@ -141,7 +141,7 @@ class OpenNet:
 
     def identity(self) -> str:
         """Return a hex digest of all that the features depend on."""
-        return _digest(self.digest_words, self.files)
+        return files_digest(self.digest_words, self.files)
 
     def freeze(self, *outputs: str) -> Any:
         """Return the graph to the operations ``outputs`` with weights as constants, batch norm folded: a GraphDef."""
@@ -249,7 +249,8 @@ def _freeze(net: OpenNet) -> FeatureModule:
     return FeatureModule(name, net.identity(), *size, num_features, graph_def, net.input, features.name)
 
 
-def _digest(words: Iterable[Any], files: Iterable[Path]) -> str:
+def files_digest(words: Iterable[Any], files: Iterable[Path]) -> str:
+    """Return a hex digest of words and of the contents of files, in the order of their paths."""
     digest = hashlib.blake2b(repr(list(words)).encode(), digest_size=16)
     for path in sorted(files):
         digest.update(hashlib.blake2b(path.read_bytes()).digest())

@@ -48,12 +48,7 @@ def split_images(
     Raises:
       UsageError: a class has too few images to have one in each part.
     """
-    borders = {
-        VALIDATION: (0.0, validation_percentage / 100.0),
-        TESTING: (validation_percentage / 100.0, (validation_percentage + testing_percentage) / 100.0),
-        TRAINING: ((validation_percentage + testing_percentage) / 100.0, 1.0),
-    }
-    wanted = {part: border for part, border in borders.items() if border[0] < border[1]}
+    wanted = _borders(validation_percentage, testing_percentage)
     parts: dict[str, list[list[str]]] = {part: [] for part in (TRAINING, VALIDATION, TESTING)}
     moved: list[Moved] = []
     for class_name, names in zip(classes, images, strict=True):
@@ -69,6 +64,21 @@ def split_images(
         for part, by_class in parts.items():
             by_class.append(sorted(name for _, members in by_part.get(part, ()) for name in members))
     return Split(parts, tuple(moved))
+
+
+def hashed_part(name: str, validation_percentage: int, testing_percentage: int) -> str:
+    """Return the part that the hash of a name alone puts an image in."""
+    return _part_of(name_fraction(name), _borders(validation_percentage, testing_percentage))
+
+
+def _borders(validation_percentage: int, testing_percentage: int) -> dict[str, tuple[float, float]]:
+    """Return between which hashes each part lies; parts whose percentage is 0 are left out."""
+    borders = {
+        VALIDATION: (0.0, validation_percentage / 100.0),
+        TESTING: (validation_percentage / 100.0, (validation_percentage + testing_percentage) / 100.0),
+        TRAINING: ((validation_percentage + testing_percentage) / 100.0, 1.0),
+    }
+    return {part: border for part, border in borders.items() if border[0] < border[1]}
 
 
 def _groups(names: Sequence[str]) -> list[_Group]:

@@ -8,10 +8,10 @@ import pytest
 
 from datasets.convert import convert_dataset
 from datasets.images import ImageRejected
-from slim_train.bulk.image_rows import ImageRow, hashed_split, list_images
+from slim_train.bulk.image_rows import ImageRow, list_images
 from slim_train.bulk.options import ListedImages
 from slim_train.errors import UsageError
-from slim_train.retraining.split import split_images
+from slim_train.retraining.split import hashed_part, split_images
 
 
 def test_class_folders_give_path_label_class_and_the_split_of_retrain(image_dir: Path) -> None:
@@ -26,7 +26,7 @@ def test_the_hash_is_that_of_retrain() -> None:
     names = [f"cat/{number}.jpg" for number in range(500)]
     split = split_images(["cat"], [names], 10, 20)
     assert {part: set(by_class[0]) for part, by_class in split.parts.items()} == {
-        part: {name for name in names if hashed_split(name, 10, 20) == part} for part in split.parts
+        part: {name for name in names if hashed_part(name, 10, 20) == part} for part in split.parts
     }
 
 
