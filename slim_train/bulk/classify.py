@@ -18,7 +18,7 @@ from slim_train.bulk import kinds, parquet
 from slim_train.bulk.classes import ClassBody, class_numbers, write_classes
 from slim_train.bulk.classify_options import ClassifyOptions
 from slim_train.bulk.engine import write_missing
-from slim_train.bulk.image_rows import list_images
+from slim_train.bulk.listing import list_images
 from slim_train.bulk.parts import CLASSES, WritePart
 from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.evaluation.metrics import ClassificationMetrics, ClassificationReport

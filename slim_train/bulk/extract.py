@@ -14,7 +14,8 @@ from slim_train.bulk import kinds, parquet
 from slim_train.bulk.engine import write_missing
 from slim_train.bulk.feature_net import list_end_points, load_feature_net
 from slim_train.bulk.features import FeatureBody
-from slim_train.bulk.image_rows import ImageSet, list_images
+from slim_train.bulk.image_rows import ImageSet
+from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import ExtractOptions
 from slim_train.bulk.parts import FEATURES, WritePart
 

@@ -1,30 +1,17 @@
-"""Images of a bulk job: which they are, what is known of each, and their bytes. No TensorFlow."""
+"""Images of a bulk job: what is known of each, and their bytes. No TensorFlow."""
 
 from __future__ import annotations
 
 import collections
-import csv
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from datasets.class_folders import scan
-from datasets.errors import DataError
 from datasets.examples import features as example_features
-from datasets.factory import get_dataset
 from datasets.images import ImageRejected
-from datasets.record_files import find_any_record_files
-from datasets.record_format import RecordFormat
-from datasets.spec import INFO_FILE, DatasetSpec, read_info
 from datasets.tfrecords import scan_records
-from slim_train.bulk.options import ListedImages
-from slim_train.errors import UsageError
-from slim_train.retraining.split import hashed_part
-
-_COLUMNS = ("path", "label", "class", "split")
 
 
 class ImageRow(NamedTuple):
@@ -113,151 +100,3 @@ class ImageOpener:
                 return file.read()
         except (OSError, ValueError) as error:
             raise ImageRejected("cannot be read", getattr(error, "strerror", None) or str(error)) from None
-
-
-def list_images(options: ListedImages) -> ImageSet:
-    """Return the images that the flags name.
-
-    Raises:
-      UsageError: there are none, or a list is malformed; the message names file and line or column.
-      DataError: class folders or records cannot be read.
-    """
-    if options.image_dir:
-        images = _of_folders(options)
-    elif options.image_list:
-        images = _of_list(Path(options.image_list))
-    else:
-        images = _of_records(Path(options.dataset_dir or ""), options.dataset_name)
-    if not images.rows:
-        raise UsageError(f"--{options.given()[0]}={getattr(options, options.given()[0])} names no image.")
-    return images
-
-
-def _of_folders(options: ListedImages) -> ImageSet:
-    image_dir = str(options.image_dir)
-    try:
-        source = scan(Path(image_dir))
-    except DataError as error:  # it names the converter's flag
-        raise UsageError(str(error).replace("pic_path", "image_dir").replace("PIC_PATH", "IMAGE_DIR")) from error
-    percentages = options.validation_percentage, options.testing_percentage
-    rows = [
-        ImageRow(name, label, source.classes[label], split if source.is_split else hashed_part(name, *percentages))
-        for split, by_class in source.splits.items()
-        for label, names in enumerate(by_class)
-        for name in names
-    ]
-    return ImageSet(rows, os.path.abspath(image_dir), classes=source.classes, hashed=not source.is_split)  # noqa: PTH100
-
-
-def _of_list(file: Path) -> ImageSet:
-    if not file.is_file():
-        raise UsageError(f"--image_list={file} is not a file.")
-    try:
-        if file.suffix.lower() == ".csv":
-            with file.open(encoding="utf-8-sig", newline="") as stream:
-                table = csv.DictReader(stream)
-                rows = _checked(file, list(table), table.fieldnames or ())
-        elif file.suffix.lower() == ".parquet":
-            rows = _of_table(file)
-        else:
-            lines = (line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
-            rows = _checked(file, [{"path": line} for line in lines if line], ("path",))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"--image_list={file} cannot be read: {error}.") from error
-    return _numbered(file, rows)
-
-
-def _of_table(file: Path) -> list[dict[str, Any]]:
-    from slim_train.bulk.parquet import pyarrow_ready
-
-    pyarrow_ready()
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        names = pyarrow.parquet.read_schema(file).names
-        table = pyarrow.parquet.read_table(file, columns=[name for name in _COLUMNS if name in names])
-    except pyarrow.ArrowException as error:
-        raise UsageError(f"--image_list={file} is not a Parquet file: {error}.") from error
-    return _checked(file, table.to_pylist(), names)
-
-
-def _checked(file: Path, rows: list[dict[str, Any]], columns: Iterable[str]) -> list[dict[str, Any]]:
-    if "path" not in columns:
-        raise UsageError(f"--image_list={file} has no column path; its columns: {', '.join(columns) or 'none'}.")
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row["path"], str) or not row["path"]:
-            raise UsageError(f"--image_list={file}: image {number} has no path.")
-    repeated = [path for path, count in collections.Counter(row["path"] for row in rows).items() if count > 1]
-    if repeated:
-        raise UsageError(f"--image_list={file} names {repeated[0]} twice; each image may be listed once.")
-    return rows
-
-
-def _numbered(file: Path, rows: list[dict[str, Any]]) -> ImageSet:
-    """Give each class a number: that of the list, else its place among the names sorted."""
-    named = sorted({str(row["class"]) for row in rows if row.get("class") not in (None, "")})
-    number = {name: label for label, name in enumerate(named)}
-    images: list[ImageRow] = []
-    names_of: dict[int, str] = {}
-    for row in rows:
-        class_name = None if row.get("class") in (None, "") else str(row["class"])
-        label = row.get("label")
-        if label in (None, ""):
-            label = number[class_name] if class_name is not None else None
-        else:
-            try:
-                label = int(label)
-            except (TypeError, ValueError):
-                raise UsageError(f"--image_list={file}: label {label!r} of {row['path']} is not a number.") from None
-            if label < 0:
-                raise UsageError(f"--image_list={file}: label {label} of {row['path']} is negative.")
-        if label is not None and class_name is not None and names_of.setdefault(label, class_name) != class_name:
-            raise UsageError(f"--image_list={file}: label {label} is both {names_of[label]!r} and {class_name!r}.")
-        images.append(ImageRow(row["path"], label, class_name, row.get("split") or None))
-    most = max((image.label for image in images if image.label is not None), default=-1)
-    classes = tuple(names_of.get(label, str(label)) for label in range(most + 1)) if most < len(images) else ()
-    return ImageSet(images, os.path.abspath(file.parent), classes=classes)  # noqa: PTH100
-
-
-def _of_records(folder: Path, name: str | None) -> ImageSet:
-    rows: list[ImageRow] = []
-    labels: tuple[str, ...] = ()
-    image_key = ""
-    for split in _splits(folder, name):
-        dataset = get_dataset(name, split, folder)
-        labels, image_key = dataset.labels, dataset.records.image_key
-        rows += _records_of(dataset, folder)
-    return ImageSet(rows, os.path.abspath(folder), image_key, labels)  # noqa: PTH100
-
-
-def _splits(folder: Path, name: str | None) -> list[str]:
-    if not folder.is_dir():
-        raise UsageError(f"--dataset_dir={folder} is not a folder.")
-    if (folder / INFO_FILE).is_file():
-        return list(read_info(folder).splits)
-    found = find_any_record_files(folder)
-    if not found:
-        raise UsageError(f"--dataset_dir={folder} holds no TFRecords.")
-    return list(dict.fromkeys(split for of, split in found if name in (None, of)))
-
-
-def _records_of(dataset: DatasetSpec, folder: Path) -> Iterator[ImageRow]:
-    for file in dataset.files:
-        for offset, record in scan_records(file):
-            label = _label(example_features(record), dataset.records, dataset.labels)
-            is_known = label is not None and 0 <= label < len(dataset.labels)
-            class_name = dataset.labels[label] if label is not None and is_known else None
-            yield ImageRow(f"{os.path.relpath(file, folder)}@{offset}", label, class_name, dataset.split_name)
-
-
-def _label(found: Mapping[str, Any], records: RecordFormat, labels: Sequence[str]) -> int | None:
-    if records.label_key not in found:
-        return None
-    _, values = found[records.label_key]
-    if records.label_kind == "one_hot":
-        return values.index(max(values))
-    if records.label_kind == "text":
-        name = values[0].decode("utf-8", "replace")
-        return labels.index(name) if name in labels else None
-    return int(values[0])

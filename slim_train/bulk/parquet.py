@@ -14,17 +14,15 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.files import replacing
+from slim_train.bulk.image_rows import ImageRow
 from slim_train.errors import UsageError
 from slim_train.retraining.bottlenecks import Features
-
-if TYPE_CHECKING:
-    from slim_train.bulk.image_rows import ImageRow
 
 MODEL_FILE = "_model.json"
 COLUMNS = ("path", "label", "class", "split", "error")

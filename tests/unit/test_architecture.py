@@ -116,6 +116,17 @@ def test_a_room_imports_only_rooms_of_lower_layers() -> None:
     assert not upward, "\n".join(upward)
 
 
+def test_no_module_imports_itself_through_others() -> None:
+    """Packages are left out: their ``__init__`` imports what they offer."""
+    pending = {
+        module: {name for name in imports(module) if name in MODULES and MODULES[name].name != "__init__.py"} - {module}
+        for module in MODULES
+    }
+    while free := {module for module, imported in pending.items() if not imported & pending.keys()}:
+        pending = {module: imported for module, imported in pending.items() if module not in free}
+    assert not pending, f"in a circle, or importing one: {', '.join(pending)}"
+
+
 @pytest.mark.parametrize(("importer", "target"), [rule[:2] for rule in FORBIDDEN], ids=[rule[2] for rule in FORBIDDEN])
 def test_forbidden_imports_are_absent(importer: str, target: str) -> None:
     broken = [

@@ -13,7 +13,7 @@ from slim_train.bulk import engine, kinds
 from slim_train.bulk.classes import class_numbers
 from slim_train.bulk.classify import METRICS_FILE, classify
 from slim_train.bulk.classify_options import ClassifyOptions
-from slim_train.bulk.image_rows import list_images
+from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import ListedImages
 from slim_train.bulk.parts import CLASSES
 from slim_train.cli.classify_images import COMMAND

@@ -7,7 +7,7 @@ import pytest
 
 from slim_train.bulk.feature_net import FeatureNet, list_end_points, load_feature_net
 from slim_train.bulk.features import FeatureBody
-from slim_train.bulk.image_rows import list_images
+from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import FeatureNetOptions, ListedImages
 from slim_train.errors import UsageError
 from slim_train.retraining.bottlenecks import BottleneckStore

@@ -10,7 +10,8 @@ from deployment.cluster import ClusterError
 from slim_train.bulk import parquet
 from slim_train.bulk.feature_net import load_feature_net
 from slim_train.bulk.features import FeatureBody
-from slim_train.bulk.image_rows import ImageOpener, list_images
+from slim_train.bulk.image_rows import ImageOpener
+from slim_train.bulk.listing import list_images
 from slim_train.bulk.on_spark import run_on_spark
 from slim_train.bulk.options import FeatureNetOptions, ListedImages
 from slim_train.bulk.parts import split_into_parts

@@ -8,7 +8,8 @@ import pytest
 
 from datasets.convert import convert_dataset
 from datasets.images import ImageRejected
-from slim_train.bulk.image_rows import ImageRow, list_images
+from slim_train.bulk.image_rows import ImageRow
+from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import ListedImages
 from slim_train.errors import UsageError
 from slim_train.retraining.split import hashed_part, split_images
