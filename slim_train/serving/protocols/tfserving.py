@@ -6,6 +6,7 @@ that a client may be pointed at either server.
 
 from __future__ import annotations
 
+import asyncio
 import reprlib
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from slim_train.inference.loaders import CLASSIFY, SERVING
 from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
 from slim_train.serving.models import Model, ModelStore, Version
+from slim_train.serving.pixels import encode_pixels
 
 
 def routes(store: ModelStore) -> APIRouter:
@@ -45,7 +47,10 @@ def routes(store: ModelStore) -> APIRouter:
     @router.post("/{name}/versions/{version}:predict", summary="Scores of every class, by a version")
     @router.post("/{name}:predict", summary="Scores of every class")
     async def predict(request: Request, name: str, version: str | None = None) -> JSONResponse:
-        """Body: {"instances": [{"b64": "..."}]}, or {"inputs": ...} for an answer by columns."""
+        """Body: {"instances": [{"b64": "..."}]}, or {"inputs": ...} for an answer by columns.
+
+        An image may also be a list of pixels, [height, width, 3], with whole numbers from 0 to 255.
+        """
         model = store.get(name)
         _check_version(model, model.current, version)
         content = await answers.read_json(request)
@@ -53,7 +58,7 @@ def routes(store: ModelStore) -> APIRouter:
         if ("instances" in content) == ("inputs" in content):
             raise RequestError(400, "The body must have one of 'instances' and 'inputs'.")
         key = "instances" if "instances" in content else "inputs"
-        images = _images(content[key], key)
+        images = await asyncio.to_thread(_images, content[key], key)
         used, results = await answers.run(model, images)
         return JSONResponse(_predictions(used.servable.labels, results, by_row=key == "instances"))
 
@@ -95,11 +100,11 @@ def _check_signature(content: dict[str, Any], *others: str) -> None:
 
 
 def _images(value: Any, key: str) -> list[bytes]:
-    """Return the images of a request: ``{"b64": ...}``, alone or as the one input of an instance."""
+    """Return the images of a request: ``{"b64": ...}`` or pixels, alone or as the one input of an instance."""
     if isinstance(value, dict) and key == "inputs" and "b64" not in value and len(value) == 1:
         (value,) = value.values()
     if not isinstance(value, list):
-        raise RequestError(400, f'{key!r} must be a list of images, each {{"b64": "..."}}.')
+        raise RequestError(400, f'{key!r} must be a list of images, each {{"b64": "..."}} or a list of pixels.')
     if not value:
         raise RequestError(400, f"{key!r} is empty: there must be an image in it.")
     return [_image(entry, f"{key}[{index}]") for index, entry in enumerate(value)]
@@ -108,10 +113,12 @@ def _images(value: Any, key: str) -> list[bytes]:
 def _image(entry: Any, where: str) -> bytes:
     if isinstance(entry, dict) and "b64" not in entry and len(entry) == 1:
         (entry,) = entry.values()
-    if isinstance(entry, list) and len(entry) == 1:  # A feature of an Example is a list of values.
-        (entry,) = entry
+    if isinstance(entry, list) and len(entry) == 1 and isinstance(entry[0], dict):
+        (entry,) = entry  # A feature of an Example is a list of values.
+    if isinstance(entry, list):
+        return encode_pixels(entry, where)
     if not isinstance(entry, dict) or set(entry) != {"b64"}:
-        raise RequestError(400, f'{where} must be an image: {{"b64": "..."}}.')
+        raise RequestError(400, f'{where} must be an image: {{"b64": "..."}}, or a list of pixels.')
     return answers.decode_base64(entry["b64"], where)
 
 

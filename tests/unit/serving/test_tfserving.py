@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
 LABELS = ["cat", "dog", "hot_dog"]
 
@@ -42,6 +44,17 @@ def test_instances_are_answered_row_by_row(client: Any, instances: list[Any]) ->
             {"classes": LABELS, "scores": [0.1, 0.7, 0.25]},
         ]
     }
+
+
+@pytest.mark.parametrize("instance", [[[[9, 9, 9]]], {"image": [[[9, 9, 9]]]}], ids=["bare", "named"])
+def test_instances_may_be_pixels(serve: Callable[..., Any], instance: Any) -> None:
+    served = serve(load=False)
+    seen = []
+    served.servable.prepare = lambda data: seen.append(Image.open(io.BytesIO(data)).getpixel((0, 0))) or ord("c")
+    served.store.load()
+    response = served.client.post("/v1/models/pets:predict", json={"instances": [instance]})
+    assert response.status_code == 200
+    assert seen == [(9, 9, 9)]
 
 
 @pytest.mark.parametrize("inputs", [[b64(b"cat")], {"image_bytes": [b64(b"cat")]}], ids=["bare", "named"])
@@ -84,7 +97,9 @@ def test_metadata_has_the_signature(client: Any) -> None:
         (b'{"instances": [{"b64": 1}]}', "instances[0] must be base64 text, not a number"),
         (b'{"instances": [{"b64": "Y2F?"}]}', "instances[0] is not base64"),
         (b'{"instances": [{"b64": "Y2F0"}, {"b64": "eA=="}]}', "Image 1: The image cannot be read"),
-        (b'{"instances": [[[[0.5]]]]}', "instances[0] must be an image"),
+        (b'{"instances": [[[[0.5]]]]}', "instances[0] has fractions"),
+        (b'{"instances": [{"image": [[[0, 0, 256]]]}]}', "instances[0] has values from 0 to 256"),
+        pytest.param(b'{"instances": %s}' % (b"[" * 800 + b"]" * 800), "instances[0] is not an image", id="deep"),
         (b'{"instances": [{"b64": "Y2F0"}], "signature_name": "pixels"}', "no signature 'pixels'"),
         pytest.param(
             b'{"instances": [{"b64": "Y2F0"}], "signature_name": %s}' % (b"[" * 800 + b"]" * 800),
