@@ -14,6 +14,7 @@ from typing import Any
 
 from datasets.errors import DataError, unknown_name
 from datasets.factory import get_dataset
+from datasets.images import ImageRejected
 from datasets.output import REJECTED_FILE, publish, staging
 from datasets.registry import KNOWN
 from datasets.sources import TRAIN, ImageSource, OnProgress, Request
@@ -175,7 +176,7 @@ def _convert(
     rejections: list[Rejection] = []
     images = source.splits
     while True:
-        splits = images if source.is_split else _split(source.classes, images[TRAIN], options)
+        splits = images if source.is_split else _split(source, images[TRAIN], options)
         tally = writer.write(source, splits)
         rejections += tally.rejections
         _check_every_class_has_an_image(source.classes, tally, rejections)
@@ -187,9 +188,16 @@ def _convert(
         images = {TRAIN: [[name for name in names if name not in bad] for names in images[TRAIN]]}
 
 
-def _split(classes: Sequence[str], images: ImagesByClass, options: _Options) -> dict[str, list[list[str]]]:
-    for class_name, names in zip(classes, images, strict=True):
+def _split(source: ImageSource, images: ImagesByClass, options: _Options) -> dict[str, list[list[str]]]:
+    for class_name, names in zip(source.classes, images, strict=True):
         if len(names) == 1 and options.test_fraction > 0:
+            try:
+                source.reader.load(names[0])
+            except ImageRejected as rejected:
+                raise DataError(
+                    f"Class {class_name!r} has no usable image: its only one, {names[0]}, is rejected: "
+                    f"{rejected.reason}. Fix it or remove the class."
+                ) from None
             raise DataError(
                 f"Class {class_name!r} has a single usable image, {names[0]}, and train and test need one each. Add "
                 "images, remove the class, or keep all images for training with test_fraction=0."

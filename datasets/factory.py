@@ -38,7 +38,7 @@ def get_dataset(
     """
     folder = Path(dataset_dir)
     if not folder.is_dir():
-        raise DataError(f"The data set folder {folder} does not exist. Make it with download_and_convert_data.")
+        raise DataError(f"--dataset_dir={folder} does not exist. Make it with download_and_convert_data.")
     told = told or RecordsAsTold()
     if _is_foreign(name, folder, told):
         return open_foreign(name, split_name, folder, told, flag, on_progress)

@@ -172,6 +172,13 @@ def test_a_class_of_one_image_cannot_be_split(class_folders: Callable[..., Path]
     assert not (out / "image_folder_test.tfrecord").exists()
 
 
+def test_a_class_whose_only_image_is_bad_has_none(class_folders: Callable[..., Path], out: Path) -> None:
+    pictures = class_folders({"cat": 10, "dog": 1})
+    (pictures / "dog" / "0.jpg").write_text("I am a text")
+    with pytest.raises(DataError, match=r"'dog' has no usable image: its only one, dog/0\.jpg, is rejected: not"):
+        _convert(pictures, out)
+
+
 @pytest.mark.parametrize("bad", range(3))
 def test_a_tiny_class_has_a_good_image_in_both_splits_whichever_image_is_bad(
     class_folders: Callable[..., Path], out: Path, bad: int
