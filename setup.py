@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 
@@ -80,6 +81,16 @@ def version() -> str:
     return found[1]
 
 
+class BuildWithRecipes(build_py):
+    """Puts ``configs/`` into the package, where ``--config=NAME`` finds it. A checkout needs no copy."""
+
+    def run(self) -> None:
+        """Build, then copy."""
+        super().run()
+        if not self.editable_mode:
+            self.copy_tree(str(HERE / "configs"), str(Path(self.build_lib) / "slim_train" / "configs"))
+
+
 setup(
     name="slim-train",
     version=version(),
@@ -112,5 +123,6 @@ setup(
         "deployment.kubernetes": ["tfjob.yaml"],
         "deployment.slurm": ["train.sbatch"],
     },
+    cmdclass={"build_py": BuildWithRecipes},
     entry_points={"console_scripts": [f"{name} = slim_train.cli.{name}:main" for name in COMMANDS]},
 )

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
-from slim_train import config
+from slim_train import config, recipes
 from slim_train.errors import UsageError
 
 OptionsT = TypeVar("OptionsT")
@@ -34,7 +34,7 @@ def options_from(
       verb: name of the function, for error messages.
       given: keyword arguments: flags or their aliases.
       positional: flags that the function has as arguments; None means not given.
-      config_file: YAML file of flags; arguments override it.
+      config_file: YAML file of flags, or the name of a recipe; arguments override it.
       required: flags that must be given.
 
     Raises:
@@ -42,10 +42,11 @@ def options_from(
     """
     arguments = {name: _plain(value) for name, value in {**positional, **given}.items()}
     arguments = {name: value for name, value in arguments.items() if not (name in positional and value is None)}
-    values = config.read_yaml(config_file, defaults) if config_file is not None else {}
+    file = recipes.config_path(config_file) if config_file is not None else None
+    values = config.read_yaml(file, defaults) if file else {}
     checked = config.checked_values(arguments, defaults, f"{verb}():", "keyword argument")
-    if config_file is not None:
-        config.refuse_code_of_training_folder(config_file, values, defaults, checked)
+    if file:
+        config.refuse_code_of_training_folder(file, values, defaults, checked)
     values |= checked
     for name in required:
         if values.get(name) in (None, ""):

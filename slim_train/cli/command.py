@@ -23,7 +23,7 @@ from typing import Generic, TypeVar
 from absl import flags
 
 import slim_train
-from slim_train import config, own_packages
+from slim_train import config, own_packages, recipes
 from slim_train.errors import RunError, UsageError
 
 OptionsT = TypeVar("OptionsT")
@@ -140,7 +140,7 @@ class Command(Generic[OptionsT]):
         values.set_gnu_getopt(True)  # flags may come after other words
         for spec in config.flag_specs(self.defaults):
             _define(values, spec)
-        flags.DEFINE_string("config", None, "YAML file of flags; the command line wins.", flag_values=values)
+        flags.DEFINE_string("config", None, "YAML file of flags, or a recipe.", flag_values=values)
         flags.DEFINE_enum("verbosity", "info", list(_LOG_LEVELS), "How much to log.", flag_values=values)
         flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
         flags.DEFINE_boolean("version", False, "Show the version.", flag_values=values)
@@ -156,12 +156,12 @@ class Command(Generic[OptionsT]):
         return values, words
 
     def _options(self, flag_values: flags.FlagValues) -> OptionsT:
-        given = config.read_yaml(flag_values.config, self.defaults) if flag_values.config else {}
+        file = recipes.config_path(flag_values.config) if flag_values.config else None
+        given = config.read_yaml(file, self.defaults) if file else {}
         specs = list(config.flag_specs(self.defaults))
         typed = [spec for spec in specs if any(flag_values[name].present for name in (spec.name, *spec.info.aliases))]
-        if flag_values.config:
-            names = [spec.name for spec in typed]
-            config.refuse_code_of_training_folder(flag_values.config, given, self.defaults, names)
+        if file:
+            config.refuse_code_of_training_folder(file, given, self.defaults, [spec.name for spec in typed])
         for spec in typed:
             value = flag_values[spec.name].value
             # --checkpoint_path= on an old command line means: none.
@@ -184,7 +184,8 @@ class Command(Generic[OptionsT]):
         lines += [
             "",
             "Common to all commands.",
-            "  --config=FILE.yaml        YAML file whose keys are flag names; the command line wins.",
+            "  --config=FILE.yaml        YAML file whose keys are flag names, or the name of a recipe",
+            "                            (slim_models --recipes). The command line wins.",
             "  --verbosity=info          debug, info, warning or error.",
             "  --help, --version",
         ]

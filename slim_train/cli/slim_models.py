@@ -13,6 +13,7 @@ from slim_train.cli.command import Command
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
 from slim_train.progress import ProgressBars
+from slim_train.recipes import read_recipe, recipe_names
 from slim_train.training_options import NetCodeOptions
 
 _PLAIN_WIDTH = 120
@@ -28,6 +29,13 @@ class ListOptions(Options):
         at_least=1,
     )
     json: bool = option(False, "Print JSON: a list of nets with all that is known about them.")
+
+
+@dataclass(frozen=True)
+class RecipeOptions(Options):
+    """Recipes."""
+
+    recipes: bool = option(False, "List the recipes that --config of the other commands takes by name.")
 
 
 @dataclass(frozen=True)
@@ -47,12 +55,15 @@ class ModelsOptions(Options):
     """Everything that slim_models can be told."""
 
     listing: ListOptions = field(default_factory=ListOptions)
+    recipes: RecipeOptions = field(default_factory=RecipeOptions)
     code: NetCodeOptions = field(default_factory=NetCodeOptions)
     released: DownloadOptions = field(default_factory=DownloadOptions)
 
 
 def _run(options: ModelsOptions, names: Sequence[str]) -> None:
-    if options.released.download:
+    if options.recipes.recipes:
+        _list_recipes(names, options.listing.json)
+    elif options.released.download:
         _download(names, options.released.checkpoint_dir, options.listing.json)
     else:
         _list(names, options.listing, options.code)
@@ -74,6 +85,18 @@ def _list(names: Sequence[str], options: ListOptions, code: NetCodeOptions) -> N
         console = console if console.is_terminal else Console(width=_PLAIN_WIDTH)
         console.print(listing.table(entries))
         console.print(f"\n{listing.NOTE}", highlight=False)
+
+
+def _list_recipes(names: Sequence[str], as_json: bool) -> None:
+    found = [read_recipe(name) for name in names or recipe_names()]
+    if as_json:
+        print(json.dumps([{"name": entry.name, "path": str(entry.path), "summary": entry.summary} for entry in found]))
+        return
+    for entry in found:
+        print(f"{entry.name}\n  {entry.summary}")
+        if names:
+            print("\n".join(f"  {line}".rstrip() for line in entry.usage))
+            print(f"\n{entry.path}")
 
 
 def _download(names: Sequence[str], checkpoint_dir: str, as_json: bool) -> None:
