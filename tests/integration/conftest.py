@@ -1,10 +1,13 @@
-"""A small real data set, drawn shapes converted once for all tests, and clusters of real processes that train on it."""
+"""A small real data set, drawn shapes converted once for all tests, and clusters of real processes, Spark's too."""
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +21,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from datasets.convert import convert_dataset
+from deployment.cluster import ClusterError
+from deployment.spark.java import java_home
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ("cross", "disc", "square")
@@ -220,3 +225,141 @@ def make_cluster(shapes_dir: Path, tmp_path: Path) -> Iterator[Callable[..., Loc
     yield make
     for cluster in clusters:
         cluster.close()
+
+
+class SparkProcesses:
+    """The processes of Spark's tasks on this machine, found in /proc."""
+
+    def executors(self, ancestor: int) -> list[int]:
+        """Return the executors that ``ancestor`` started: Java processes of a worker."""
+        return [number for number, words in self._below(ancestor).items() if b"CoarseGrainedExecutorBackend" in words]
+
+    def python_workers(self, ancestor: int) -> list[int]:
+        """Return the Python processes of tasks that ``ancestor`` started."""
+        below = self._below(ancestor)
+        return [
+            number
+            for number, words in below.items()
+            if b"pyspark.daemon" in words and b"pyspark.daemon" in below.get(self._parent(number), b"")
+        ]
+
+    def _below(self, ancestor: int) -> dict[int, bytes]:
+        """Return the command lines of all descendants, by process number."""
+        parents, words = {}, {}
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdecimal():
+                with contextlib.suppress(OSError, IndexError):
+                    words[int(folder.name)] = (folder / "cmdline").read_bytes()
+                    parents[int(folder.name)] = self._parent(int(folder.name))
+        below = {ancestor}
+        while more := {number for number, parent in parents.items() if parent in below} - below:
+            below |= more
+        return {number: words[number] for number in below & set(words)}
+
+    def _parent(self, number: int) -> int:
+        return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+class StandaloneSpark:
+    """A master and workers of Spark on 127.0.0.1, one core each.
+
+    Attributes:
+      master: the address for --spark_master.
+    """
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        port = free_port()
+        self.master = f"spark://127.0.0.1:{port}"
+        listen = ["--host", "127.0.0.1", "--webui-port", "0"]
+        self._start("master", "master.Master", *listen, "--port", str(port))
+        self._wait_until(lambda: "Starting Spark master at" in self._log("master"))
+        for number in range(workers):
+            size = ["--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work_{number}")]
+            self._start(f"worker {number}", "worker.Worker", *listen, *size, self.master)
+        self._wait_until(lambda: self._log("master").count("Registering worker") == workers)
+
+    def executors(self) -> list[int]:
+        """Return the process numbers of all executors."""
+        return [number for one in self._workers() for number in SparkProcesses().executors(one)]
+
+    def python_workers(self) -> list[int]:
+        """Return the process numbers of all Python processes of tasks."""
+        return [number for one in self._workers() for number in SparkProcesses().python_workers(one)]
+
+    def close(self) -> None:
+        """End all processes; a worker that is asked to end ends its executors."""
+        for process in reversed(self._processes.values()):
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _workers(self) -> list[int]:
+        return [process.pid for name, process in self._processes.items() if name != "master"]
+
+    def _start(self, name: str, class_name: str, *flags: str) -> None:
+        import pyspark
+
+        home = Path(pyspark.__file__).parent
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        environment |= {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
+        with java_home(pyspark.__version__, os.environ) as java, (self._folder / f"{name}.log").open("wb") as log:
+            self._processes[name] = subprocess.Popen(
+                [home / "bin" / "spark-class", f"org.apache.spark.deploy.{class_name}", *flags],
+                stdout=log,
+                stderr=log,
+                env=environment | ({"JAVA_HOME": java} if java else {}),
+                cwd=self._folder,
+            )
+
+    def _log(self, name: str) -> str:
+        return (self._folder / f"{name}.log").read_text(errors="replace")
+
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        while not condition():
+            ended = [name for name, process in self._processes.items() if process.poll() is not None]
+            assert not ended, f"{ended[0]} has ended:\n{self._log(ended[0])[-3000:]}"
+            assert time.monotonic() < deadline, "Spark does not start"
+            time.sleep(0.1)
+
+
+def _spark_is_missing() -> str | None:
+    """Return what this machine lacks to run Spark."""
+    for package in ("pyspark", "pyarrow", "pandas"):
+        if importlib.util.find_spec(package) is None:
+            return f"{package} is not installed (extra [spark])"
+    import pyspark
+
+    try:
+        with java_home(pyspark.__version__, os.environ):
+            return None
+    except ClusterError as error:
+        return str(error)
+
+
+@pytest.fixture(scope="session")
+def needs_spark() -> None:
+    """Skip the test if this machine cannot run Spark."""
+    if reason := _spark_is_missing():
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def spark_processes() -> SparkProcesses:
+    """The processes of Spark's tasks, to kill them."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("processes are found in /proc")
+    return SparkProcesses()
+
+
+@pytest.fixture(scope="module")
+def standalone_spark(needs_spark: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneSpark]:
+    """A Spark cluster of a master and two workers on this machine."""
+    cluster = StandaloneSpark(tmp_path_factory.mktemp("spark"), workers=2)
+    yield cluster
+    cluster.close()

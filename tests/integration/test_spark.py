@@ -2,44 +2,26 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from deployment.cluster import ClusterError
-from deployment.spark.java import java_home
 from slim_train.tf_compat import tf
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 8
 
 
-def missing() -> str | None:
-    """Return what this machine lacks to run Spark."""
-    for package in ("pyspark", "pyarrow", "pandas"):
-        if importlib.util.find_spec(package) is None:
-            return f"{package} is not installed (extra [spark])"
-    import pyspark
-
-    try:
-        with java_home(pyspark.__version__, os.environ):
-            return None
-    except ClusterError as error:
-        return str(error)
-
-
-REASON = missing()
-pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+pytestmark = pytest.mark.usefixtures("needs_spark")
 
 
 @pytest.fixture(scope="module")
@@ -144,27 +126,10 @@ def test_images_are_classified_on_spark_as_in_one_process(module: Path, image_di
     assert hidden(tmp_path / "spark") == []
 
 
-def workers_of(process: int) -> Iterator[int]:
-    """Yield the Python processes of Spark's tasks below ``process``."""
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            try:
-                status = (folder / "stat").read_text().rpartition(")")[2].split()
-                parents[int(folder.name)] = int(status[1]), (folder / "cmdline").read_bytes()
-            except (OSError, IndexError):
-                continue
-    for number, (parent, words) in parents.items():
-        if b"pyspark.daemon" in words and b"pyspark.daemon" in parents.get(parent, (0, b""))[1]:
-            while parent in parents and parent != process:
-                parent = parents[parent][0]
-            if parent == process:
-                yield number
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")
-def test_a_killed_worker_costs_no_image_and_leaves_no_file(module: Path, image_dir: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_costs_no_image_and_leaves_no_file(
+    module: Path, image_dir: Path, tmp_path: Path, spark_processes: Any
+) -> None:
     for number in range(6000):
         folder = ("blue", "grass", "roses")[number % 3]
         os.link(image_dir / folder / "0.png", image_dir / folder / f"copy_{number}.png")
@@ -177,7 +142,7 @@ def test_a_killed_worker_costs_no_image_and_leaves_no_file(module: Path, image_d
         while process.poll() is None and len(killed) < 2:
             parts = len(list(output.glob("part-*.parquet"))) if output.is_dir() else 0
             if parts > 10 * len(killed):
-                for worker in workers_of(process.pid):
+                for worker in spark_processes.python_workers(process.pid):
                     os.kill(worker, signal.SIGKILL)
                     killed.add(worker)
                     break
