@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import math
 import os
 import types
@@ -35,6 +36,7 @@ class OptionInfo:
     Attributes:
       saved: whether training folders keep the value.
       runs_code: whether the value names code that runs. The user must name it, not a training folder.
+      is_address: whether the value may be a URL that is no file: the address of a server, or a handle.
     """
 
     help: str
@@ -45,6 +47,7 @@ class OptionInfo:
     at_most: float | None = None
     saved: bool = True
     runs_code: bool = False
+    is_address: bool = False
 
     def fault(self, value: Any) -> str | None:
         """Return what is wrong with ``value``, as the end of a sentence, or None."""
@@ -62,7 +65,16 @@ class OptionInfo:
             return f"must be above {self.above:g}."
         if self.at_most is not None and not value <= self.at_most:
             return f"must be at most {self.at_most:g}."
-        return None
+        return _storage().fault_of(value) if self.may_be_url(value) else None
+
+    def may_be_url(self, value: Any) -> bool:
+        """Return whether ``value`` has to be looked at as a path or a URL of a file."""
+        return isinstance(value, str) and "://" in value and not self.is_address
+
+
+def _storage() -> types.ModuleType:
+    """Return the module that knows paths and URLs, imported late: commands check first that the package is ours."""
+    return importlib.import_module("datasets.storage")
 
 
 def option(default: Any, help: str, **info: Any) -> Any:
@@ -94,6 +106,8 @@ class Options:
             fault = info.fault(value)
             if fault:
                 raise UsageError(f"--{field.name}={value} {fault}")
+            if info.may_be_url(value):
+                object.__setattr__(self, field.name, _storage().local_path(value))
 
 
 def flag_specs(options: Any, group: str = "") -> Iterator[FlagSpec]:
@@ -128,6 +142,10 @@ def read_yaml(path: str | os.PathLike[str], options: Any) -> dict[str, Any]:
       UsageError: the file cannot be read, is not a mapping, or holds an unknown key or a value of the wrong type; the
         message names the file, the key and the closest valid key.
     """
+    if "://" in os.fspath(path):
+        if fault := _storage().fault_of(os.fspath(path)):
+            raise UsageError(f"--config={path} {fault}")
+        path = _storage().local_path(os.fspath(path))
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -13,9 +13,11 @@ class SparkOptions(Options):
     """Spark. Without these flags the work runs in this process."""
 
     spark_master: str | None = option(
-        None, "Master of the Spark cluster: local[2], spark://host:7077, yarn or k8s://... Requires the extra [spark]."
+        None,
+        "Master of the Spark cluster: local[2], spark://host:7077, yarn or k8s://... Requires the extra [spark].",
+        is_address=True,
     )
-    spark_remote: str | None = option(None, "Spark Connect server, for example sc://host:15002.")
+    spark_remote: str | None = option(None, "Spark Connect server, for example sc://host:15002.", is_address=True)
     spark_conf: str | None = option(
         None, "Spark settings, for example spark.executor.memory=4g,spark.task.cpus=2. Comma-separated."
     )

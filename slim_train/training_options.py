@@ -407,7 +407,7 @@ class ClusterOptions(Options):
         "Seconds without the chief after which a parameter server fails. 0: never.",
         at_least=0,
     )
-    master: str = option("", "Address of a TensorFlow server that you started.", saved=False)
+    master: str = option("", "Address of a TensorFlow server that you started.", saved=False, is_address=True)
     task: int = option(0, "Number of this worker, for servers that you started.", at_least=0, saved=False)
     worker_replicas: int = option(1, "Number of workers, for servers that you started.", at_least=1, saved=False)
     num_ps_tasks: int = option(0, "Number of parameter servers, for servers that you started.", at_least=0, saved=False)

@@ -54,6 +54,10 @@ def load(
         raise UsageError(f"load(): give the path alone, without {given_twice[0]}: any kind of model is found there.")
     if not isinstance(path, str | os.PathLike):
         raise UsageError(f"load(): path must be text or a path, not {type(path).__name__}.")
+    from datasets import storage  # not at the top: import slim_train checks first that this package is ours
+
+    if fault := storage.fault_of(os.fspath(path)):
+        raise UsageError(f"load(): {os.fspath(path)} {fault}")
     options = options_from(ClassifierOptions(), "load", flags, {})
     with one_usage_error(), tensorflow_ready():
         from slim_train.inference.classifier import load_classifier

@@ -50,7 +50,9 @@ class FeatureNetOptions(Options):
     )
     checkpoint_path: str | None = option(None, "Checkpoint or training folder.", aliases=("train_dir",))
     tfhub_module: str | None = option(
-        None, "Folder of a module in TF1 Hub or SavedModel format, or a handle to download (extra [hub])."
+        None,
+        "Folder of a module in TF1 Hub or SavedModel format, or a handle to download (extra [hub]).",
+        is_address=True,
     )
     image_size: int | None = option(
         None, "Image height and width in pixels. Default: that of the net or module, else 224.", at_least=1

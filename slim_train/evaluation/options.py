@@ -74,6 +74,6 @@ class EvalOptions(Options):
         False, "Keep a copy of the checkpoint with the best accuracy in best/ of the training folder."
     )
     mistakes: int = option(36, "Number of the worst mistakes to draw. 0: no drawing.", at_least=0)
-    master: str = option("", "Address of a TensorFlow server that you started.", saved=False)
+    master: str = option("", "Address of a TensorFlow server that you started.", saved=False, is_address=True)
     code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
     compute: ComputeOptions = field(default_factory=ComputeOptions)

@@ -27,6 +27,7 @@ class ModuleOptions(Options):
         "https://tfhub.dev/google/imagenet/inception_v3/feature_vector/3",
         "Folder of a module in TF1 Hub or SavedModel format, or a handle to download (extra [hub]; cached in "
         "TFHUB_CACHE_DIR).",
+        is_address=True,
     )
     model_name: str | None = option(None, "Use a net instead of a module. Requires --checkpoint_path.")
     checkpoint_path: str | None = option(

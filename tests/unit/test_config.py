@@ -143,3 +143,18 @@ def test_code_that_the_config_of_a_training_folder_names_must_be_named_again(tmp
         refuse_code_of_training_folder(path, values, TrainOptions(), [])
     refuse_code_of_training_folder(path, values, TrainOptions(), ["model_file"])
     refuse_code_of_training_folder(path, {**values, "model_file": None}, TrainOptions(), [])
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/run", "s3://bucket/run", "hdfs://host/run", "no-such-scheme://a"])
+def test_a_url_that_no_file_system_serves_is_refused_with_its_flag(url):
+    with pytest.raises(UsageError, match=f"--folder={url} .*{url.partition('//')[0]}.*[Ii]nstall"):
+        _Outer(folder=url)
+
+
+def test_a_file_url_is_the_path_that_it_names():
+    assert _Outer(folder="file:///data/my%20run").folder == "/data/my run"
+
+
+def test_a_configuration_file_at_a_url_is_refused():
+    with pytest.raises(UsageError, match="--config=gs://bucket/recipe.yaml .*gcsfuse"):
+        read_yaml("gs://bucket/recipe.yaml", _Outer())

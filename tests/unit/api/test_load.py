@@ -35,3 +35,8 @@ def test_what_describes_another_kind_of_model_is_refused(training_folder: Path) 
 def test_where_there_is_no_model_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(st.UsageError, match="holds no classifier"):
         st.load(tmp_path)
+
+
+def test_a_url_that_nothing_serves_is_refused() -> None:
+    with pytest.raises(st.UsageError, match="s3://bucket/export is a URL.*Install"):
+        st.load("s3://bucket/export")

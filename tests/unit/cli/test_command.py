@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 import signal
 import subprocess
 import sys
@@ -212,3 +213,27 @@ def test_words_that_are_no_flags_reach_a_command_that_takes_them(capsys):
 def test_a_command_without_words_refuses_them_after_flags_too(capsys):
     assert _paint().main(["--layers=2", "hall"]) == 2
     assert "Unexpected argument 'hall'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("train_image_classifier", ["--dataset_dir=/tmp", "--train_dir=s3://bucket/run"]),
+        ("eval_image_classifier", ["--checkpoint_path=hdfs://host/run"]),
+        ("export_inference_graph", ["--export_dir=az://container/export"]),
+        ("download_and_convert_data", ["--dataset_name=digits", "--dataset_dir=s3://bucket/records"]),
+        ("retrain", ["--image_dir=s3://bucket/images"]),
+        ("label_image", ["--graph=s3://bucket/model.pb", "--image=a.jpg"]),
+        ("serve_image_classifier", ["--model_dir=s3://bucket/export"]),
+    ],
+)
+def test_every_command_refuses_a_url_that_nothing_serves_and_makes_no_folder_of_that_name(
+    name, flags, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert importlib.import_module(f"slim_train.cli.{name}").COMMAND.main(flags) == 2
+    flag = next(flag for flag in flags if "://" in flag)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{name}: error: {flag} ")
+    assert "nstall" in line
+    assert not list(tmp_path.iterdir())
