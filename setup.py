@@ -21,6 +21,7 @@ COMMANDS = (
     "classify_images",
     "launch_cluster",
     "render_tfjob",
+    "render_job",
     "show_augmentations",
     "slim_models",
 )
@@ -61,6 +62,7 @@ EXTRAS = {
         "httpx>=0.27",
         "ipykernel>=6.29",
         "kubeflow-training>=1.9",
+        "kubernetes>=27.2",
         "mypy~=2.4.0",
         "nbclient>=0.10",
         "nbformat>=5.10",
@@ -120,7 +122,7 @@ setup(
     package_data={
         "slim_train": ["py.typed"],
         "slim_train.serving": ["page/*"],
-        "deployment.kubernetes": ["tfjob.yaml"],
+        "deployment.kubernetes": ["training.yaml"],
         "deployment.slurm": ["train.sbatch"],
     },
     cmdclass={"build_py": BuildWithRecipes},

@@ -6,8 +6,9 @@ import gc
 import json
 import logging
 import os
+import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,32 @@ def reference_nets() -> dict[str, Any]:
     if not path.is_file():
         pytest.skip(f"no reference numbers: SLIM_TRAIN_REFERENCE is not set and there is no {path}")
     return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="session")
+def pod_environment() -> Callable[[dict[str, Any], int], dict[str, str]]:
+    """``pod_environment(job, 2)``: what Kubernetes puts into the environment of pod 2 of an indexed Job."""
+
+    def make(job: dict[str, Any], index: int) -> dict[str, str]:
+        metadata, container = job["spec"]["template"]["metadata"], job["spec"]["template"]["spec"]["containers"][0]
+        annotations = {**metadata["annotations"], "batch.kubernetes.io/job-completion-index": str(index)}
+        fields = {"labels": metadata["labels"], "annotations": annotations}
+        environment: dict[str, str] = {}
+        for variable in container["env"]:
+            source = variable.get("valueFrom", {})
+            if "fieldRef" in source:
+                found = re.fullmatch(r"metadata\.(\w+)\['(.+)'\]", source["fieldRef"]["fieldPath"])
+                value = fields[found[1]][found[2]]
+            elif "resourceFieldRef" in source:
+                kind, _, resource = source["resourceFieldRef"]["resource"].partition(".")
+                value = container["resources"][kind][resource]
+            else:
+                # Variables that come later in the list are not expanded.
+                value = re.sub(r"\$\((\w+)\)", lambda name: environment.get(name[1], name[0]), variable["value"])
+            environment[variable["name"]] = value
+        return environment
+
+    return make
 
 
 @pytest.fixture(autouse=True)

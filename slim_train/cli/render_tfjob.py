@@ -1,157 +1,26 @@
-"""Write the Kubernetes manifests of a training job: the command."""
+"""Write the Kubernetes manifests of a training job for Kubeflow's training operator: the command."""
 
 from __future__ import annotations
 
-import os.path
-import re
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from slim_train.cli.command import Command
-from slim_train.config import Options, flag_specs, option
-from slim_train.errors import UsageError
-from slim_train.extensions import check_names
-from slim_train.training_options import TrainOptions
+from slim_train.cli.kubernetes_job import command
 
-# The names of its tasks, such as <name>-evaluator-0 and <name>-worker-9999, are DNS labels of at most 63 characters.
-_JOB_NAME = re.compile(r"[a-z]([-a-z0-9]{0,49}[a-z0-9])?")
-_MEMORY = re.compile(r"[1-9]\d*(\.\d+)?(Ki|Mi|Gi|Ti|k|M|G|T)?")
+if TYPE_CHECKING:
+    from deployment.kubernetes.training_job import TrainingJob
 
 
-@dataclass(frozen=True)
-class JobOptions(Options):
-    """Job."""
+def _render(job: TrainingJob) -> str:
+    from deployment.kubernetes.tfjob import render
 
-    name: str = option("slim-train", "Name of the job: lower-case letters, digits and -, beginning with a letter.")
-    namespace: str | None = option(None, "Kubernetes namespace. Default: that of the submitter.")
-    image: str | None = option(None, "Container image with slim-train, built from the Dockerfile.")
-    data_claim: str | None = option(None, "Persistent volume claim for /data, which holds --dataset_dir. Read-only.")
-    train_claim: str | None = option(None, "Persistent volume claim for /models, which holds --train_dir.")
-    output: str | None = option(None, "File for the manifests. Default: standard output.")
+    return render(job)
 
 
-@dataclass(frozen=True)
-class TaskOptions(Options):
-    """Tasks and what each gets."""
-
-    num_ps: int = option(1, "Number of parameter servers. 0: workers average gradients by all-reduce.", at_least=0)
-    num_workers: int = option(2, "Number of workers, not counting the chief.", at_least=0)
-    chief: bool = option(True, "Use a chief besides the workers. If false, worker 0 is the chief.")
-    evaluator: bool = option(False, "Use an evaluator, which evaluates each new checkpoint.")
-    gpus_per_worker: int = option(0, "NVIDIA GPUs of each worker and the chief, with one clone per GPU.", at_least=0)
-    cpus_per_worker: int = option(4, "CPUs of each worker, the chief and the evaluator.", at_least=1)
-    memory_per_worker: str = option("8Gi", "Memory of each worker, the chief and the evaluator.")
-    cpus_per_ps: int = option(2, "CPUs of each parameter server.", at_least=1)
-    memory_per_ps: str = option("4Gi", "Memory of each parameter server.")
-    max_restarts: int = option(10, "Failures of all tasks together after which the job fails.", at_least=0)
-
-
-@dataclass(frozen=True)
-class RenderOptions(Options):
-    """Everything that render_tfjob can be told."""
-
-    job: JobOptions = field(default_factory=JobOptions)
-    tasks: TaskOptions = field(default_factory=TaskOptions)
-    training: TrainOptions = field(default_factory=TrainOptions)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not _JOB_NAME.fullmatch(self.job.name):
-            raise UsageError(
-                f"--name={self.job.name} cannot be a job's name in Kubernetes: at most 51 lower-case letters, digits "
-                "and -, a letter first, no - at the end."
-            )
-        if not self.tasks.num_workers and not self.tasks.chief:
-            raise UsageError("--num_workers=0 --nochief leaves no task that trains.")
-        for flag in ("memory_per_worker", "memory_per_ps"):
-            if not _MEMORY.fullmatch(getattr(self.tasks, flag)):
-                raise UsageError(f"--{flag}={getattr(self.tasks, flag)} must be a Kubernetes quantity, such as 8Gi.")
-
-
-def _run(options: RenderOptions) -> None:
-    from deployment.kubernetes.tfjob import TrainingJob, render
-
-    job, tasks, training = options.job, options.tasks, _training(options)
-    assert job.image and job.data_claim and job.train_claim  # required flags
-    manifests = render(
-        TrainingJob(
-            name=job.name,
-            namespace=job.namespace,
-            image=job.image,
-            flags=list(_flags(training)),
-            data_claim=job.data_claim,
-            train_claim=job.train_claim,
-            num_chiefs=int(tasks.chief),
-            num_ps=tasks.num_ps,
-            num_workers=tasks.num_workers,
-            num_evaluators=int(tasks.evaluator),
-            gpus_per_worker=tasks.gpus_per_worker,
-            cpus_per_worker=tasks.cpus_per_worker,
-            memory_per_worker=tasks.memory_per_worker,
-            cpus_per_ps=tasks.cpus_per_ps,
-            memory_per_ps=tasks.memory_per_ps,
-            max_restarts=tasks.max_restarts,
-        )
-    )
-    if job.output is None:
-        print(manifests, end="")
-        return
-    from datasets.files import replacing
-
-    with replacing(Path(job.output)) as path:
-        path.write_text(manifests, encoding="utf-8")
-
-
-def _training(options: RenderOptions) -> TrainOptions:
-    """Return the options of training in the job.
-
-    Raises:
-      UsageError: they name a folder that is on no volume, or would do harm in a job whose tasks are restarted.
-    """
-    from deployment.kubernetes.tfjob import DATA_MOUNT, MODELS_MOUNT
-
-    training = options.training
-    _check_mounted("dataset_dir", training.data.dataset_dir, DATA_MOUNT)
-    _check_mounted("train_dir", training.loop.train_dir, MODELS_MOUNT)
-    _check_mounted("log_dir", training.loop.log_dir, MODELS_MOUNT)
-    _check_mounted("checkpoint_path", training.restore.checkpoint_path, DATA_MOUNT, MODELS_MOUNT)
-    if training.loop.restart or training.loop.dry_run:
-        flag = "restart" if training.loop.restart else "dry_run"
-        raise UsageError(f"--{flag} is not for a job: a task that Kubernetes starts again would obey it again.")
-    clones = training.cluster.num_clones
-    if options.tasks.gpus_per_worker > 1 and clones == 1:
-        clones = options.tasks.gpus_per_worker
-    return replace(training, cluster=replace(training.cluster, num_clones=clones))
-
-
-def _check_mounted(flag: str, path: str | None, *mounts: str) -> None:
-    if path is not None and not any(PurePosixPath(os.path.normpath(path)).is_relative_to(mount) for mount in mounts):
-        raise UsageError(f"--{flag}={path} is on no volume of the job: it must be in {' or '.join(mounts)}.")
-
-
-def _flags(training: TrainOptions) -> Iterator[str]:
-    """Yield the command line that gives these options: all that differ from their defaults."""
-    for spec, default in zip(flag_specs(training), flag_specs(TrainOptions()), strict=True):
-        value = spec.default
-        if value == default.default:
-            continue
-        if spec.type is bool:
-            yield f"--{spec.name}" if value else f"--no{spec.name}"
-        else:
-            yield f"--{spec.name}={'' if value is None else value}"
-
-
-COMMAND = Command(
-    name="render_tfjob",
-    summary="Write the Kubernetes manifests of a training job for Kubeflow's training operator. Besides the job's own "
-    "flags it takes those of train_image_classifier, on the command line or in the --config file, for the job's tasks.",
-    defaults=RenderOptions(),
-    run=_run,
-    check=lambda options: check_names(options.training),
-    required=("image", "data_claim", "train_claim", "dataset_dir"),
-    uses_tensorflow=False,
+COMMAND = command(
+    "render_tfjob",
+    "Write the Kubernetes manifests of a training job for Kubeflow's training operator.",
+    _render,
 )
 
 
