@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 COMMANDS = (
     "download_and_convert_data",
     "inspect_dataset",
+    "inspect_checkpoint",
     "train_image_classifier",
     "eval_image_classifier",
     "serve_image_classifier",

@@ -19,6 +19,7 @@ from slim_train.retraining.modules import OpenNet, feature_session, open_net, re
 from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import tf
 from slim_train.training_options import UserCodeOptions
+from slim_train.zoo.identify import identify
 
 # The input of the classification layer, or the features of a module.
 FEATURES = "features"
@@ -189,11 +190,12 @@ def _module_options(options: FeatureNetOptions) -> ModuleOptions:
         checkpoint = resolve_checkpoint(options.checkpoint_path or "")
         folder = training_folder_of(checkpoint)
         trained = training_folder.read_options(folder)
-        if not trained or not (folder / training_folder.CONFIG).is_file():
-            raise UsageError(f"{folder} has no config.yaml that would name the net: give --model_name.")
-        model_name = trained.model.model_name
-        size = options.image_size or trained.model.train_image_size
-        options = dataclasses.replace(options, image_size=size)
+        if trained and (folder / training_folder.CONFIG).is_file():
+            model_name, size = trained.model.model_name, trained.model.train_image_size
+        else:
+            match = identify(checkpoint)
+            model_name, size = match.record.name, match.image_size
+        options = dataclasses.replace(options, image_size=options.image_size or size)
     return ModuleOptions(
         model_name=model_name,
         checkpoint_path=options.checkpoint_path,

@@ -203,7 +203,7 @@ def run(options: EvalOptions) -> EvaluationReport:
         options.dataset_name, split_name, options.dataset_dir, "dataset_split_name", told, options.dataset_file
     )
     _refuse_files_trained_on(dataset, folder)
-    model, _ = resolve_spec(folder, _overrides(options, folder, dataset))
+    model, _ = resolve_spec(folder, _overrides(options, dataset), first)
     training_folder.check_labels(folder, dataset.labels)
     eval_dir = Path(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
     report = None
@@ -256,13 +256,12 @@ def evaluate_to_folder(
         return writer.finish(metrics, checkpoint, step, time.monotonic() - began)
 
 
-def _overrides(options: EvalOptions, folder: Path, dataset: DatasetSpec) -> ModelOverrides:
+def _overrides(options: EvalOptions, dataset: DatasetSpec) -> ModelOverrides:
     """Return what the flags, and for a checkpoint from elsewhere the data set, know better than the folder."""
-    is_ours = (folder / training_folder.CONFIG).is_file()
     return ModelOverrides(
         input_height=options.eval_image_size,
         input_width=options.eval_image_size,
-        model_name=options.model_name or (None if is_ours else "inception_v3"),
+        model_name=options.model_name,
         preprocessing_name=options.preprocessing_name,
         channels=options.eval_image_channels,
         num_classes=options.num_classes,

@@ -41,7 +41,9 @@ class EvalOptions(Options):
     )
     labels_offset: int | None = option(None, "As in training. Default: that of the training folder.")
     num_classes: int | None = option(None, "As in training. Default: that of the training folder.", at_least=1)
-    model_name: str | None = option(None, "Name of the net. Default: that of the training folder, else inception_v3.")
+    model_name: str | None = option(
+        None, "Name of the net. Default: that of the training folder, else the one that fits the checkpoint."
+    )
     preprocessing_name: str | None = option(None, "Preprocessing recipe. Default: that of the training folder.")
     eval_image_size: int | None = option(None, "Image height and width in pixels. Default: as in training.", at_least=1)
     eval_image_channels: int | None = option(None, "Color channels, 1 or 3. Default: as in training.", choices=(1, 3))

@@ -21,7 +21,11 @@ class SourceOptions(Options):
         "net without weights is written to --output_file, as research/slim does.",
         aliases=("train_dir", "output_dir"),
     )
-    model_name: str | None = option(None, "Name of the net. Default: that of the training folder, else inception_v3.")
+    model_name: str | None = option(
+        None,
+        "Name of the net. Default: that of the training folder, else the one that fits the checkpoint; without a "
+        "checkpoint, inception_v3.",
+    )
     dataset_name: str | None = option(None, "Name of the data set. Default: the name in info.json.")
     dataset_dir: str | None = option(
         None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from slim_train.tf_compat import tf
 from slim_train.training_options import TrainOptions
 from slim_train.user_code.copies import code_to_run, warn_of_changes
 from slim_train.user_code.load import load_net, load_recipe
+from slim_train.zoo.identify import identify
+
+log = logging.getLogger(__name__)
 
 # Names of nodes.
 PIXELS, INPUT, SCORES = "pixels", "input", "scores"
@@ -132,33 +136,43 @@ def find_trained_model(path: str | Path, given: ModelOverrides | None = None) ->
       given: what overrides the folder.
 
     Raises:
-      UsageError: there is no checkpoint, no net is named, or the classes are not known.
+      UsageError: there is no checkpoint, its net is neither named nor known, or the classes are not known.
     """
     given = given or ModelOverrides()
     checkpoint = resolve_checkpoint(str(path))
     folder = training_folder_of(checkpoint)
-    spec, labels = resolve_spec(folder, given)
+    spec, labels = resolve_spec(folder, given, checkpoint)
     return TrainedModel(spec, labels, checkpoint, folder, given.use_averages)
 
 
-def resolve_spec(folder: Path, given: ModelOverrides) -> tuple[ModelSpec, tuple[str, ...]]:
-    """Return the net that was trained in a folder and a name for each score, without looking at its checkpoints.
+def resolve_spec(
+    folder: Path, given: ModelOverrides, checkpoint: str | None = None
+) -> tuple[ModelSpec, tuple[str, ...]]:
+    """Return the net that was trained in a folder and a name for each score.
+
+    Args:
+      folder: the training folder, or that of a checkpoint from elsewhere.
+      given: what overrides the folder.
+      checkpoint: shows which net it is, if neither the folder nor ``given`` names it.
 
     Raises:
-      UsageError: no net is named, or the classes are not known.
+      UsageError: the net is neither named nor known, or the classes are not known.
     """
+    is_known = (folder / training_folder.CONFIG).is_file()
+    is_identified = not is_known and given.model_name is None
+    if is_identified:
+        given = _identified(folder, checkpoint, given)
     size = given.image_size()
     trained = training_folder.read_options(folder) or TrainOptions()
-    is_known = (folder / training_folder.CONFIG).is_file()
-    model_name = given.model_name or (trained.model.model_name if is_known else None)
-    if model_name is None:
-        raise UsageError(f"{folder} has no config.yaml that would name the net: give --model_name.")
+    model_name = given.model_name or trained.model.model_name
     # Names that are given are one for each score, whatever the data set calls its classes.
     offset = given.labels_offset if given.labels_offset is not None else trained.data.labels_offset
     offset = 0 if given.labels is not None else offset
     num_classes = given.num_classes or trained.data.num_classes
     folders = [folder, Path(given.labels_folder or folder)]
     names = given.labels if given.labels is not None else _labels_of(folders, num_classes, offset)
+    if is_identified and given.labels_offset is None:
+        _check_background(checkpoint, num_classes, len(names), has_labels=given.labels is not None)
     channels = given.channels or trained.model.train_image_channels
     size = size or trained.model.train_image_size
     code = code_to_run(
@@ -182,6 +196,41 @@ def resolve_spec(folder: Path, given: ModelOverrides) -> tuple[ModelSpec, tuple[
     )
     warn_of_changes(folder, spec.net, spec.recipe)
     return spec, tuple(class_names(names, spec))
+
+
+def _identified(folder: Path, checkpoint: str | None, given: ModelOverrides) -> ModelOverrides:
+    """Return ``given`` with what the variables of a checkpoint say about its net."""
+    if checkpoint is None or given.code.model_file or given.code.model_module:
+        raise UsageError(f"{folder} has no config.yaml that would name the net: give --model_name.")
+    match = identify(checkpoint)
+    recipe = given.preprocessing_name or (None if given.code.preprocessing_file else match.preprocessing)
+    size = match.image_size if given.input_height is None and given.input_width is None else None
+    log.info(
+        "%s is %s with %d classes; preprocessing: %s.",
+        checkpoint,
+        match.record.name,
+        match.num_classes,
+        recipe or given.code.preprocessing_file,
+    )
+    return dataclasses.replace(
+        given,
+        model_name=match.record.name,
+        num_classes=match.num_classes,
+        preprocessing_name=recipe,
+        input_height=given.input_height or size,
+        input_width=given.input_width or size,
+    )
+
+
+def _check_background(checkpoint: str | None, num_classes: int | None, num_names: int, has_labels: bool) -> None:
+    """Refuse names that would all be one off: of ImageNet, some nets have a class 0 for background and some do not."""
+    offset = num_names - (num_classes or num_names)
+    if abs(offset) == 1:
+        cure = "--labels must have a line for each" if has_labels else f"give --labels_offset={offset}"
+        raise UsageError(
+            f"{checkpoint} has {num_classes} classes, and {num_names} are named. If the difference is a class 0 for "
+            f"background, {cure}."
+        )
 
 
 def _labels_of(folders: Sequence[Path], num_classes: int | None, labels_offset: int) -> tuple[str, ...]:

@@ -63,12 +63,12 @@ def test_the_best_checkpoint_is_described_by_the_folder_above(training_folder: P
     assert trained.folder == folder
 
 
-def test_a_checkpoint_without_config_needs_the_net_and_the_classes(training_folder: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_without_config_whose_net_is_named_needs_the_classes(
+    training_folder: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(training_folder, tmp_path / "released"))
     for name in ("config.yaml", "info.json", "labels.txt"):
         (folder / name).unlink()
-    with pytest.raises(UsageError, match="give --model_name"):
-        find_trained_model(folder)
     with pytest.raises(UsageError, match="give --labels or --num_classes"):
         find_trained_model(folder, ModelOverrides(model_name="mobilenet_v1_025"))
     trained = find_trained_model(folder, ModelOverrides(model_name="mobilenet_v1_025", num_classes=5))
@@ -106,3 +106,29 @@ def test_the_frozen_graph_has_no_variables_and_no_compiled_parts(training_folder
     assert not [node.name for node in nodes if "_XlaMustCompile" in node.attr]
     assert not [node.name for node in nodes if "BatchNorm" in node.op]
     assert {"pixels", "input", "scores", "MobilenetV1/Predictions/Reshape_1"} <= {node.name for node in graph_def.node}
+
+
+@pytest.fixture
+def alone(training_folder: Path, tmp_path: Path) -> Path:
+    """A checkpoint of mobilenet_v1_025 for 5 classes, without its training folder."""
+    for file in training_folder.glob("model.ckpt-7.*"):
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+def test_a_checkpoint_by_itself_is_recognized(alone: Path, training_folder: Path) -> None:
+    trained = find_trained_model(alone, ModelOverrides(input_height=64, input_width=64))
+    assert (trained.spec.name, trained.spec.num_classes, trained.spec.image_size) == ("mobilenet_v1_025", 5, 64)
+    assert trained.labels == ("0", "1", "2", "3", "4")
+    np.testing.assert_array_equal(scores(trained), scores(find_trained_model(training_folder)))
+
+
+@pytest.mark.parametrize("count", [4, 6])
+def test_names_that_may_all_be_one_off_are_refused(alone: Path, count: int) -> None:
+    labels = [f"class {index}" for index in range(count)]
+    with pytest.raises(UsageError, match=f"has 5 classes, and {count} are named.*--labels must have a line for each"):
+        find_trained_model(alone, ModelOverrides(labels=tuple(labels)))
+    (alone / "labels.txt").write_text("".join(f"{index}:{label}\n" for index, label in enumerate(labels)))
+    with pytest.raises(UsageError, match=f"are named.*give --labels_offset={count - 5}"):
+        find_trained_model(alone)
+    assert len(find_trained_model(alone, ModelOverrides(labels_offset=count - 5)).labels) == 5
