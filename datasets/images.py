@@ -16,6 +16,8 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
+from datasets import scaled_jpeg
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -55,11 +57,13 @@ _HEIF_BRANDS = (b"heic", b"heix", b"mif1", b"heim", b"heis", b"hevc", b"msf1")
 _LONGEST_SIGNATURE = 12
 _ORIENTATION = 0x0112
 _UPRIGHT = (None, 1)
+_ON_ITS_SIDE = (5, 6, 7, 8)
 _JPEG_QUALITY = 95
 # Start-of-frame markers of 8-bit Huffman-coded JPEG: baseline, extended, progressive. libjpeg-turbo 3 in Pillow also
 # reads lossless and arithmetic coding, which TensorFlow's need not.
 _JPEG_FRAMES = (0xC0, 0xC1, 0xC2)
-_JPEG_OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+_ANY_JPEG_FRAMES = (*_JPEG_FRAMES, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
+_JPEG_START = b"\xff\xd8"
 _JPEG_END = 0xD9
 # Where a segment begins, be it after another one or after pixels: those write 0xFF as FF00, and have restart markers
 # (D0 to D7) among them.
@@ -117,34 +121,50 @@ class ImageRejected(Exception):
         return f"{self.reason} ({self.detail})" if self.detail else self.reason
 
 
-def normalise(data: bytes) -> EncodedImage:
+def normalise(data: bytes, target: scaled_jpeg.Size | None = None) -> EncodedImage:
     """Decode one file's bytes in full; keep them if TensorFlow reads them correctly, else encode them again.
 
     Kept are 8-bit JPEG in grey or color and PNG in up to 8 bits per channel. Encoded again, upright and in 8-bit grey
     or RGB with transparency dropped: CMYK, 16-bit and palette-with-alpha images, images with an EXIF orientation
     (JPEG as JPEG of quality 95, the rest as PNG), and WebP, BMP, TIFF, PPM and the first frame of GIF (as PNG).
 
+    Args:
+      data: the bytes of the file.
+      target: height and width in pixels that the image is resized to: a large JPEG that is encoded again becomes
+        smaller, see :mod:`datasets.scaled_jpeg`. None: it keeps its size.
+
     Raises:
       ImageRejected: the bytes are no whole image.
     """
-    with _decoded(data) as image:
+    with _opened(data) as image:
+        size = image.height, image.width
+        # libjpeg reads every bit all the same, and spares the arithmetic for pixels that nobody looks at.
+        _scale(image, scaled_jpeg.RATIOS[-1] if _may_be_kept(image, data) else _ratio(image, target))
+        image.load()
         if _kept(image, data):
-            return EncodedImage(data, "png" if image.format == "PNG" else "jpeg", image.height, image.width)
+            return EncodedImage(data, "png" if image.format == "PNG" else "jpeg", *size)
         return _encode(_upright_8_bit(image), "JPEG" if _is_jpeg(image) else "PNG")
 
 
-def decode(data: bytes) -> NDArray[np.uint8]:
+def decode(data: bytes, target: scaled_jpeg.Size | None = None) -> NDArray[np.uint8]:
     """The pixels of one file's bytes, [height, width, 3]: what TensorFlow decodes from what :func:`normalise` gives.
 
     JPEG as with TensorFlow's ``dct_method="INTEGER_ACCURATE"``; its default is off by a level or so. An image that
     would be encoded again as JPEG is spared the loss.
+
+    Args:
+      data: the bytes of the file.
+      target: height and width in pixels that the image is resized to: a large JPEG is decoded smaller than it is, see
+        :mod:`datasets.scaled_jpeg`. None: all pixels are needed.
 
     Raises:
       ImageRejected: the bytes are no whole image.
     """
     import numpy as np
 
-    with _decoded(data) as image:
+    with _opened(data) as image:
+        _scale(image, _ratio(image, target))
+        image.load()
         return np.array((image if _kept(image, data) else _upright_8_bit(image)).convert("RGB"))
 
 
@@ -193,8 +213,11 @@ def check(data: bytes) -> ImageHeader:
     Raises:
       ImageRejected: the bytes are no whole image.
     """
-    with _decoded(data) as image:
+    with _opened(data) as image:
         header = _header(image)
+        if _may_be_kept(image, data):
+            _scale(image, scaled_jpeg.RATIOS[-1])  # as in normalise
+        image.load()
         if not _kept(image, data) and header.color == "32-bit":
             _as_8_bit(image, image.format)  # raises
         return header
@@ -204,14 +227,6 @@ def _header(image: Image.Image) -> ImageHeader:
     image_format = "JPEG" if _is_jpeg(image) else image.format or ""
     color = "32-bit" if image.mode == "I" and image_format not in ("PNG", "PPM") else _COLORS.get(image.mode, "color")
     return ImageHeader(image_format, color, image.height, image.width)
-
-
-@contextlib.contextmanager
-def _decoded(data: bytes) -> Iterator[Image.Image]:
-    """The image with all its pixels; what goes wrong with it in the block is ImageRejected."""
-    with _opened(data) as image:
-        image.load()
-        yield image
 
 
 @contextlib.contextmanager
@@ -247,6 +262,39 @@ def _unread_format(source: bytes | IO[bytes]) -> str:
     return ""
 
 
+def ratio_of(data: bytes, target: scaled_jpeg.Size) -> int:
+    """Return the ratio at which :func:`decode` decodes for ``target``; 1 if the bytes are no JPEG or cannot be read."""
+    if not data.startswith(_JPEG_START):
+        return 1
+    try:
+        with _opened(data) as image:
+            return _ratio(image, target)
+    except ImageRejected:
+        return 1
+
+
+def _ratio(image: Image.Image, target: scaled_jpeg.Size | None) -> int:
+    """Return the ratio at which a JPEG that is resized to ``target`` is decoded, seen whole and upright."""
+    if target is None or not _is_jpeg(image):
+        return 1
+    size = image.height, image.width
+    size = size[::-1] if image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE else size
+    return scaled_jpeg.decoding_ratio(size, size, target)
+
+
+def _scale(image: Image.Image, ratio: int) -> None:
+    """Have a JPEG that is not decoded yet decoded at 1/ratio of its size."""
+    if ratio > 1:
+        image.draft(None, (max(1, image.width // ratio), max(1, image.height // ratio)))
+
+
+def _may_be_kept(image: Image.Image, data: bytes) -> bool:
+    """Return whether :func:`_kept` will be true of a JPEG if all of it can be decoded."""
+    if not _is_jpeg(image) or image.mode not in ("L", "RGB") or image.getexif().get(_ORIENTATION) not in _UPRIGHT:
+        return False
+    return next((marker for marker in _jpeg_markers(data) if marker in _ANY_JPEG_FRAMES), 0) in _JPEG_FRAMES
+
+
 def _kept(image: Image.Image, data: bytes) -> bool:
     if image.getexif().get(_ORIENTATION) not in _UPRIGHT:
         return False
@@ -270,15 +318,19 @@ def _check_jpeg_markers(data: bytes) -> int:
     it, so it must be there, and no segment may run past it.
     """
     frame = 0
-    position = 2
-    while match := _JPEG_MARKER.search(data, position):
-        marker = match[0][1]
+    for marker in _jpeg_markers(data):
         if marker == _JPEG_END:
             return frame
-        if marker in _JPEG_FRAMES or marker in _JPEG_OTHER_FRAMES:
+        if marker in _ANY_JPEG_FRAMES:
             frame = marker
-        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
     raise ImageRejected("truncated", "no end-of-image marker")
+
+
+def _jpeg_markers(data: bytes) -> Iterator[int]:
+    position = 2
+    while match := _JPEG_MARKER.search(data, position):
+        yield match[0][1]
+        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2], "big")
 
 
 def _check_png_chunks(data: bytes) -> None:

@@ -17,6 +17,7 @@ AUGMENTATIONS = ("faces", "none", "randaugment", "recipe")
 RANDAUGMENT_PREFIX = "rand-"
 OPTIMIZERS = ("adadelta", "adagrad", "adam", "adamw", "ftrl", "momentum", "rmsprop", "sgd")
 DECAY_TYPES = ("fixed", "exponential", "polynomial", "cosine")
+SCALED_DECODING = ("auto", "never")
 PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 
 
@@ -88,6 +89,12 @@ class ModelOptions(Options):
         choices=(1, 3),
     )
     use_grayscale: bool = option(False, "Same as --train_image_channels=1.")
+    scaled_decoding: str = option(
+        "auto",
+        "auto: decode JPEGs of 1 megapixel and more at 1/2, 1/4 or 1/8 of their size if at least twice the image size "
+        "of the net remains. never: decode all pixels.",
+        choices=SCALED_DECODING,
+    )
     quantize_delay: int = option(-1, "For old command lines. Must be -1: no quantization.", at_most=-1, saved=False)
     weight_decay: float = option(0.00004, "L2 penalty on weights. adamw: decoupled decay rate.", at_least=0)
     batch_norm_decay: float | None = option(

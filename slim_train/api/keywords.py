@@ -67,6 +67,7 @@ class TrainFlags(TypedDict, total=False):
     train_image_size: int | None
     train_image_channels: int | None
     use_grayscale: bool
+    scaled_decoding: Text
     quantize_delay: int
     weight_decay: float
     batch_norm_decay: float | None
@@ -177,6 +178,7 @@ class EvalFlags(TypedDict, total=False):
     eval_image_size: int | None
     eval_image_channels: int | None
     use_grayscale: bool
+    scaled_decoding: Text | None
     quantize: bool
     batch_size: int
     eval_flip: bool | None
@@ -213,6 +215,7 @@ class ExportFlags(TypedDict, total=False):
     image_size: int | None
     eval_image_size: int | None
     use_grayscale: bool
+    scaled_decoding: Text | None
     moving_average_decay: float | None
     model_file: Text | None
     model_module: Text | None
@@ -246,6 +249,7 @@ class RetrainFlags(TypedDict, total=False):
     checkpoint_path: Text | None
     image_size: int | None
     precision: Text
+    scaled_decoding: Text
     bottleneck_dir: Text
     model_file: Text | None
     model_module: Text | None
@@ -296,6 +300,7 @@ class ExtractFlags(TypedDict, total=False):
     end_points: Text | None
     pooling: Text
     precision: Text
+    scaled_decoding: Text
     model_file: Text | None
     model_module: Text | None
     arg_scope: Text | None
@@ -331,6 +336,7 @@ class ClassifyFlags(TypedDict, total=False):
     input_width: int | None
     input_mean: float | None
     input_std: float | None
+    scaled_decoding: Text | None
     model_file: Text | None
     model_module: Text | None
     arg_scope: Text | None
@@ -354,6 +360,7 @@ class LoadFlags(TypedDict, total=False):
     input_width: int | None
     input_mean: float | None
     input_std: float | None
+    scaled_decoding: Text | None
     model_file: Text | None
     model_module: Text | None
     arg_scope: Text | None

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
 # The flags for kinds of files, which ``load`` tells apart by itself, and those that are arguments of their own.
 SOURCES = ("graph", "saved_model_dir", "train_dir", "output_dir", "checkpoint_path")
-_DESCRIBED = ("input_layer", "output_layer", "input_height", "input_width", "input_mean", "input_std")
+_DESCRIBED = (
+    "input_layer",
+    "output_layer",
+    "input_height",
+    "input_width",
+    "input_mean",
+    "input_std",
+    "scaled_decoding",
+)
 
 
 @takes_flags(ClassifierOptions(), "label_image", without=SOURCES)

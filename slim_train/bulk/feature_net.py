@@ -58,6 +58,7 @@ class FeatureNet:
       outputs: names of the tensors of the end points, float32 [N, length].
       graph_def: the serialized graph.
       flags: that name the net, for ``_model.json``.
+      scaled_decoding: whether large JPEGs are decoded smaller than they are.
     """
 
     name: str
@@ -72,6 +73,7 @@ class FeatureNet:
     outputs: tuple[str, ...]
     graph_def: bytes = dataclasses.field(repr=False)
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    scaled_decoding: bool = True
 
     GRAPH_FILE: ClassVar[str] = "net.pb"
     FACTS_FILE: ClassVar[str] = "net.json"
@@ -87,7 +89,7 @@ class FeatureNet:
 
     def facts(self) -> dict[str, Any]:
         """Return what features depend on, for ``_model.json``."""
-        return {
+        facts = {
             "model": self.name,
             "flags": dict(self.flags),
             "identity": self.identity,
@@ -99,6 +101,8 @@ class FeatureNet:
                 point.name: {"shape": list(point.shape), "length": point.length} for point in self.end_points
             },
         }
+        # Not said of the default: folders from before there was a choice are continued.
+        return facts if self.scaled_decoding else {**facts, "scaled_decoding": "never"}
 
     def write(self, folder: Path) -> None:
         """Write the net for processes that read it with :meth:`read`."""
@@ -149,6 +153,7 @@ def load_feature_net(options: FeatureNetOptions, code: UserCodeOptions) -> Featu
             outputs=tuple(outputs),
             graph_def=graph_def.SerializeToString(),
             flags=_flags(module_options),
+            scaled_decoding=options.scaled_decoding != "never",
         )
 
 

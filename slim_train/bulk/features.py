@@ -43,6 +43,7 @@ class FeatureBody:
         self._rows: Sequence[ImageRow] = ()
         self._records: Mapping[str, bytes] = {}
         self._errors: list[str | None] = []
+        self._target = (net.height, net.width) if net.scaled_decoding else None
         self._streams = STREAMS if threads > 1 else 1
         with tf.Graph().as_default():
             self._count = tf.placeholder(tf.int64, [])
@@ -74,7 +75,7 @@ class FeatureBody:
 
     def _read(self, index: int) -> NDArray[np.uint8]:
         try:
-            return decode(self._opener.read(self._rows[index].path, self._records))
+            return decode(self._opener.read(self._rows[index].path, self._records), self._target)
         except ImageRejected as rejected:
             self._errors[index] = str(rejected)
         return np.zeros([0, 0, 3], np.uint8)

@@ -8,7 +8,7 @@ from slim_train.config import Options, option
 from slim_train.errors import UsageError
 from slim_train.retraining.options import ImageOptions
 from slim_train.spark_options import SparkOptions
-from slim_train.training_options import PRECISIONS, TrustedCodeOptions
+from slim_train.training_options import PRECISIONS, SCALED_DECODING, TrustedCodeOptions
 
 POOLING = ("mean", "none")
 LIST = "?"
@@ -72,6 +72,11 @@ class FeatureNetOptions(Options):
         "Precision of the computation; features are stored in float32. bf16 is for CPUs, fp16 for GPUs. auto: 16 "
         "bits if this machine computes in them, else fp32.",
         choices=PRECISIONS,
+    )
+    scaled_decoding: str = option(
+        "auto",
+        "auto: decode large JPEGs smaller than they are, to at least twice the image size. never: decode all pixels.",
+        choices=SCALED_DECODING,
     )
 
     @property

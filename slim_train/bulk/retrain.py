@@ -109,7 +109,8 @@ def _extracted(options: RetrainOptions) -> Path:
     module = load_module(options.module, options.code)
     root = Path(options.images.image_dir or "").absolute()
     names = [name for of in source.splits[TRAIN] for name in of]
-    folder = local.store_folder(options.module.bottleneck_dir, module) / f"parquet-{_digest(root, names)}"
+    digest = _digest(root, names, options.module.scaled_decoding != "never")
+    folder = local.store_folder(options.module.bottleneck_dir, module) / f"parquet-{digest}"
     given = options.module
     flags: dict[str, Any] = {
         "image_dir": options.images.image_dir,
@@ -120,15 +121,18 @@ def _extracted(options: RetrainOptions) -> Path:
         "tfhub_module": None if given.model_name else given.tfhub_module,
         "image_size": given.image_size,
         "precision": given.precision,
+        "scaled_decoding": given.scaled_decoding,
         "output_dir": str(folder),
     }
     extract(dataclasses.replace(config.with_values(ExtractOptions(), flags), code=options.code, spark=options.spark))
     return folder
 
 
-def _digest(root: Path, names: Sequence[str]) -> str:
-    """Return a key of a folder of images, which changes with names, sizes and times of the files."""
+def _digest(root: Path, names: Sequence[str], scaled: bool) -> str:
+    """Return a key of a folder of images, which changes with names, sizes and times of the files, and with decoding."""
     digest = hashlib.blake2b(os.fsencode(root), digest_size=10)
+    if not scaled:
+        digest.update(b"\0decoded in full\0")
     for name in names:
         try:
             status = (root / name).stat()

@@ -263,6 +263,7 @@ def _overrides(options: EvalOptions, dataset: DatasetSpec) -> ModelOverrides:
         input_width=options.eval_image_size,
         model_name=options.model_name,
         preprocessing_name=options.preprocessing_name,
+        scaled_decoding=options.scaled_decoding,
         channels=options.eval_image_channels,
         num_classes=options.num_classes,
         labels_offset=options.labels_offset,

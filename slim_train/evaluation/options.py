@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
-from slim_train.training_options import ComputeOptions, TrustedCodeOptions
+from slim_train.training_options import SCALED_DECODING, ComputeOptions, TrustedCodeOptions
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class EvalOptions(Options):
     eval_image_size: int | None = option(None, "Image height and width in pixels. Default: as in training.", at_least=1)
     eval_image_channels: int | None = option(None, "Color channels, 1 or 3. Default: as in training.", choices=(1, 3))
     use_grayscale: bool = option(False, "Same as --eval_image_channels=1.")
+    scaled_decoding: str | None = option(
+        None,
+        "auto: decode large JPEGs smaller than they are. never: decode all pixels. Default: as in training.",
+        choices=SCALED_DECODING,
+    )
     quantize: bool = option(
         False, "For old command lines. Must be false: no quantization.", choices=(False,), saved=False
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
 from slim_train.errors import UsageError, unknown
-from slim_train.training_options import TrustedCodeOptions
+from slim_train.training_options import SCALED_DECODING, TrustedCodeOptions
 
 FORMATS = ("saved_model", "frozen", "tflite")
 
@@ -41,6 +41,11 @@ class SourceOptions(Options):
         None, "Image height and width in pixels. Default: as in training.", aliases=("eval_image_size",), at_least=1
     )
     use_grayscale: bool = option(False, "The net takes one channel. Default: as in training.")
+    scaled_decoding: str | None = option(
+        None,
+        "auto: decode large JPEGs smaller than they are. never: decode all pixels. Default: as in training.",
+        choices=SCALED_DECODING,
+    )
     moving_average_decay: float | None = option(
         None,
         "Above 0: export the moving averages; the checkpoint must hold averages of all variables. 0: export "

@@ -167,6 +167,7 @@ def _trained_model(source: SourceOptions, code: TrustedCodeOptions) -> TrainedMo
             input_width=source.image_size,
             model_name=source.model_name,
             preprocessing_name=source.preprocessing_name,
+            scaled_decoding=source.scaled_decoding,
             channels=1 if source.use_grayscale else None,
             num_classes=source.num_classes,
             labels_offset=source.labels_offset,

@@ -26,6 +26,7 @@ class ExportInfo:
       preprocessing: name of the recipe.
       step: global step of the checkpoint.
       checkpoint: file name of the checkpoint.
+      scaled_decoding: whether large JPEGs are decoded smaller than they are. Older exports do not.
     """
 
     model_name: str
@@ -35,6 +36,7 @@ class ExportInfo:
     preprocessing: str
     step: int
     checkpoint: str
+    scaled_decoding: bool = False
 
 
 def write_export_info(path: Path, info: ExportInfo) -> None:
@@ -56,6 +58,7 @@ def read_export_info(path: Path) -> ExportInfo | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if "model_name" not in content:
             return None
+        content = {"scaled_decoding": ExportInfo.scaled_decoding, **content}
         info = ExportInfo(**{field.name: content[field.name] for field in dataclasses.fields(ExportInfo)})
         height, width = map(int, info.image_size)
         return dataclasses.replace(info, labels=tuple(map(str, info.labels)), image_size=(height, width))

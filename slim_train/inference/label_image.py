@@ -130,6 +130,7 @@ def open_classifier(options: ClassifierOptions) -> Predictor:
             output_layer=options.output_layer,
             input_mean=options.input_mean,
             input_std=options.input_std,
+            scaled_decoding=options.scaled_decoding,
             code=options.code,
         ),
     )

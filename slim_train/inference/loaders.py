@@ -47,6 +47,7 @@ class LoadedModel:
       labels: a name for each score.
       image_size: height and width in pixels that ``score`` takes.
       channels: color channels that it takes.
+      scaled_decoding: whether ``decode`` decodes large JPEGs smaller than they are.
     """
 
     session: Any
@@ -56,6 +57,7 @@ class LoadedModel:
     labels: tuple[str, ...]
     image_size: tuple[int, int]
     channels: int
+    scaled_decoding: bool
 
 
 def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
@@ -83,7 +85,8 @@ def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
     if info and not given.describes_input:
         _check_size(path, given, *info.image_size)
         labels = _labels(path, given.labels or info.labels, len(info.labels))
-        return _load_ours(graph_def, dataclasses.replace(info, labels=labels))
+        scaled = _is_scaled(given, info.scaled_decoding)
+        return _load_ours(graph_def, dataclasses.replace(info, labels=labels, scaled_decoding=scaled))
     nodes = {node.name: node for node in graph.get_operations() if node.outputs}
     image = _choose(nodes, given.input_layer, _INPUTS, "input", path).outputs[0]
     scores = _choose(nodes, given.output_layer, _OUTPUTS, "output", path).outputs[0]
@@ -101,6 +104,7 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
     info = export_info.read_export_info(folder / export_info.FOLDER_IN_SAVED_MODEL / export_info.FILE)
     if info and not given.describes_input:
         _check_size(folder, given, *info.image_size)
+        _check_decoding(folder, given, info.scaled_decoding)
         (encoded,), (decoded,) = (_tensors(signatures[PREPROCESS], side) for side in ("inputs", "outputs"))
         (image,) = _tensors(signatures[PIXELS], "inputs")
         decode = session.make_callable(decoded, [encoded])
@@ -112,6 +116,7 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
             _labels(folder, given.labels or info.labels, len(info.labels)),
             info.image_size,
             info.channels,
+            info.scaled_decoding,
         )
     if SERVING not in signatures:
         raise UsageError(f"{folder} has no signature {SERVING}; it has {', '.join(sorted(signatures)) or 'none'}.")
@@ -131,7 +136,8 @@ def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
             encoded, decoded = (graph.get_tensor_by_name(f"{name}:0") for name in _DECODING)
         else:
             encoded = tf.placeholder(tf.string, [])
-            decoded = get_recipe(info.preprocessing).decode_eval(encoded, height, width, info.channels)
+            recipe = dataclasses.replace(get_recipe(info.preprocessing), scaled_decoding=info.scaled_decoding)
+            decoded = recipe.decode_eval(encoded, height, width, info.channels)
     session = _session(graph)
     return LoadedModel(
         session,
@@ -141,6 +147,7 @@ def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
         info.labels,
         info.image_size,
         info.channels,
+        info.scaled_decoding,
     )
 
 
@@ -161,7 +168,11 @@ def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelO
     with session.graph.as_default():
         encoded = tf.placeholder(tf.string, [])
         resized = with_picture(
-            encoded, shape[3], lambda picture: distort.resize(picture.whole(), height, width), fast=False
+            encoded,
+            shape[3],
+            lambda picture: distort.resize(picture.whole((height, width)), height, width),
+            fast=False,
+            scaled=_is_scaled(given),
         )
         decoded = (tf.ensure_shape(resized, [height, width, shape[3]]) - mean) * scale
     score = session.make_callable(scores, [image])
@@ -177,6 +188,7 @@ def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelO
         _labels(path, given.labels, num_classes),
         (height, width),
         shape[3],
+        _is_scaled(given),
     )
 
 
@@ -185,6 +197,19 @@ def _check_size(path: Path, given: ModelOverrides, height: int | None, width: in
     for side, fixed, wanted in (("height", height, given.input_height), ("width", width, given.input_width)):
         if fixed and wanted and fixed != wanted:
             raise UsageError(f"--input_{side}={wanted}: {path} takes images of {height}x{width} pixels.")
+
+
+def _is_scaled(given: ModelOverrides, default: bool = True) -> bool:
+    return given.scaled_decoding == "auto" if given.scaled_decoding else default
+
+
+def _check_decoding(path: Path, given: ModelOverrides, is_scaled: bool) -> None:
+    """Check that a SavedModel, whose graph decodes, is not asked to decode in another way."""
+    if _is_scaled(given, is_scaled) != is_scaled:
+        raise UsageError(
+            f"--scaled_decoding={given.scaled_decoding}: the graph of {path} decodes images itself, in the other way. "
+            f"Export again with --scaled_decoding={given.scaled_decoding}."
+        )
 
 
 def _labels(path: Path, given: tuple[str, ...] | None, num_classes: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
-from slim_train.training_options import TrustedCodeOptions
+from slim_train.training_options import SCALED_DECODING, TrustedCodeOptions
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class ClassifierOptions(Options):
         None, "Number to subtract from pixels, 0..255, if the model does not preprocess images itself. Default: 0."
     )
     input_std: float | None = option(None, "Number to divide pixels by, after --input_mean. Default: 255.")
+    scaled_decoding: str | None = option(
+        None,
+        "auto: decode large JPEGs smaller than they are. never: decode all pixels. Default: that of the model.",
+        choices=SCALED_DECODING,
+    )
     code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
 
 

@@ -26,6 +26,7 @@ class ModelOverrides:
       labels_offset: subtracted from the labels of the data set.
       labels_folder: another folder with labels.txt or info.json, for a checkpoint whose own folder has neither.
       code: files of the net and its preprocessing, for what was trained with a user's.
+      scaled_decoding: auto or never, see :mod:`datasets.scaled_jpeg`; of exported graphs, too.
       use_averages: True takes the moving averages of the variables, False the variables; None takes the averages that
         the checkpoint holds.
       input_layer: node (frozen graph) or key of the signature (SavedModel) of the float images.
@@ -48,6 +49,7 @@ class ModelOverrides:
     labels_offset: int | None = None
     labels_folder: str | Path | None = None
     code: UserCodeOptions = dataclasses.field(default_factory=UserCodeOptions)
+    scaled_decoding: str | None = None
     use_averages: bool | None = None
 
     input_layer: str | None = None

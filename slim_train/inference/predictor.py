@@ -44,6 +44,9 @@ class Predictor:
         self.labels = model.labels
         self.image_size = model.image_size
         self.channels = model.channels
+        # Recipes look at 87.5% of each side: what is resized to the net's size then is still large enough.
+        height, width = (side * 8 // 7 + 1 for side in model.image_size)
+        self._target = (height, width) if model.scaled_decoding else None
         self._model = model
 
     def prepare(self, data: bytes) -> FloatArray:
@@ -57,7 +60,7 @@ class Predictor:
           ImageError: the bytes are no whole image, or one of more than 178 megapixels.
         """
         try:
-            return self._model.decode(normalise(data).data)
+            return self._model.decode(normalise(data, self._target).data)
         except ImageRejected as error:
             raise ImageError(str(error)) from None
         except tf.errors.InvalidArgumentError as error:

@@ -61,6 +61,7 @@ class TrainedModel:
             image_size=(self.spec.image_size, self.spec.image_size),
             channels=self.spec.channels,
             preprocessing=self.spec.preprocessing,
+            scaled_decoding=self.spec.recipe.scaled_decoding,
             step=step_of(self.checkpoint),
             checkpoint=Path(self.checkpoint).name,
         )
@@ -193,6 +194,7 @@ def resolve_spec(
         image_size=size,
         channels=channels,
         preprocessing=recipe or given.preprocessing_name or trained.model.preprocessing_name,
+        scaled_decoding=given.scaled_decoding or trained.model.scaled_decoding,
     )
     warn_of_changes(folder, spec.net, spec.recipe)
     return spec, tuple(class_names(names, spec))

@@ -55,6 +55,7 @@ class ModelSpec:
             "channels": self.channels,
             "preprocessing": self.preprocessing,
             "preprocessing_code": self.recipe.digest,
+            "scaled_decoding": self.recipe.scaled_decoding,
         }
 
 
@@ -66,6 +67,7 @@ def resolve_model(
     image_size: int | None = None,
     channels: int | None = None,
     preprocessing: str | Recipe | None = None,
+    scaled_decoding: str = "auto",
 ) -> ModelSpec:
     """Fill in from the net's record and the data set what was not asked for (None).
 
@@ -77,18 +79,20 @@ def resolve_model(
       image_size: height and width in pixels.
       channels: color channels of the input.
       preprocessing: a recipe, its name, or the name of a net whose recipe is taken.
+      scaled_decoding: auto, or never to decode large images in full.
 
     Raises:
       UsageError: an unknown net or recipe, or fewer classes than the data set has.
     """
     record = nets.get_record(net) if isinstance(net, str) else net
+    recipe = _recipe(preprocessing or record.preprocessing)
     return ModelSpec(
         net=record,
         num_classes=_count_classes(dataset, num_classes, labels_offset),
         labels_offset=labels_offset,
         image_size=image_size or record.default_image_size,
         channels=channels or record.channels,
-        recipe=_recipe(preprocessing or record.preprocessing),
+        recipe=dataclasses.replace(recipe, scaled_decoding=scaled_decoding == "auto"),
     )
 
 

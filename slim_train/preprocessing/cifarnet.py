@@ -25,7 +25,7 @@ def recipe(padding: int = _PADDING) -> Recipe:
     """
 
     def train_picture(picture: Picture, height: int, width: int, seed: Any) -> Any:
-        image = distort.resize(picture.whole(), height, width)
+        image = _resized(picture, height, width)
         padded = tf.pad(image, [[padding, padding], [padding, padding], [0, 0]])
         begin = tf.random.stateless_uniform([2], seed, maxval=2 * padding + 1, dtype=tf.int32)
         return padded[begin[0] : begin[0] + height, begin[1] : begin[1] + width]
@@ -35,9 +35,13 @@ def recipe(padding: int = _PADDING) -> Recipe:
         channels=3,
         train_picture=train_picture,
         train_batch=_train_batch,
-        eval_picture=lambda picture, height, width: distort.resize(picture.whole(), height, width),
+        eval_picture=_resized,
         eval_batch=_standardize,
     )
+
+
+def _resized(picture: Picture, height: int, width: int) -> Any:
+    return distort.resize(picture.whole((height, width)), height, width)
 
 
 def _train_batch(images: Any, seed: Any) -> Any:

@@ -32,7 +32,8 @@ def recipe(bbox: Any = None) -> Recipe:
     """
 
     def train_picture(picture: Picture, height: int, width: int, seed: Any) -> Any:
-        return distort.resize(picture.crop(_random_window(picture, bbox, seed)), height, width)
+        window = _random_window(picture, bbox, seed)
+        return distort.resize(picture.crop(window, (height, width)), height, width)
 
     return Recipe(
         name="inception",
@@ -60,7 +61,8 @@ def _random_window(picture: Picture, bbox: Any, seed: Any) -> Any:
 
 
 def _eval_picture(picture: Picture, height: int, width: int) -> Any:
-    return distort.resize(picture.crop(distort.central_window(picture, _CENTRAL_FRACTION)), height, width)
+    window = distort.central_window(picture, _CENTRAL_FRACTION)
+    return distort.resize(picture.crop(window, (height, width)), height, width)
 
 
 def _train_batch(images: Any, seed: Any) -> Any:

@@ -26,7 +26,7 @@ def recipe() -> Recipe:
 
 
 def _resize(picture: Picture, height: int, width: int) -> Any:
-    return distort.resize(picture.whole(), height, width)
+    return distort.resize(picture.whole((height, width)), height, width)
 
 
 def _scale(images: Any) -> Any:

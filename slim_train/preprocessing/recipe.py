@@ -28,6 +28,7 @@ class Recipe:
       gives_pixels: whether there are pixels in 0..255 between the two steps. Otherwise the first does all.
       files: of the code of a user's recipe, the file itself first or among them.
       digest: hex digest of the code of a recipe that is not slim-train's; "" for slim-train's.
+      scaled_decoding: whether large JPEGs are decoded smaller than they are, see :mod:`datasets.scaled_jpeg`.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Recipe:
     gives_pixels: bool = True
     files: tuple[str, ...] = ()
     digest: str = ""
+    scaled_decoding: bool = True
 
     def decode_train(self, encoded: Any, height: int, width: int, channels: int, seed: Any) -> Any:
         """Decode, crop and resize one image for training; ``train_batch`` does the rest.
@@ -58,7 +60,8 @@ class Recipe:
         def prepare(picture: Picture) -> Any:
             return self.train_picture(picture, height, width, seed)
 
-        return tf.ensure_shape(with_picture(encoded, channels, prepare, fast=True), [height, width, channels])
+        pixels = with_picture(encoded, channels, prepare, fast=True, scaled=self.scaled_decoding)
+        return tf.ensure_shape(pixels, [height, width, channels])
 
     def decode_eval(self, encoded: Any, height: int, width: int, channels: int) -> Any:
         """As :meth:`decode_train` for evaluation, without chance; ``eval_batch`` does the rest."""
@@ -66,7 +69,8 @@ class Recipe:
         def prepare(picture: Picture) -> Any:
             return self.eval_picture(picture, height, width)
 
-        return tf.ensure_shape(with_picture(encoded, channels, prepare, fast=False), [height, width, channels])
+        pixels = with_picture(encoded, channels, prepare, fast=False, scaled=self.scaled_decoding)
+        return tf.ensure_shape(pixels, [height, width, channels])
 
     def preprocess(self, image: Any, height: int, width: int, *, is_training: bool) -> Any:
         """Return a decoded image [any height, any width, channels], uint8 or float32, as the net takes it in float32.

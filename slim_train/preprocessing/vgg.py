@@ -40,16 +40,16 @@ def recipe(resize_side_min: int | None = None, resize_side_max: int | None = Non
         scale = tf.cast(tf.reduce_min(size), tf.float32) / side
         window = tf.clip_by_value(tf.cast(tf.round(scale * [height, width]), tf.int32), 1, size)
         begin = tf.cast(chance[1:] * tf.cast(size - window + 1, tf.float32), tf.int32)
-        return distort.resize(picture.crop(tf.concat([begin, window], axis=0)), height, width)
+        pixels = picture.crop(tf.concat([begin, window], axis=0), (height, width))
+        return distort.resize(pixels, height, width)
 
     def eval_picture(picture: Picture, height: int, width: int) -> Any:
         side = resize_side_min or _side(_SIDE_MIN, height, width)
         size = tf.cast(tf.stack([picture.height, picture.width]), tf.float32)
         resized = tf.cast(tf.round(size * (side / tf.reduce_min(size))), tf.int32)
         begin = (resized - [height, width]) // 2
-        return distort.resize(picture.whole(), resized[0], resized[1])[
-            begin[0] : begin[0] + height, begin[1] : begin[1] + width
-        ]
+        pixels = picture.whole((resized[0], resized[1]))
+        return distort.resize(pixels, resized[0], resized[1])[begin[0] : begin[0] + height, begin[1] : begin[1] + width]
 
     return Recipe(
         name="vgg",

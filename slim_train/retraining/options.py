@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
 from slim_train.spark_options import SparkOptions
-from slim_train.training_options import PRECISIONS, TrustedCodeOptions
+from slim_train.training_options import PRECISIONS, SCALED_DECODING, TrustedCodeOptions
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class ModuleOptions(Options):
         "Precision of the features; the written graph is float32. bf16 is for CPUs, fp16 for GPUs. auto: 16 "
         "bits if this machine computes in them, else fp32.",
         choices=PRECISIONS,
+    )
+    scaled_decoding: str = option(
+        "auto",
+        "auto: decode large JPEGs smaller than they are, to at least twice the image size. never: decode all pixels.",
+        choices=SCALED_DECODING,
     )
     bottleneck_dir: str = option("/tmp/bottleneck", "Folder in which features are cached for later runs.")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.images import ImageRejected, decode
+from datasets.images import ImageRejected, decode, ratio_of
 from deployment.threads import available_cpus
 from slim_train.errors import RunError
 from slim_train.inputs.pipeline import plain
@@ -47,25 +48,34 @@ class Pictures:
     Args:
       folder: the image folder.
       names: of the files, relative to it.
+      target: height and width in pixels that images are resized to: large JPEGs are decoded smaller than they are, see
+        :mod:`datasets.scaled_jpeg`. None: all images are decoded in full.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str]) -> None:
-        self.folder, self.names = folder, names
+    def __init__(self, folder: Path, names: Sequence[str], target: tuple[int, int] | None = None) -> None:
+        self.folder, self.names, self._target = folder, names, target
         # Why an image cannot be used, by its number.
         self.rejected: dict[int, ImageRejected] = {}
 
     def digests(self) -> list[bytes | None]:
-        """Return a key of each image's bytes; None if the file cannot be read."""
+        """Return a key of each image, of its bytes and the scale it is decoded at; None if it cannot be read."""
         numbers = range(len(self.names))
         # Many at a time: handing one small file to a thread takes longer than to read it.
         shares = [numbers[start : start + _DIGESTS_AT_ONCE] for start in numbers[::_DIGESTS_AT_ONCE]]
         with ThreadPoolExecutor(2 * available_cpus()) as pool:
             return [key for keys in pool.map(lambda share: [self._digest(n) for n in share], shares) for key in keys]
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """Return the pixels, [height, width, 3]; none where the image is rejected."""
+    def read(self, index: int, enlarged: float = 1.0) -> NDArray[np.uint8]:
+        """Return the pixels, [height, width, 3]; none where the image is rejected.
+
+        Args:
+          index: of the image.
+          enlarged: factor of the size that it is resized to.
+        """
+        height, width = self._target or (0, 0)
+        target = (math.ceil(enlarged * height), math.ceil(enlarged * width)) if self._target else None
         try:
-            return decode((self.folder / self.names[index]).read_bytes())
+            return decode((self.folder / self.names[index]).read_bytes(), target)
         except OSError as error:
             self.rejected[index] = ImageRejected("cannot be read", error.strerror or "")
         except ImageRejected as rejected:
@@ -74,7 +84,9 @@ class Pictures:
 
     def _digest(self, index: int) -> bytes | None:
         try:
-            return digest((self.folder / self.names[index]).read_bytes())
+            data = (self.folder / self.names[index]).read_bytes()
+            ratio = ratio_of(data, self._target) if self._target else 1
+            return digest(data) if ratio == 1 else digest(digest(data) + bytes([ratio]))
         except OSError as error:
             self.rejected[index] = ImageRejected("cannot be read", error.strerror or "")
             return None
@@ -167,10 +179,15 @@ def distorted_features(
         index, image = drawn
         return index, _distorted(image, module, options, tf.stack([tf.cast(seed, tf.int64), count]))
 
+    largest = _enlargement(options) * (1.0 + options.random_scale / 100.0)
+
+    def read(index: int) -> NDArray[np.uint8]:
+        return pictures.read(index, largest)
+
     with tf.Graph().as_default():
         drawn = tf.data.Dataset.range(1).repeat().map(plain(lambda _: tf.numpy_function(draw, [], tf.int64))).unbatch()
         batches = (
-            decoded(pictures.read, drawn)
+            decoded(read, drawn)
             .enumerate()
             .map(distorted, num_parallel_calls=available_cpus())
             .batch(batch_size, drop_remainder=True)
@@ -246,7 +263,7 @@ def _distorted(image: Any, module: FeatureModule, options: DistortionOptions, se
     ``random_scale`` percent more again; of that a window of the module's size is seen. Nothing is clipped to 0..1.
     """
     scale, top, left, mirror, light = tf.unstack(tf.random.stateless_uniform([5], seed))
-    factor = (1.0 + options.random_crop / 100.0) * (1.0 + scale * options.random_scale / 100.0)
+    factor = _enlargement(options) * (1.0 + scale * options.random_scale / 100.0)
     size = tf.cast(factor * [float(module.height), float(module.width)], tf.int32)
     spare = tf.cast(size - [module.height, module.width] + 1, tf.float32)
     begin = tf.cast(tf.stack([top, left]) * spare, tf.int32)
@@ -255,6 +272,11 @@ def _distorted(image: Any, module: FeatureModule, options: DistortionOptions, se
     if options.flip_left_right:
         image = tf.where_v2(mirror < 0.5, image[:, ::-1], image)
     return image * (1.0 + (2.0 * light - 1.0) * options.random_brightness / 100.0)
+
+
+def _enlargement(options: DistortionOptions) -> float:
+    """Return the size of an image before it is scaled up, as a multiple of the module's."""
+    return 1.0 + options.random_crop / 100.0
 
 
 def pipeline_options() -> Any:

@@ -49,7 +49,9 @@ def run(options: RetrainOptions) -> report.RetrainReport:
     sizes = module.height, module.width, module.num_features
     log.info("%s: %dx%d pixels to %d features in %s.", module.name, *sizes, module.precision)
 
-    pictures = Pictures(Path(options.images.image_dir or ""), [name for of in source.splits[TRAIN] for name in of])
+    names = [name for of in source.splits[TRAIN] for name in of]
+    target = (module.height, module.width) if options.module.scaled_decoding == "auto" else None
+    pictures = Pictures(Path(options.images.image_dir or ""), names, target)
     store = BottleneckStore(store_folder(options.module.bottleneck_dir, module), module.num_features)
     keys = compute_features(module, pictures, store)
     computed = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
-from slim_train.training_options import TrustedCodeOptions
+from slim_train.training_options import SCALED_DECODING, TrustedCodeOptions
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class ServedOptions(Options):
         "server: serve only files you trust.",
     )
     top_k: int = option(5, "Number of classes in an answer of /service, best first.", at_least=1)
+    scaled_decoding: str | None = option(
+        None,
+        "auto: decode large JPEGs smaller than they are. never: decode all pixels. Default: that of the model.",
+        choices=SCALED_DECODING,
+    )
     poll_secs: float = option(2.0, "Seconds between checks for a new version of a model. 0: never check.", at_least=0)
 
 

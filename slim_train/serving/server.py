@@ -93,7 +93,7 @@ def _end_at_once() -> NoReturn:
 def _sources(served: ServedOptions, code: UserCodeOptions, max_megapixels: float) -> list[Source]:
     sources: list[Source] = []
     for name, path in named_paths("model_dir", served.model_dir):
-        sources.append(FolderSource(name or _model_name(path), path, max_megapixels, code))
+        sources.append(FolderSource(name or _model_name(path), path, max_megapixels, code, served.scaled_decoding))
     for name, path in named_paths("conf", served.conf):
         sources.append(UaiSource(name, path, max_megapixels))
     return sources

@@ -60,11 +60,19 @@ class FolderSource:
       path: of the folder or file.
       max_megapixels: of images it is asked about.
       code: of a net or recipe that is not slim-train's.
+      scaled_decoding: auto or never, see :mod:`datasets.scaled_jpeg`; None: as the model says.
     """
 
-    def __init__(self, name: str, path: Path, max_megapixels: float, code: UserCodeOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        max_megapixels: float,
+        code: UserCodeOptions | None = None,
+        scaled_decoding: str | None = None,
+    ) -> None:
         self.name = name
-        self._code = code or UserCodeOptions()
+        self._given = ModelOverrides(code=code or UserCodeOptions(), scaled_decoding=scaled_decoding)
         self._path, self._max_megapixels = path, max_megapixels
 
     def find(self) -> Found:
@@ -74,7 +82,7 @@ class FolderSource:
 
     def load(self, found: Found) -> Servable:
         """Load what was found."""
-        return ServedPredictor(load_predictor(found.path, ModelOverrides(code=self._code)), self._max_megapixels)
+        return ServedPredictor(load_predictor(found.path, self._given), self._max_megapixels)
 
 
 def _number(path: Path) -> int | None:

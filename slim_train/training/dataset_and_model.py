@@ -69,4 +69,5 @@ def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
         image_size=options.model.train_image_size,
         channels=channels,
         preprocessing=recipe or options.model.preprocessing_name,
+        scaled_decoding=options.model.scaled_decoding,
     )

@@ -40,7 +40,12 @@ FORBIDDEN = (
     (r"datasets(\..+)?", r"(slim_train|deployment)(\..+)?", "data knows nothing of training"),
     (r"deployment(\..+)?", r"(slim_train|datasets)(\..+)?", "clusters know nothing of training and data"),
     (r"slim_train\.nets(\..+)?", r"(slim_train\.preprocessing|datasets|deployment)(\..+)?", "nets stand alone"),
-    (r"slim_train\.preprocessing(\..+)?", r"(slim_train\.nets|datasets|deployment)(\..+)?", "recipes stand alone"),
+    (
+        # How far a JPEG is scaled is decided in one place, for Pillow and TensorFlow.
+        r"slim_train\.preprocessing(\..+)?",
+        r"(slim_train\.nets|datasets(?!\.scaled_jpeg$)|deployment)(\..+)?",
+        "recipes stand alone",
+    ),
     (
         r"slim_train\.(serving|inference)(\..+)?",
         r"slim_train\.(training|inputs|optim)(\..+)?",

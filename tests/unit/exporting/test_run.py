@@ -180,6 +180,21 @@ def test_an_export_cannot_be_told_another_size_or_number_of_classes(file: str, e
         load_predictor(exported / file, ModelOverrides(labels=("yes", "no")))
 
 
+def test_every_export_of_a_large_photograph_answers_as_the_checkpoint_does(
+    exported: Path, training_folder: Path, photo
+) -> None:
+    large = [photo(size=(1200, 900))]
+    expected = load_predictor(training_folder).predict(large)
+    in_full = load_predictor(training_folder, ModelOverrides(scaled_decoding="never")).predict(large)
+    assert np.abs(expected - in_full).max() > 0
+    for file in ("saved_model/7", "model.pb"):
+        np.testing.assert_allclose(load_predictor(exported / file).predict(large), expected, atol=1e-5)
+    graph = load_predictor(exported / "model.pb", ModelOverrides(scaled_decoding="never"))
+    np.testing.assert_allclose(graph.predict(large), in_full, atol=1e-5)
+    with pytest.raises(UsageError, match="--scaled_decoding=never: .* Export again"):
+        load_predictor(exported / "saved_model", ModelOverrides(scaled_decoding="never"))
+
+
 def test_an_input_described_by_hand_must_be_of_floats(exported: Path) -> None:
     with pytest.raises(UsageError, match="has no input of floats"):
         load_predictor(exported / "saved_model", ModelOverrides(input_mean=127.5))

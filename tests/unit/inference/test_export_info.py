@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,15 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_export_info(tmp_path / "model.json", INFO)
     assert read_export_info(tmp_path / "model.json") == INFO
     assert [path.name for path in tmp_path.iterdir()] == ["model.json"]
+
+
+def test_an_export_from_before_scaled_decoding_decodes_in_full(tmp_path: Path) -> None:
+    write_export_info(tmp_path / "model.json", dataclasses.replace(INFO, scaled_decoding=True))
+    assert read_export_info(tmp_path / "model.json").scaled_decoding
+    content = json.loads((tmp_path / "model.json").read_text())
+    del content["scaled_decoding"]
+    (tmp_path / "model.json").write_text(json.dumps(content))
+    assert not read_export_info(tmp_path / "model.json").scaled_decoding
 
 
 def test_files_of_others_are_none_of_ours(tmp_path: Path) -> None:

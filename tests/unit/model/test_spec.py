@@ -7,6 +7,7 @@ import pytest
 from datasets.spec import DatasetSpec
 from slim_train.errors import UsageError
 from slim_train.model.spec import class_names, resolve_model
+from slim_train.preprocessing.factory import get_recipe
 
 PETS = DatasetSpec("pets", "train", "data/pets", (), 3, 30, ("cat", "dog", "owl"))
 
@@ -22,6 +23,13 @@ def test_the_name_of_a_net_stands_for_its_recipe():
     assert resolve_model("lenet", PETS, preprocessing="vgg_16").preprocessing == "vgg"
     with pytest.raises(UsageError, match="inceptoin.*Did you mean inception"):
         resolve_model("lenet", PETS, preprocessing="inceptoin")
+
+
+def test_never_decodes_large_images_in_full_with_any_recipe():
+    for preprocessing in (None, "vgg", get_recipe("lenet")):
+        assert resolve_model("lenet", PETS, preprocessing=preprocessing).recipe.scaled_decoding
+        never = resolve_model("lenet", PETS, preprocessing=preprocessing, scaled_decoding="never")
+        assert not never.recipe.scaled_decoding
 
 
 @pytest.mark.parametrize(

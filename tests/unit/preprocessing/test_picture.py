@@ -1,5 +1,6 @@
 """Images of every format and size, decoded as far as a recipe needs them."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -51,6 +52,49 @@ def test_a_crop_holds_the_pixels_that_the_whole_picture_has_there():
     assert size == [450, 600]
     difference = np.abs(crop.astype(int) - whole[21:121, 35:112])
     assert difference.max() < 10 and difference.mean() < 0.1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_large_photograph_is_decoded_smaller_and_looks_the_same(mode, options):
+    image = picture(width=12, height=9).resize((2403, 1802), Image.Resampling.BICUBIC).convert(mode)
+    file = io.BytesIO()
+    image.save(file, "JPEG", **options)
+    encoded = file.getvalue()
+    expected = np.asarray(image.convert("RGB").reduce(4)).astype(int)
+    window, target = [200, 400, 1203, 1601], (150, 200)
+    with tf.Graph().as_default(), tf.Session() as session:
+        jpeg = JpegPicture(tf.constant(encoded), 3, fast=False)
+        whole, crop = session.run([jpeg.whole((150, 200)), jpeg.crop(tf.constant(window), target)])
+        full = session.run(JpegPicture(tf.constant(encoded), 3, fast=False, scaled=False).whole(target))
+    assert (whole.shape, crop.shape, full.shape) == ((451, 601, 3), (301, 400, 3), (1802, 2403, 3))
+    assert np.abs(whole[:450, :600].astype(int) - expected[:450, :600]).mean() < 1
+    assert np.abs(crop.astype(int) - expected[50:351, 100:500]).mean() < 1
+
+
+def _evaluated_and_distorted(name, size, target):
+    """What a recipe makes of an image with and without scaled decoding: [scaled or not][evaluation, training]."""
+    file = io.BytesIO()
+    picture(width=12, height=9).resize(size, Image.Resampling.BICUBIC).save(file, "JPEG")
+    with tf.Graph().as_default(), tf.Session() as session:
+        images = []
+        for scaled in (True, False):
+            recipe = dataclasses.replace(get_recipe(name), scaled_decoding=scaled)
+            train = recipe.decode_train(file.getvalue(), *target, 3, seed=[1, 2])
+            images.append([recipe.decode_eval(file.getvalue(), *target, 3), train])
+        return session.run(images)
+
+
+@pytest.mark.parametrize("name", ["inception", "vgg"])
+def test_an_image_of_a_usual_size_gives_the_same_numbers_as_without_scaling(name):
+    np.testing.assert_array_equal(*_evaluated_and_distorted(name, (500, 375), SIZE))
+
+
+@pytest.mark.parametrize("name", ["inception", "vgg"])
+def test_a_recipe_sees_a_large_photograph_about_as_without_scaling(name):
+    scaled, full = np.array(_evaluated_and_distorted(name, (1600, 1200), (96, 96)))
+    assert 0 < np.abs(scaled[0] - full[0]).mean() < 4
+    assert 0 < np.abs(scaled[1] - full[1]).mean() < 4
 
 
 def test_fast_decoding_leaves_luminance_as_it_is():

@@ -25,6 +25,19 @@ def features_of(module: FeatureModule, folder: Path, names: list[str]) -> np.nda
     return store.gather(compute_features(module, Pictures(folder, names), store))
 
 
+def test_a_large_photograph_is_decoded_smaller_under_a_key_of_its_own(
+    tmp_path: Path, colour_module: FeatureModule, photo
+) -> None:
+    (tmp_path / "large.jpg").write_bytes(photo(size=(1200, 900)))
+    (tmp_path / "small.jpg").write_bytes(photo())
+    names = ["large.jpg", "small.jpg"]
+    in_full, scaled = Pictures(tmp_path, names), Pictures(tmp_path, names, (colour_module.height, colour_module.width))
+    assert (in_full.read(0).shape, scaled.read(0).shape) == ((900, 1200, 3), (113, 150, 3))
+    assert scaled.read(0, enlarged=10.0).shape == (225, 300, 3)
+    assert in_full.digests()[0] != scaled.digests()[0]
+    assert in_full.digests()[1] == scaled.digests()[1]
+
+
 def test_a_picture_is_seen_whole_resized_bilinearly_in_0_to_1(tmp_path: Path, colour_module: FeatureModule):
     picture = pixels((200, 100, 50))
     Image.fromarray(picture).save(tmp_path / "a.png")
