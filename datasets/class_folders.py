@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from datasets.errors import DataError
 from datasets.images import SUFFIXES, EncodedImage, ImageRejected, header_of, normalise
+from datasets.shrinking import Shrinking, shrunk
 from datasets.sources import TRAIN, ImageSource
 from datasets.splits import nfc
 
@@ -41,9 +42,10 @@ class NoImages(DataError):
 
 @dataclass(frozen=True)
 class FolderReader:
-    """Reads image files by their path relative to ``root``."""
+    """Reads image files by their path relative to ``root``, and makes large ones smaller if asked to."""
 
     root: str
+    shrinking: Shrinking | None = None
 
     def size(self, name: str) -> int:
         """Return the file's size in bytes."""
@@ -59,7 +61,7 @@ class FolderReader:
                 data = file.read()
         except OSError as error:
             raise ImageRejected("cannot be read", error.strerror or "") from None
-        return normalise(data)
+        return shrunk(data, self.shrinking) if self.shrinking else normalise(data)
 
 
 def scan(root: Path, exclude: Path | None = None) -> ImageSource:

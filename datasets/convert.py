@@ -17,6 +17,7 @@ from datasets.factory import get_dataset
 from datasets.images import ImageRejected
 from datasets.output import REJECTED_FILE, publish, staging
 from datasets.registry import KNOWN
+from datasets.shrinking import Shrinking
 from datasets.sources import TRAIN, ImageSource, OnProgress, Request
 from datasets.spec import INFO_FILE, DatasetInfo, SplitInfo, read_info, write_info
 from datasets.splits import SPLIT_METHODS, ImagesByClass, train_test_split
@@ -66,6 +67,7 @@ class _Options:
     num_workers: int
     on_error: str
     split_by: str
+    shrinking: Shrinking | None = None
 
     def __post_init__(self) -> None:
         if self.name not in KNOWN:
@@ -82,7 +84,9 @@ class _Options:
 
     def settings(self, is_split: bool) -> dict[str, Any]:
         """What the content of the data set depends on, for info.json; ``is_split``: the source has its own splits."""
-        settings = {"seed": self.seed, "num_shards": self.num_shards}
+        settings: dict[str, Any] = {"seed": self.seed, "num_shards": self.num_shards}
+        if self.shrinking:
+            settings |= {"max_image_side": self.shrinking.max_side, "jpeg_quality": self.shrinking.jpeg_quality}
         return settings if is_split else {**settings, "test_fraction": self.test_fraction, "split_by": self.split_by}
 
 
@@ -98,6 +102,7 @@ def convert_dataset(
     on_error: str = "skip",
     split_by: str = "random",
     overwrite: bool = False,
+    shrinking: Shrinking | None = None,
     on_progress: OnProgress | None = None,
     source: ImageSource | None = None,
 ) -> ConversionReport:
@@ -118,6 +123,7 @@ def convert_dataset(
       on_error: ``skip`` lists a bad image in rejected.csv; ``fail`` stops at it.
       split_by: ``random``, or ``filename_hash`` for a split in which an image stays when others are added.
       overwrite: convert again although the folder holds a finished data set.
+      shrinking: how large images are made smaller; None stores images as they are.
       on_progress: called as ``on_progress(what, done, total, unit)``.
       source: the images, if they are listed already.
 
@@ -125,7 +131,7 @@ def convert_dataset(
       DataError: something about the images or the folders is wrong; the message says what to do.
     """
     began = time.monotonic()
-    options = _Options(name, test_fraction, seed, num_shards, num_workers, on_error, split_by)
+    options = _Options(name, test_fraction, seed, num_shards, num_workers, on_error, split_by, shrinking)
     folder = Path(dataset_dir)
     pictures = None if pic_path is None else Path(pic_path)
     if not overwrite and (folder / INFO_FILE).exists():
@@ -134,6 +140,7 @@ def convert_dataset(
     try:
         with staging(folder) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
             source = source or KNOWN[name].open(Request(pictures, folder, Path(work_dir), on_progress))
+            source = source.with_shrinking(shrinking)
             tally, rejections = _convert(source, options, staged, on_progress)
             write_rejected(staged / REJECTED_FILE, rejections, source.classes)
             info = _info(source, options, tally, len(rejections))
@@ -150,7 +157,12 @@ def _finished_before(folder: Path, options: _Options) -> ConversionReport:
     for split_name in info.splits:
         get_dataset(options.name, split_name, folder)  # raises where files are missing or are another data set's
     asked = options.settings(is_split=False)
-    differences = [f"{key}={info.settings[key]}" for key in asked if info.settings.get(key, asked[key]) != asked[key]]
+    unknown = {**asked, "max_image_side": None}  # of folders that do not say: what is asked, or not shrunk
+    differences = [
+        f"{key}={info.settings.get(key)}"
+        for key in dict.fromkeys((*asked, "max_image_side"))
+        if info.settings.get(key, unknown[key]) != asked.get(key)
+    ]
     if differences:
         log.warning("%s was converted with %s; --overwrite converts it again.", folder, ", ".join(differences))
     return ConversionReport(os.fspath(folder), info, {}, 0, 0.0, already_finished=True)

@@ -143,7 +143,9 @@ def normalise(data: bytes, target: scaled_jpeg.Size | None = None) -> EncodedIma
         image.load()
         if _kept(image, data):
             return EncodedImage(data, "png" if image.format == "PNG" else "jpeg", *size)
-        return _encode(_upright_8_bit(image), "JPEG" if _is_jpeg(image) else "PNG")
+        if is_jpeg(image):
+            return encode(_upright_8_bit(image), "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+        return encode(_upright_8_bit(image), "PNG")
 
 
 def decode(data: bytes, target: scaled_jpeg.Size | None = None) -> NDArray[np.uint8]:
@@ -175,7 +177,7 @@ def encode_image(image: Image.Image) -> EncodedImage:
       ImageRejected: the image has 32-bit pixels, or cannot be read.
     """
     try:
-        return _encode(_upright_8_bit(image), "PNG")
+        return encode(_upright_8_bit(image), "PNG")
     except OSError as error:
         raise ImageRejected("cannot be read", str(error)) from error
 
@@ -184,7 +186,7 @@ def encode_planes(pixels: bytes, height: int, width: int, bands: int) -> Encoded
     """Raw 8-bit pixels as PNG: one plane of rows (grey), or three, one after the other (red, green, blue)."""
     area = height * width
     planes = [Image.frombytes("L", (width, height), pixels[band * area : (band + 1) * area]) for band in range(bands)]
-    return _encode(planes[0] if bands == 1 else Image.merge("RGB", planes), "PNG")
+    return encode(planes[0] if bands == 1 else Image.merge("RGB", planes), "PNG")
 
 
 def size_of(data: bytes) -> tuple[int, int]:
@@ -219,14 +221,30 @@ def check(data: bytes) -> ImageHeader:
             _scale(image, scaled_jpeg.RATIOS[-1])  # as in normalise
         image.load()
         if not _kept(image, data) and header.color == "32-bit":
-            _as_8_bit(image, image.format)  # raises
+            as_8_bit(image, image.format)  # raises
         return header
 
 
 def _header(image: Image.Image) -> ImageHeader:
-    image_format = "JPEG" if _is_jpeg(image) else image.format or ""
+    image_format = "JPEG" if is_jpeg(image) else image.format or ""
     color = "32-bit" if image.mode == "I" and image_format not in ("PNG", "PPM") else _COLORS.get(image.mode, "color")
     return ImageHeader(image_format, color, image.height, image.width)
+
+
+@contextlib.contextmanager
+def decoded(data: bytes, least_side: int) -> Iterator[Image.Image]:
+    """The image with all its pixels, checked as by :func:`normalise`; what goes wrong in the block is ImageRejected.
+
+    Args:
+      data: the bytes of the file.
+      least_side: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its long side is no shorter than this then.
+    """
+    with _opened(data) as image:
+        ratios = [ratio for ratio in scaled_jpeg.RATIOS if max(image.size) >= ratio * least_side]
+        _scale(image, max(ratios, default=1) if is_jpeg(image) else 1)
+        image.load()
+        _kept(image, data)
+        yield image
 
 
 @contextlib.contextmanager
@@ -275,7 +293,7 @@ def ratio_of(data: bytes, target: scaled_jpeg.Size) -> int:
 
 def _ratio(image: Image.Image, target: scaled_jpeg.Size | None) -> int:
     """Return the ratio at which a JPEG that is resized to ``target`` is decoded, seen whole and upright."""
-    if target is None or not _is_jpeg(image):
+    if target is None or not is_jpeg(image):
         return 1
     size = image.height, image.width
     size = size[::-1] if image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE else size
@@ -290,7 +308,7 @@ def _scale(image: Image.Image, ratio: int) -> None:
 
 def _may_be_kept(image: Image.Image, data: bytes) -> bool:
     """Return whether :func:`_kept` will be true of a JPEG if all of it can be decoded."""
-    if not _is_jpeg(image) or image.mode not in ("L", "RGB") or image.getexif().get(_ORIENTATION) not in _UPRIGHT:
+    if not is_jpeg(image) or image.mode not in ("L", "RGB") or image.getexif().get(_ORIENTATION) not in _UPRIGHT:
         return False
     return next((marker for marker in _jpeg_markers(data) if marker in _ANY_JPEG_FRAMES), 0) in _JPEG_FRAMES
 
@@ -298,7 +316,7 @@ def _may_be_kept(image: Image.Image, data: bytes) -> bool:
 def _kept(image: Image.Image, data: bytes) -> bool:
     if image.getexif().get(_ORIENTATION) not in _UPRIGHT:
         return False
-    if _is_jpeg(image):
+    if is_jpeg(image):
         return _check_jpeg_markers(data) in _JPEG_FRAMES and image.mode in ("L", "RGB")
     if image.format == "PNG":
         _check_png_chunks(data)
@@ -307,7 +325,8 @@ def _kept(image: Image.Image, data: bytes) -> bool:
     return False
 
 
-def _is_jpeg(image: Image.Image) -> bool:
+def is_jpeg(image: Image.Image) -> bool:
+    """Return whether an image that Pillow opened is a JPEG."""
     return image.format in ("JPEG", "MPO")  # MPO: a JPEG from a phone, with further images after the first
 
 
@@ -351,10 +370,15 @@ def _check_png_chunks(data: bytes) -> None:
 
 
 def _upright_8_bit(image: Image.Image) -> Image.Image:
-    return _as_8_bit(ImageOps.exif_transpose(image), image.format)
+    return as_8_bit(ImageOps.exif_transpose(image), image.format)
 
 
-def _as_8_bit(image: Image.Image, image_format: str | None) -> Image.Image:
+def as_8_bit(image: Image.Image, image_format: str | None) -> Image.Image:
+    """Return an image in 8-bit gray or RGB, transparency dropped; ``image_format`` is the one that it was read from.
+
+    Raises:
+      ImageRejected: it has 32-bit pixels.
+    """
     if image.mode.startswith("I;16") or (image.mode == "I" and image_format in ("PNG", "PPM")):
         # Pillow's own conversion clips at 255.
         import numpy as np
@@ -365,8 +389,8 @@ def _as_8_bit(image: Image.Image, image_format: str | None) -> Image.Image:
     return image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB")
 
 
-def _encode(image: Image.Image, image_format: str) -> EncodedImage:
+def encode(image: Image.Image, image_format: str, **options: int) -> EncodedImage:
+    """Return a Pillow image of 8 bits as bytes of a format, ``JPEG`` or ``PNG``; ``options`` are Pillow's."""
     buffer = io.BytesIO()
-    options = {"quality": _JPEG_QUALITY, "subsampling": 0} if image_format == "JPEG" else {}
     image.save(buffer, image_format, **options)
     return EncodedImage(buffer.getvalue(), image_format.lower(), image.height, image.width)

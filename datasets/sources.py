@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from datasets.images import EncodedImage
+from datasets.shrinking import Shrinking
 from datasets.splits import ImagesByClass
 
 TRAIN = "train"
@@ -45,6 +47,13 @@ class ImageSource:
     splits: Mapping[str, ImagesByClass]
     is_split: bool
     reader: Reader
+
+    def with_shrinking(self, shrinking: Shrinking | None) -> ImageSource:
+        """Return the source with images made smaller, if they are files; all others are small."""
+        reader: Any = self.reader
+        if shrinking is None or not hasattr(reader, "shrinking"):
+            return self
+        return dataclasses.replace(self, reader=dataclasses.replace(reader, shrinking=shrinking))
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NET_SIZE = 224
 _OWN_IMAGES = "image_folder"
 
 
@@ -52,6 +53,13 @@ class OutputOptions(Options):
     dataset_dir: str | None = option(None, "Folder for the TFRecord files, labels.txt, info.json and rejected.csv.")
     num_shards: int = option(1, "Number of files per split.", at_least=1)
     overwrite: bool = option(False, "Convert again although --dataset_dir holds a finished data set.")
+    max_image_side: int | None = option(
+        None,
+        "Make larger images smaller, to this number of pixels on the long side: upright, in sRGB, JPEG as JPEG, others "
+        "as PNG. Default: images are stored as they are.",
+        at_least=1,
+    )
+    jpeg_quality: int = option(92, "Quality of the JPEGs that --max_image_side makes smaller.", at_least=1, at_most=100)
     num_workers: int | None = option(None, "Processes that decode images. Default: one per CPU.", at_least=1)
 
 
@@ -127,10 +135,17 @@ def run(options: ConvertOptions) -> ConversionReport:
       DataError: the images or the folder are wrong.
     """
     from datasets.convert import convert_dataset
+    from datasets.shrinking import Shrinking
     from deployment.threads import available_cpus
     from slim_train.api.conversion import ConversionReport
 
     source, output, split = options.source, options.output, options.split
+    if output.max_image_side and output.max_image_side < _NET_SIZE:
+        log.warning(
+            "--max_image_side=%d is below the %d pixels that most nets take: they enlarge the images again, without "
+            "the detail that is lost.",
+            output.max_image_side, _NET_SIZE,
+        )  # fmt: skip
     assert source.dataset_name and output.dataset_dir  # required flags
     with ProgressBars() as progress:
         report = convert_dataset(
@@ -144,6 +159,7 @@ def run(options: ConvertOptions) -> ConversionReport:
             on_error=source.on_error,
             split_by=split.split_by,
             overwrite=output.overwrite,
+            shrinking=Shrinking(output.max_image_side, output.jpeg_quality) if output.max_image_side else None,
             on_progress=progress.update,
         )
     return ConversionReport(**vars(report))

@@ -20,6 +20,8 @@ class ConvertFlags(TypedDict, total=False):
     on_error: Text
     num_shards: int
     overwrite: bool
+    max_image_side: int | None
+    jpeg_quality: int
     num_workers: int | None
     test_fraction: float
     split_by: Text

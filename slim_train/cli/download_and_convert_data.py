@@ -19,7 +19,15 @@ _MOST_CLASSES_SHOWN = 60
 
 
 def _run(options: ConvertOptions) -> None:
-    print(summary(run(options)))
+    from datasets.shrinking_savings import measure_savings
+    from deployment.threads import available_cpus
+
+    report = run(options)
+    print(summary(report))
+    if not report.already_finished and not options.output.max_image_side and report.num_images:
+        savings = measure_savings(Path(report.dataset_dir), report.info, available_cpus())
+        if savings:
+            print(f"\n{savings}")
 
 
 def summary(report: ConversionReport) -> str:

@@ -41,6 +41,26 @@ def convert(pictures: Path, tmp_path: Path) -> Callable[..., int]:
     return lambda *flags: COMMAND.main([*usual, *flags])
 
 
+def test_the_last_lines_propose_to_make_large_photographs_smaller(
+    convert: Callable[..., int], pictures: Path, photo: Callable[..., bytes], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in (*pictures.glob("cat/*"), *pictures.glob("dog/*")):
+        file.write_bytes(photo(size=(1200, 900)))
+    assert convert("--max_image_side=300") == 0
+    assert "The median image" not in capsys.readouterr().out
+    assert convert("--overwrite") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("The median image has 1,200 pixels on its long side, and most nets take 224. ")
+
+
+@pytest.mark.parametrize("flag", ["--max_image_side=0", "--jpeg_quality=0", "--jpeg_quality=101"])
+def test_sizes_and_qualities_that_make_no_sense_are_refused_in_one_line(
+    convert: Callable[..., int], capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    assert convert(flag) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1].count(flag) == 1
+
+
 def test_the_summary_counts_images_by_split_and_class_and_says_what_was_left_out(
     convert: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
