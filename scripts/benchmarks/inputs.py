@@ -8,6 +8,7 @@ number of threads. They run in turn in one process; ``ratio`` is ours over the p
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import os
 import random
@@ -25,40 +26,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--pic_path", type=Path, help="folder of photos, which are resized to 500 x 375 JPEGs")
     source.add_argument("--dataset_dir", help="TFRecords, as download_and_convert_data writes them, taken as they are")
-    parser.add_argument("--num_images", type=int, default=1000, help="how many of the photos")
+    parser.add_argument(
+        "--photos",
+        action="store_true",
+        help="enlarge the photos to JPEGs of 12 megapixels with grain. Measured twice: as they are, and our pipeline "
+        "on what --max_image_side=512 makes of them; the port reads them as they are both times",
+    )
+    parser.add_argument("--num_images", type=int, help="how many of the photos; 1000, with --photos 32")
     parser.add_argument("--image_size", type=int, default=224)
     parser.add_argument("--channels", type=int, default=3)
-    parser.add_argument("--batch_size", type=int, default=32)
+    parser.add_argument("--batch_size", type=int, help="32, with --photos 8")
     parser.add_argument("--rounds", type=int, default=9, help="how many times each is measured, in turn")
-    parser.add_argument("--batches", type=int, default=60, help="batches a measurement")
+    parser.add_argument("--batches", type=int, help="batches a measurement; 60, with --photos 6")
 
 
 def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the ratio of images a second, and the CPU time of an image in each."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from datasets.factory import get_dataset
+
+    for name, value in {"num_images": 1000, "batch_size": 32, "batches": 60}.items():
+        if getattr(args, name) is None:
+            setattr(args, name, {"num_images": 32, "batch_size": 8, "batches": 6}[name] if args.photos else value)
+    with tempfile.TemporaryDirectory() as folder:
+        if args.photos:
+            if not args.pic_path:
+                raise SystemExit("--photos needs --pic_path.")
+            photos = _photos(args.pic_path, args.num_images, folder, (4000, 3000), grain=8)
+            yield _compare(args, photos, photos, "12-megapixel JPEGs")
+            yield _compare(args, _shrunk(photos, folder), photos, "12-megapixel JPEGs, ours after --max_image_side=512")
+        elif args.pic_path:
+            photos = _photos(args.pic_path, args.num_images, folder, (500, 375))
+            yield _compare(args, photos, photos, "500 x 375 JPEGs")
+        else:
+            dataset = get_dataset(None, "train", args.dataset_dir)
+            yield _compare(args, dataset, dataset, args.dataset_dir)
+
+
+def _compare(args: argparse.Namespace, dataset: Any, of_port: Any, images: str) -> dict[str, Any]:
     from slim_train.inputs import pipeline
 
-    with tempfile.TemporaryDirectory() as folder:
-        dataset = _photos(args.pic_path, args.num_images, folder) if args.pic_path else None
-        dataset = dataset or get_dataset(None, "train", args.dataset_dir)
-        ours = _Pipeline(
-            lambda: pipeline.training_batches(
-                dataset,
-                batch_size=args.batch_size,
-                image_size=args.image_size,
-                channels=args.channels,
-                preprocessing="inception",
-                num_classes=dataset.num_classes,
-            ),
-            args,
-        )
-        port = _Pipeline(lambda: _port(dataset, args.batch_size, args.image_size, args.channels), args)
-        for _ in range(args.rounds):
-            ours.measure()
-            port.measure()
-    yield {
-        "images": "500 x 375 JPEGs" if args.pic_path else args.dataset_dir,
+    ours = _Pipeline(
+        lambda: pipeline.training_batches(
+            dataset,
+            batch_size=args.batch_size,
+            image_size=args.image_size,
+            channels=args.channels,
+            preprocessing="inception",
+            num_classes=dataset.num_classes,
+        ),
+        args,
+    )
+    port = _Pipeline(lambda: _port(of_port, args.batch_size, args.image_size, args.channels), args)
+    for _ in range(args.rounds):
+        ours.measure()
+        port.measure()
+    return {
+        "images": images,
         "image_size": args.image_size,
         "channels": args.channels,
         "batch_size": args.batch_size,
@@ -156,8 +180,9 @@ def _cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _photos(folder: Path, num_images: int, output: str) -> Any:
-    """Records of photos below ``folder``, resized to the size most of ImageNet's have."""
+def _photos(folder: Path, num_images: int, output: str, size: tuple[int, int], grain: int = 0) -> Any:
+    """Records of photos below ``folder``, resized to ``size``, with noise of the standard deviation ``grain``."""
+    import numpy as np
     from PIL import Image
 
     from datasets.spec import DatasetSpec
@@ -166,13 +191,34 @@ def _photos(folder: Path, num_images: int, output: str) -> Any:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     files = random.Random(0).sample(files, min(num_images, len(files)))
 
+    noise = np.random.default_rng(0).normal(0, grain, (size[1], size[0], 3)).astype(np.float32) if grain else 0
+
     def examples() -> Iterator[bytes]:
         for file in files:
             encoded = io.BytesIO()
             with Image.open(file) as image:
-                image.convert("RGB").resize((500, 375), Image.Resampling.BICUBIC).save(encoded, "JPEG", quality=90)
-            yield image_example(encoded.getvalue(), "jpeg", 0, "photo", 375, 500, file.name)
+                resized = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+            if grain:
+                resized = Image.fromarray((np.asarray(resized) + noise).clip(0, 255).astype(np.uint8))
+            resized.save(encoded, "JPEG", quality=90)
+            yield image_example(encoded.getvalue(), "jpeg", 0, "photo", size[1], size[0], file.name)
 
     path = Path(output, "photos_train.tfrecord")
     write_records(path, examples())
     return DatasetSpec("photos", "train", output, (str(path),), 1, len(files), ("photo",))
+
+
+def _shrunk(photos: Any, output: str) -> Any:
+    """The records that ``download_and_convert_data --max_image_side=512`` writes of the same photos."""
+    from datasets.examples import features
+    from datasets.shrinking import Shrinking, shrunk
+    from datasets.tfrecords import image_example, scan_records, write_records
+
+    def examples() -> Iterator[bytes]:
+        for _, record in scan_records(photos.files[0]):
+            image = shrunk(features(record)["image/encoded"][1][0], Shrinking(512))
+            yield image_example(image.data, image.format, 0, "photo", image.height, image.width, "photo")
+
+    path = Path(output, "shrunk_train.tfrecord")
+    write_records(path, examples())
+    return dataclasses.replace(photos, files=(str(path),))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from pathlib import Path
+
 from datasets.foreign import RecordsAsTold
 from datasets.record_files import check_apart
-from datasets.spec import DatasetSpec
+from datasets.spec import INFO_FILE, DatasetSpec, read_info
 from slim_train.errors import UsageError
 from slim_train.inputs.data_set import open_split
 from slim_train.model.spec import ModelSpec, resolve_model
 from slim_train.training_options import TrainOptions
 from slim_train.user_code.load import load_net, load_recipe
+
+log = logging.getLogger(__name__)
 
 
 def open_dataset(options: TrainOptions) -> DatasetSpec:
@@ -60,7 +65,7 @@ def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
     recipe = load_recipe(options.code, options.model.train_image_size, channels)
     if recipe and options.model.preprocessing_name:
         raise UsageError("--preprocessing_file and --preprocessing_name cannot be combined.")
-    return resolve_model(
+    model = resolve_model(
         load_net(options.code, options.model.model_name, options.model.train_image_size, channels)
         or options.model.model_name,
         dataset,
@@ -71,3 +76,18 @@ def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
         preprocessing=recipe or options.model.preprocessing_name,
         scaled_decoding=options.model.scaled_decoding,
     )
+    _warn_of_small_images(dataset, model)
+    return model
+
+
+def _warn_of_small_images(dataset: DatasetSpec, model: ModelSpec) -> None:
+    """Warn if conversion made the images smaller than the net takes them."""
+    if not (Path(dataset.dataset_dir) / INFO_FILE).is_file():
+        return
+    max_side = read_info(dataset.dataset_dir).settings.get("max_image_side")
+    if isinstance(max_side, int) and max_side < model.image_size:
+        log.warning(
+            "%s was converted with --max_image_side=%d, and the net takes images of %d pixels: they are enlarged, "
+            "without the detail that was lost. Convert again with a larger --max_image_side.",
+            dataset.dataset_dir, max_side, model.image_size,
+        )  # fmt: skip

@@ -10,11 +10,14 @@ from types import TracebackType
 from typing import Any
 
 from deployment import tf_private
+from deployment.threads import available_cpus
 from slim_train.evaluation.evaluate import Evaluator
+from slim_train.inputs.decoding_speed import measure_decoding
 from slim_train.optim.losses import class_shares
 from slim_train.tf_compat import tf
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.accumulation import AccumulateGradients
+from slim_train.training.hooks.input_bound import InputBound
 from slim_train.training.hooks.plateau import PlateauHook
 from slim_train.training.hooks.profile import Profile
 from slim_train.training.hooks.saving import SaveEverySteps
@@ -79,6 +82,8 @@ def _make_hooks(
     hooks = [metrics, *_of_every_task(job, graph, phase)]
     if job.is_chief:
         hooks += [plateau] if plateau else []
+        if job.cache is None and not job.options.data.use_synthetic_data:
+            hooks.append(_input_bound(job))
         hooks += _savers(job, graph, scaffold)
         # With an evaluator in the cluster, only stopping early needs evaluations of the chief's own.
         if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
@@ -122,6 +127,19 @@ def _plateau(job: Job, graph: TrainingGraph) -> PlateauHook:
         job.options.optimizer.label_smoothing,
         job.class_weights,
         is_asynchronous=job.schedule.is_asynchronous,
+    )
+
+
+def _input_bound(job: Job) -> InputBound:
+    cpus = available_cpus()
+    size, scaled = job.model.image_size, job.model.recipe.scaled_decoding
+    return InputBound(
+        job.options.data.batch_size * job.schedule.num_clones * job.options.optimizer.gradient_accumulation_steps,
+        job.options.data.num_preprocessing_threads or cpus,
+        cpus,
+        size,
+        scaled,
+        lambda: measure_decoding(job.dataset, size, scaled),
     )
 
 
