@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -145,9 +147,17 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def add_metrics(folder: Path, values: dict[str, Any]) -> None:
-    """Append a line to metrics.jsonl."""
-    with (folder / METRICS).open("a", encoding="utf-8") as file:
-        file.write(json.dumps(values) + "\n")
+    """Append a line to metrics.jsonl.
+
+    Raises:
+      OSError: the line cannot be written; no part of it stays.
+    """
+    line = (json.dumps(values) + "\n").encode()
+    with (folder / METRICS).open("ab", buffering=0) as file:
+        size = file.tell()
+        if file.write(line) != len(line):
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder / METRICS))
 
 
 def forget_metrics_after(folder: Path, step: int) -> int:

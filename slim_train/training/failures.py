@@ -10,20 +10,12 @@ from slim_train.inputs import pipeline
 from slim_train.training.job import Job
 from slim_train.training.sessions import CONNECTION_ERRORS
 
-_SAVING = ("SaveV2", "MergeV2Checkpoints")
-
 
 def explain(error: Any, job: Job) -> Exception | None:
     """Return what to raise in place of ``error``; None if it says nothing that we know."""
     explained = pipeline.explain_input_error(error, job.dataset)
     if explained:
         return explained
-    op = getattr(error, "op", None)
-    if op is not None and op.type in _SAVING:
-        return RunError(
-            f"Cannot save a checkpoint in {job.train_dir}: {servers.reason(error)}. Start again when the folder can be "
-            "written; training resumes from the last checkpoint."
-        )
     if job.cluster.num_ps_tasks and isinstance(error, CONNECTION_ERRORS):
         return RunError(
             f"{job.cluster.own.name}: lost the connection to the parameter servers ({servers.reason(error)}). "

@@ -19,6 +19,7 @@ from typing import Any
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
+from slim_train.training.saver import PatientSaver
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class HoldsLease(tf.train.SessionRunHook):
         self._lease.check()
 
 
-class LeasedSaver(tf.train.Saver):
+class LeasedSaver(PatientSaver):
     """A saver that checks the lease before it writes a checkpoint, and before it makes it the latest.
 
     Args:
@@ -101,14 +102,14 @@ class LeasedSaver(tf.train.Saver):
         self._lease = lease
         self._relative = bool(kwargs.get("save_relative_paths"))
 
-    def save(self, sess: Any, save_path: str, *args: Any, **kwargs: Any) -> Any:
+    def write(self, sess: Any, save_path: str, **kwargs: Any) -> Any:
         """See the base class; ``write_state`` and ``latest_filename`` keep their defaults.
 
         Raises:
           RunError: another chief has taken over.
         """
         self._lease.check()
-        saved = super().save(sess, save_path, *args, **kwargs, write_state=False)
+        saved = super().write(sess, save_path, **kwargs, write_state=False)
         self._lease.check()
         self._make_latest(saved)
         return saved

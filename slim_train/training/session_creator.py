@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slim_train.training import all_reduce, sessions, startup_delay
+from slim_train.training import all_reduce, sessions, startup_delay, synchronous
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.stopping import StopOnSignal
 from slim_train.training.job import Job
@@ -20,7 +20,7 @@ def for_job(
     stop: StopOnSignal,
     lease: Lease | None = None,
 ) -> sessions.SessionCreator:
-    """Return what makes the sessions of a task: alone, with parameter servers, or by all-reduce."""
+    """Return what makes the sessions of a task: alone, with parameter servers or by all-reduce."""
     options = job.options.cluster
     arguments: dict[str, Any] = {
         "cluster": job.cluster,
@@ -35,6 +35,8 @@ def for_job(
         "task_timeout_secs": options.task_timeout_secs,
         "first_step": startup_delay.joining_step(job.cluster.own.number, options.startup_delay_steps, job.schedule),
     }
+    if graph.synchronizer is not None:
+        return synchronous.SessionCreator(job.schedule.replicas_to_aggregate, **arguments)
     if graph.synchronized is None:
         return sessions.SessionCreator(**arguments)
     return all_reduce.SessionCreator(

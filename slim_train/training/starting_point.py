@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from slim_train.checkpoints import scopes, training_folder
+from slim_train.checkpoints import scopes, training_folder, unfinished
 from slim_train.checkpoints.find import saved_checkpoints
 from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.checkpoints.restore import RestorePlan, check_resume, plan_restore
@@ -15,6 +15,7 @@ from slim_train.training import sessions
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.job import Job
 from slim_train.training.lease import Lease, LeasedSaver
+from slim_train.training.saver import PatientSaver
 from slim_train.user_code.copies import keep_copies
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def scaffold(job: Job, restore: RestorePlan | None, lease: Lease | None = None) 
     """Return the ``tf.train.Scaffold`` of the session: initialization, and the saver of all variables."""
     keeping: dict[str, Any] = {"max_to_keep": job.options.loop.max_checkpoints_to_keep, "save_relative_paths": True}
     with tf.device(sessions.checkpoint_device(job.deployment)):
-        saver = LeasedSaver(lease, **keeping) if lease else tf.train.Saver(**keeping)
+        saver = LeasedSaver(lease, **keeping) if lease else PatientSaver(**keeping)
         if job.resumed:
             # So that --max_checkpoints_to_keep counts those of the runs before.
             saver.recover_last_checkpoints(saved_checkpoints(job.train_dir))
@@ -82,4 +83,5 @@ def start_folder(job: Job, lease: Lease | None = None) -> None:
         if aside:
             log.warning("--restart: the old checkpoints and logs of %s are now in %s.", job.train_dir, aside)
     training_folder.start(job.train_dir, job.resolved_options(), job.dataset)
+    unfinished.remove_temporary_files(job.train_dir)
     keep_copies(job.train_dir, job.options.code, job.model.net, job.model.recipe)

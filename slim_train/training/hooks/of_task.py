@@ -15,12 +15,13 @@ from slim_train.evaluation.evaluate import Evaluator
 from slim_train.inputs.decoding_speed import measure_decoding
 from slim_train.optim.losses import class_shares
 from slim_train.tf_compat import tf
+from slim_train.training import event_files
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.accumulation import AccumulateGradients
 from slim_train.training.hooks.input_bound import InputBound
 from slim_train.training.hooks.plateau import PlateauHook
 from slim_train.training.hooks.profile import Profile
-from slim_train.training.hooks.saving import SaveEverySteps
+from slim_train.training.hooks.saving import CatchUp, SaveEverySteps
 from slim_train.training.hooks.step_metrics import StepMetrics
 from slim_train.training.hooks.stopping import EndOfJob, StopAtStep, StopOnSignal
 from slim_train.training.hooks.synchronous_replicas import SynchronousSteps
@@ -88,6 +89,7 @@ def _make_hooks(
         # With an evaluator in the cluster, only stopping early needs evaluations of the chief's own.
         if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
             hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources))
+        hooks.append(CatchUp(graph, lambda: scaffold.saver, job.train_dir))
         profiled = job.options.loop.profiled_steps()
         if profiled:
             profile = Profile(*profiled, log_dir=job.log_dir)
@@ -95,7 +97,9 @@ def _make_hooks(
             hooks.append(profile)
         # TensorFlow keeps one writer per folder for as long as the process lives: a second training in the folder would
         # write to the file of the first, wherever that is by then.
-        for folder in {job.log_dir, str(job.train_dir)}:
+        folders = {job.log_dir, job.options.loop.train_dir}
+        resources.enter_context(event_files.patient(folders))
+        for folder in folders:
             resources.callback(tf_private.close_event_writer, folder)
     return metrics, plateau, hooks
 

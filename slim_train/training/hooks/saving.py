@@ -1,7 +1,8 @@
-"""Checkpoints by steps, beside those by time."""
+"""Checkpoints by steps, and those that could not be saved in time, beside those by time."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from slim_train.checkpoints.training_folder import PREFIX
 from slim_train.tf_compat import tf
 from slim_train.training.graph import TrainingGraph
+
+_MOST_SECS_AT_END = 60.0
 
 
 class SaveEverySteps(tf.train.SessionRunHook):
@@ -38,3 +41,33 @@ class SaveEverySteps(tf.train.SessionRunHook):
             # Other workers may have moved on since this step.
             self._saved = int(run_context.session.run(self._global_step))
             self._saver().save(run_context.session, self._prefix, global_step=self._saved)
+
+
+class CatchUp(tf.train.SessionRunHook):
+    """Saves a checkpoint as soon as that is possible again, after one could not be saved.
+
+    At the end of training it waits a minute for that. It comes after the hooks that save.
+
+    Args:
+      graph: the training graph.
+      saver: gives the saver of all variables, a ``PatientSaver``, once the graph is finished.
+      train_dir: the training folder.
+    """
+
+    def __init__(self, graph: TrainingGraph, saver: Callable[[], Any], train_dir: Path) -> None:
+        self._global_step, self._saver, self._prefix = graph.global_step, saver, str(train_dir / PREFIX)
+
+    def after_run(self, run_context: Any, run_values: Any) -> None:
+        if self._saver().is_retry_due:
+            self._save(run_context.session)
+
+    def end(self, session: Any) -> None:
+        saver, ends_at = self._saver(), time.monotonic() + _MOST_SECS_AT_END
+        while saver.is_behind:
+            time.sleep(1)
+            if time.monotonic() > ends_at:
+                saver.lose_patience()
+            self._save(session)
+
+    def _save(self, session: Any) -> None:
+        self._saver().save(session, self._prefix, global_step=int(session.run(self._global_step)))

@@ -68,6 +68,7 @@ class StepMetrics(tf.train.SessionRunHook):
         self._logged_at = self._began = 0.0
         self._logged_step = self._first_step = self.step = self.own_steps = 0
         self.loss = math.nan
+        self._misses_lines = False
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         self.step = self._logged_step = int(session.run(self._global_step))
@@ -110,8 +111,7 @@ class StepMetrics(tf.train.SessionRunHook):
             values["staleness"] = sum(self._staleness) / len(self._staleness)
             stale = f" staleness {values['staleness']:.1f}"
             self._staleness.clear()
-        if self._train_dir:
-            training_folder.add_metrics(self._train_dir, values)
+        self._write(values)
         add_scalars(self._log_dir, step, {f"train/{name}": value for name, value in values.items() if name != "step"})
         assert self._bar is not None
         epoch = step / self._steps_per_epoch
@@ -123,6 +123,16 @@ class StepMetrics(tf.train.SessionRunHook):
                 "step %d%s epoch %.2f loss %.4f lr %.3g%s %.1f images/s%s",
                 step, of_last, epoch, loss, learning_rate, stale, images_per_second, time_left and f" {time_left} left",
             )  # fmt: skip
+
+    def _write(self, values: dict[str, float]) -> None:
+        try:
+            if self._train_dir:
+                training_folder.add_metrics(self._train_dir, values)
+                self._misses_lines = False
+        except OSError as error:
+            if not self._misses_lines:
+                log.warning("Lines are missing from %s/metrics.jsonl: %s.", self._train_dir, error.strerror)
+            self._misses_lines = True
 
     def images_per_second(self) -> float:
         """Images a second of the job since this process joined it, evaluations and saves included."""

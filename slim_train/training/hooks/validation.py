@@ -120,12 +120,15 @@ class ValidationHook(tf.train.SessionRunHook):
     def _validate(self, session: Any, step: int) -> None:
         self._last_evaluated = step
         checkpoint = self._saver().save(session, str(self._train_dir / PREFIX), global_step=step)
+        if checkpoint is None:
+            log.warning("Step %d is not evaluated: its checkpoint could not be saved.", step)
+            return
         try:
             metrics = self._evaluate(checkpoint)
         except EvaluationInterrupted:
             log.warning("The evaluation of step %d was interrupted.", step)
             return
-        is_better = self.best.offer(checkpoint, metrics, step)
+        is_better = self._offer(checkpoint, metrics, step)
         self._without_better = 0 if is_better else self._without_better + 1
         log.info(
             "step %d evaluation: %s%s",
@@ -134,8 +137,20 @@ class ValidationHook(tf.train.SessionRunHook):
             " (best so far)" if is_better else f" (best {self.best.value:.4f} at step {self.best.step})",
         )
         add_scalars(self._log_dir, step, {f"eval/{name}": value for name, value in metrics.items()})
-        training_folder.add_metrics(
-            self._train_dir, {"step": step} | {f"eval_{name}": value for name, value in metrics.items()}
-        )
+        self._record(step, metrics)
         for call in self._on_evaluation:
             call(Evaluated(step, checkpoint, dict(metrics), is_better))
+
+    def _record(self, step: int, metrics: dict[str, float]) -> None:
+        values = {"step": step} | {f"eval_{name}": value for name, value in metrics.items()}
+        try:
+            training_folder.add_metrics(self._train_dir, values)
+        except OSError as error:
+            log.warning("The evaluation of step %d is missing from metrics.jsonl: %s.", step, error.strerror)
+
+    def _offer(self, checkpoint: str, metrics: dict[str, float], step: int) -> bool:
+        try:
+            return self.best.offer(checkpoint, metrics, step)
+        except (OSError, tf.errors.OpError) as error:
+            log.warning("Cannot keep the best checkpoint in %s: %s", self.best.folder, error)
+            return False

@@ -36,6 +36,7 @@ class Network:
         self._prefix = f"st{os.getpid()}-"
         self._addresses: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
+        self._nameless: set[str] = set()
         self._made = 0
         self._given = 1
         self._switch = f"{self._prefix}switch"
@@ -87,7 +88,21 @@ class Network:
             _ip("-n", name, "addr", "del", f"{old}/24", "dev", "eth0")
         self._addresses[task] = f"{_SUBNET}.{self._given}"
         _ip("-n", name, "addr", "add", f"{self._addresses[task]}/24", "dev", "eth0")
-        hosts = ["127.0.0.1 localhost", *(f"{address} {_host(task)}" for task, address in self._addresses.items())]
+        self._write_names()
+
+    def take_name(self, *tasks: str) -> None:
+        """Let the names of hosts no longer resolve, as if no name server answered."""
+        self._nameless |= set(tasks)
+        self._write_names()
+
+    def give_name(self, *tasks: str) -> None:
+        """Let the names of hosts resolve again."""
+        self._nameless -= set(tasks)
+        self._write_names()
+
+    def _write_names(self) -> None:
+        named = {task: address for task, address in self._addresses.items() if task not in self._nameless}
+        hosts = ["127.0.0.1 localhost", *(f"{address} {_host(task)}" for task, address in named.items())]
         for other in self._addresses:
             # Written in place: running processes have this very file as their /etc/hosts.
             (_ETC / self._namespace(other) / "hosts").write_text("\n".join(hosts) + "\n")

@@ -62,3 +62,19 @@ def test_a_host_is_found_by_its_name_at_its_new_address(network, arrives):
     network.readdress("worker 0")
     assert arrives("ps 0", "worker 0")
     assert arrives("worker 0", "ps 0")
+
+
+def test_a_name_that_was_taken_resolves_again_when_it_is_given_back(network):
+    for task in ("ps 0", "worker 0"):
+        network.address(task)
+
+    def resolves():
+        look = "import socket; socket.getaddrinfo('ps0', 2222)"
+        command = [*network.command("worker 0"), sys.executable, "-c", look]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    assert resolves()
+    network.take_name("ps 0")
+    assert not resolves()
+    network.give_name("ps 0")
+    assert resolves()

@@ -1,12 +1,14 @@
-"""Checkpoints by steps."""
+"""Checkpoints by steps, and those that come late."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
 
 from slim_train.checkpoints.find import saved_checkpoints, step_of
 from slim_train.tf_compat import tf
-from slim_train.training.hooks.saving import SaveEverySteps
+from slim_train.training.hooks.saving import CatchUp, SaveEverySteps
+from slim_train.training.saver import PatientSaver
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,24 @@ def test_a_checkpoint_follows_each_multiple_that_is_passed(tmp_path, start, step
                 session.run(step)
     steps = [step_of(checkpoint) for checkpoint in saved_checkpoints(tmp_path)]
     assert steps[: len(saved)] == saved
+
+
+def test_at_the_end_a_checkpoint_that_could_not_be_saved_is_saved_when_the_folder_is_back(tmp_path):
+    folder, away = tmp_path / "train", tmp_path / "away"
+    folder.mkdir()
+    with tf.Graph().as_default():
+        global_step = tf.train.create_global_step()
+        step = global_step.assign_add(1)
+        saver = PatientSaver()
+        graph = SimpleNamespace(global_step=global_step, step=step)
+        hook = CatchUp(graph, lambda: saver, folder)
+        with tf.Session() as session:
+            session.run(global_step.initializer)
+            saver.save(session, str(folder / "model.ckpt"), global_step=0)
+            folder.rename(away)
+            folder.touch()
+            session.run(step)
+            assert saver.save(session, str(folder / "model.ckpt"), global_step=1) is None
+            threading.Timer(0.5, lambda: [folder.unlink(), away.rename(folder)]).start()
+            hook.end(session)
+    assert [step_of(checkpoint) for checkpoint in saved_checkpoints(folder)] == [0, 1]

@@ -1,0 +1,36 @@
+"""Files that a save leaves behind if it fails or is killed. No TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+from slim_train.checkpoints.training_folder import PREFIX
+
+# TensorFlow writes under such a name first, and leaves the file there if it cannot finish it.
+_TEMPORARY = re.compile(
+    rf"({re.escape(PREFIX)}-\d+\.(data-\d+-of-\d+|index)\.tempstate\d+"
+    rf"|({re.escape(PREFIX)}-\d+\.meta|checkpoint|graph\.pbtxt)\.tmp[0-9a-f]+)"
+)
+
+
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the temporary files of saves from a training folder; none may be under way. Errors are ignored."""
+    with contextlib.suppress(OSError):
+        for path in list(folder.iterdir()):
+            if _TEMPORARY.fullmatch(path.name):
+                _remove(path)
+
+
+def remove_parts(prefix: str) -> None:
+    """Remove the files of a checkpoint that is incomplete. Errors are ignored."""
+    path = Path(prefix)
+    with contextlib.suppress(OSError):
+        for part in list(path.parent.glob(f"{path.name}.*")):
+            _remove(part)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink()

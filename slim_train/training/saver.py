@@ -1,0 +1,119 @@
+"""Checkpoints in a folder that cannot be written for a while: its disk is full, or its file system read-only."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from deployment import servers
+from slim_train.checkpoints import unfinished
+from slim_train.checkpoints.find import is_complete
+from slim_train.errors import RunError
+from slim_train.tf_compat import tf
+from slim_train.training.sessions import CONNECTION_ERRORS
+
+log = logging.getLogger(__name__)
+
+# Longer than a file server needs to restart, and no longer than a training without checkpoints makes sense.
+PATIENCE_SECS = 600.0
+_RETRY_SECS = 15.0
+_SAVING = ("SaveV2", "MergeV2Checkpoints")
+
+
+class PatientSaver(tf.train.Saver):
+    """A saver that survives failures to write, says so once, and leaves no half-written files behind.
+
+    The first checkpoint of a process must succeed: a folder that cannot be written at the start is a mistake.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._has_saved = False
+        self._failing_since: float | None = None
+        self._tried_at = 0.0
+        self._patience_secs = PATIENCE_SECS
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last checkpoint could not be saved."""
+        return self._failing_since is not None
+
+    @property
+    def is_retry_due(self) -> bool:
+        """Whether to try again now."""
+        return self.is_behind and time.monotonic() - self._tried_at > _RETRY_SECS
+
+    def lose_patience(self) -> None:
+        """From now on a failure is final."""
+        self._patience_secs = -1.0
+
+    def save(self, sess: Any, save_path: str, global_step: Any = None, **kwargs: Any) -> Any:
+        """Save a checkpoint and return its prefix; None if it could not be written.
+
+        Args:
+          sess: the session.
+          save_path: prefix without the step.
+          global_step: step that is appended to the prefix, an int.
+          **kwargs: those of the base class.
+
+        Raises:
+          RunError: it was the first, or none could be written for ten minutes.
+        """
+        self._tried_at = time.monotonic()
+        prefix = f"{save_path}-{global_step}"
+        try:
+            saved = self.write(sess, save_path, global_step=global_step, **kwargs)
+        except (tf.errors.OpError, OSError) as error:
+            reason = _why_not_written(error)
+            if reason is None:
+                raise
+            self._fail(prefix, reason)
+            return None
+        if self.is_behind:
+            unfinished.remove_temporary_files(_folder(prefix))
+            log.info("Checkpoints can be saved again: %s.", saved)
+        self._has_saved, self._failing_since = True, None
+        return saved
+
+    def write(self, sess: Any, save_path: str, **kwargs: Any) -> Any:
+        """Write a checkpoint as the base class does, and fail with TensorFlow's error, or an OSError."""
+        try:
+            return super().save(sess, save_path, **kwargs)
+        except ValueError as error:
+            if _folder(save_path).is_dir():
+                raise
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(_folder(save_path))) from error
+
+    def _fail(self, prefix: str, reason: str) -> None:
+        unfinished.remove_temporary_files(_folder(prefix))
+        if not is_complete(prefix):
+            unfinished.remove_parts(prefix)
+        cannot = f"Cannot save a checkpoint in {_folder(prefix)}: {reason}"
+        if not self._has_saved or self._is_out_of_patience():
+            raise RunError(
+                f"{cannot}. Start again when the folder can be written; training resumes from the last checkpoint."
+            )
+        if not self.is_behind:
+            log.warning("%s. Training goes on, and tries again for %g minutes.", cannot, PATIENCE_SECS / 60)
+            self._failing_since = self._tried_at
+
+    def _is_out_of_patience(self) -> bool:
+        return self._failing_since is not None and self._tried_at - self._failing_since > self._patience_secs
+
+
+def _why_not_written(error: Any) -> str | None:
+    """Return what a file system said; None if the error is about something else, such as a lost connection."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    op = getattr(error, "op", None)
+    # Errors from Python's file functions have no op, and neither have lost connections.
+    is_of_files = op.type in _SAVING if op is not None else not isinstance(error, CONNECTION_ERRORS)
+    return servers.reason(error).rpartition("; ")[2] if is_of_files else None
+
+
+def _folder(prefix: str) -> Path:
+    return Path(prefix).parent

@@ -1,0 +1,73 @@
+"""Checkpoints in a folder that cannot be written for a while."""
+
+from __future__ import annotations
+
+import pytest
+
+from slim_train.checkpoints.find import saved_checkpoints
+from slim_train.errors import RunError
+from slim_train.tf_compat import tf
+from slim_train.training.saver import PatientSaver
+
+
+@pytest.fixture
+def session():
+    with tf.Graph().as_default():
+        tf.get_variable("weight", [], initializer=tf.ones_initializer())
+        init = tf.global_variables_initializer()
+        with tf.Session() as session:
+            session.run(init)
+            yield session
+
+
+def _save(saver, session, folder, step):
+    return saver.save(session, str(folder / "model.ckpt"), global_step=step)
+
+
+def test_after_a_failure_training_goes_on_and_says_so_once(session, tmp_path, caplog):
+    folder, saver = tmp_path / "train", PatientSaver()
+    folder.mkdir()
+    assert _save(saver, session, folder, 1) == str(folder / "model.ckpt-1")
+    folder.rename(tmp_path / "away")
+    folder.touch()
+    assert _save(saver, session, folder, 2) is None
+    assert _save(saver, session, folder, 3) is None
+    assert saver.is_behind
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    assert _save(saver, session, folder, 4) == str(folder / "model.ckpt-4")
+    assert not saver.is_behind
+    said = [record.getMessage() for record in caplog.records if record.name == "slim_train.training.saver"]
+    assert said == [
+        f"Cannot save a checkpoint in {folder}: Not a directory. Training goes on, and tries again for 10 minutes.",
+    ]
+    assert saved_checkpoints(folder) == [str(folder / "model.ckpt-1"), str(folder / "model.ckpt-4")]
+
+
+def test_the_first_checkpoint_must_succeed(session, tmp_path):
+    (tmp_path / "train").touch()
+    with pytest.raises(RunError, match=r"Cannot save a checkpoint in .*/train: Not a directory\. Start again"):
+        _save(PatientSaver(), session, tmp_path / "train", 1)
+
+
+def test_without_patience_a_failure_is_final(session, tmp_path):
+    folder, saver = tmp_path / "train", PatientSaver()
+    folder.mkdir()
+    _save(saver, session, folder, 1)
+    folder.rename(tmp_path / "away")
+    folder.touch()
+    assert _save(saver, session, folder, 2) is None
+    saver.lose_patience()
+    with pytest.raises(RunError, match="Cannot save a checkpoint"):
+        _save(saver, session, folder, 3)
+
+
+def test_a_lost_connection_is_another_error(session, tmp_path, monkeypatch):
+    saver = PatientSaver()
+
+    def lose(*_args, **_kwargs):
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+
+    monkeypatch.setattr(saver, "write", lose)
+    with pytest.raises(tf.errors.UnavailableError):
+        _save(saver, session, tmp_path, 1)
