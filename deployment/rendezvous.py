@@ -87,7 +87,9 @@ def meet(
         tokens = _call_the_roll(server_target, [task.name for task in training], signature, peers, wait)
         differing = [peers.describe(name) for name, token in tokens.items() if token.signature != signature]
         return Meeting(peers, {name: token.status for name, token in tokens.items()}, differing)
-    [own_status] = Peers({"self": server_target.removeprefix("grpc://")}).statuses(timeout_secs=30).values()
+    # By its port, on all interfaces: its name may not resolve yet.
+    own_address = f"127.0.0.1:{server_target.rpartition(':')[2]}"
+    [own_status] = Peers({"self": own_address}).statuses(timeout_secs=30).values()
     assert own_status is not None, "a server answers its own process"
     [chief] = (task for task in training if task.number == 0)
     chief_name = peers.describe(chief.name)

@@ -31,13 +31,13 @@ def _address(cluster, number):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hangs"])
 def test_without_backup_workers_the_others_wait_say_for_whom_and_end_with_one_line(make_cluster, number):
-    cluster = _start(make_cluster, "--cluster_wait_secs=8")
+    cluster = _start(make_cluster, "--cluster_wait_secs=20")
     cluster.signal("worker 1", number)
     assert cluster.exit_codes("worker 0") == {"worker 0": 1}, cluster.logs()
     waits, error = re.split(r"images/s.*\n", cluster.log("worker 0"))[-1].splitlines()
     assert f"Waiting for {_address(cluster, 1)}: each step needs 2 gradients (--replicas_to_aggregate)." in waits
     assert error == (
-        "train_image_classifier: error: worker 0: waited 8 s without success for "
+        "train_image_classifier: error: worker 0: waited 20 s without success for "
         f"{_address(cluster, 1)}: each step needs 2 gradients (--replicas_to_aggregate)."
     )
     assert step_of(latest_checkpoint(cluster.train_dir)) >= cluster.metrics()[-1]["step"]
@@ -62,16 +62,16 @@ def test_the_others_say_for_whom_they_wait_at_the_start(make_cluster):
 
 
 def test_with_backup_workers_the_others_go_on(make_cluster):
-    cluster = _start(make_cluster, "--replicas_to_aggregate=2", "--cluster_wait_secs=5", workers=3)
+    cluster = _start(make_cluster, "--replicas_to_aggregate=2", workers=3)
     cluster.kill("worker 2")
-    cluster.wait_for_step(cluster.metrics()[-1]["step"] + 300)
+    cluster.wait_for_step(cluster.metrics()[-1]["step"] + 100)
     cluster.signal("worker 0", signal.SIGTERM)
     assert cluster.exit_codes("worker 0", "worker 1", "ps 0") == {"worker 0": 0, "worker 1": 0, "ps 0": 0}
     assert "Waiting for worker 2" not in cluster.log("worker 0")
 
 
 def test_a_worker_that_left_is_not_waited_for(make_cluster):
-    cluster = _start(make_cluster, "--cluster_wait_secs=5")
+    cluster = _start(make_cluster)
     cluster.signal("worker 1", signal.SIGTERM)
     assert cluster.exit_codes("worker 1") == {"worker 1": 0}
     cluster.wait_for_step(cluster.metrics()[-1]["step"] + 100)
