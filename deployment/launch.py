@@ -7,11 +7,14 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from deployment.cluster import ClusterConfig, ClusterError, parse_tf_config
-from deployment.role_output import LINES_HAVE_PREFIXES
+from deployment.cluster_status import ClusterStatus, Publisher
+from deployment.dashboard import Dashboard, can_draw
+from deployment.role_output import LINES_HAVE_PREFIXES, write_to
 from deployment.role_process import Role
 from deployment.supervisor import Supervisor
 from deployment.threads import available_cpus, thread_environment
@@ -59,11 +62,27 @@ class LocalCluster:
 
 
 def launch(
-    command: Sequence[str], cluster: LocalCluster, *, max_restarts: int, finish_secs: float, grace_secs: float
+    command: Sequence[str],
+    cluster: LocalCluster,
+    *,
+    max_restarts: int,
+    finish_secs: float,
+    grace_secs: float,
+    has_dashboard: bool = False,
+    on_status: Callable[[dict[str, Any]], None] | None = None,
 ) -> int:
     """Run ``command`` once per role, each with its TF_CONFIG, and return the chief's exit code.
 
     See :class:`~deployment.supervisor.Supervisor` for restarts, signals, times and exit codes.
+
+    Args:
+      command: program and arguments.
+      cluster: the roles.
+      max_restarts: of each role.
+      finish_secs: see there.
+      grace_secs: see there.
+      has_dashboard: whether to draw the state of the cluster, if stderr is a terminal.
+      on_status: called about once a second, and at the end, with :meth:`ClusterStatus.to_dict`.
 
     Raises:
       ClusterError: there is no task that trains, or fewer GPUs than are to be shared out.
@@ -71,10 +90,26 @@ def launch(
     """
     with _free_addresses(sum(cluster.task_counts.values())) as addresses:
         roles = cluster_roles(cluster, addresses)
-        supervisor = Supervisor(
-            command, roles, max_restarts=max_restarts, finish_secs=finish_secs, grace_secs=grace_secs
-        )
-        return supervisor.run()
+        at = {role.name: parse_tf_config(role.environment["TF_CONFIG"]).own.address for role in roles}
+        status = ClusterStatus(at, max_restarts)
+        with ExitStack() as stack:
+            views, write = [], write_to
+            if on_status:
+                views.append(Publisher(status, on_status))
+            if has_dashboard and can_draw():
+                dashboard = stack.enter_context(Dashboard(status))
+                views.append(dashboard.refresh)
+                write = dashboard.write
+            return Supervisor(
+                command,
+                roles,
+                max_restarts=max_restarts,
+                finish_secs=finish_secs,
+                grace_secs=grace_secs,
+                status=status,
+                views=views,
+                write=write,
+            ).run()
 
 
 def cluster_roles(cluster: LocalCluster, addresses: Sequence[str]) -> list[Role]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from deployment import task_status
 from deployment.cluster import ClusterConfig, Task
 from deployment.servers import (
     POLL_SECS,
@@ -60,6 +61,7 @@ def serve_parameters(
       LostTaskError: the chief did not appear, or has been gone for too long.
     """
     server = start_server(cluster, parameter_server_config(cluster))
+    task_status.report(state="serving")
     log.info("Serving parameters at %s until every training task is done.", cluster.own.address)
     training = {task.number: task for task in cluster.tasks if task.job == "worker"}
     with tf.Graph().as_default(), TaskWatch(training.values(), task_timeout_secs) as watch:

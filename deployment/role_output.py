@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from rich.console import Console
@@ -29,10 +29,15 @@ def line_prefixes(names: Sequence[str], stream: TextIO) -> dict[str, bytes]:
 
 
 class LineWriter:
-    """Passes one output of a process on to ``stream``, line by line, with ``prefix`` in front of each."""
+    """Passes one output of a process on, in whole lines, with ``prefix`` in front of each.
 
-    def __init__(self, stream: TextIO, prefix: bytes) -> None:
-        self._stream, self._prefix = stream, prefix
+    Args:
+      write: called with whole lines.
+      prefix: of each line.
+    """
+
+    def __init__(self, write: Callable[[bytes], None], prefix: bytes = b"") -> None:
+        self._write_lines, self._prefix = write, prefix
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
@@ -49,12 +54,17 @@ class LineWriter:
             self._write([rest])
 
     def _write(self, lines: Sequence[bytes]) -> None:
-        # As bytes: a role may write what is not text, or not in this process's encoding.
-        try:
-            self._stream.buffer.write(b"".join(self._prefix + line + b"\n" for line in lines))
-            self._stream.buffer.flush()
-        except BrokenPipeError:
-            # Nobody reads it any more, of which SIGPIPE tells the supervisor. What still comes is thrown away.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+        if lines:
+            self._write_lines(b"".join(self._prefix + line + b"\n" for line in lines))
+
+
+def write_to(stream: TextIO, lines: bytes) -> None:
+    """Write lines to a stream of this process, as bytes: a role may write what is not text, or in another encoding."""
+    try:
+        stream.buffer.write(lines)
+        stream.buffer.flush()
+    except BrokenPipeError:
+        # Nobody reads it any more, of which SIGPIPE tells the supervisor. What still comes is thrown away.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from deployment.role_output import LineWriter
+from deployment.task_status import PIPE, describe_pipe
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
@@ -38,32 +39,51 @@ class Role:
 
 
 class RoleProcess:
-    """A role's process: the leader of its own process group, with both its outputs in pipes that never block.
+    """A role's process: the leader of its own process group, with its outputs in pipes that never block.
 
     On Linux it is killed when this process ends, however that happens; so it must be started in the main thread, with
     which this process ends.
+
+    Args:
+      role: what it is.
+      command: its program.
+      stdout: gets the lines of its output.
+      stderr: gets the lines of its errors.
+      status: gets the lines that it reports of itself, see :mod:`deployment.task_status`.
 
     Raises:
       OSError: the command cannot be started.
     """
 
-    def __init__(self, role: Role, command: Sequence[str], stdout_prefix: bytes, stderr_prefix: bytes) -> None:
+    def __init__(
+        self, role: Role, command: Sequence[str], stdout: LineWriter, stderr: LineWriter, status: LineWriter
+    ) -> None:
         self.role = role
         launcher = os.getpid()
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **role.environment},
-            start_new_session=True,
-            preexec_fn=(lambda: _die_with(launcher)) if _LIBC else None,
-        )
+        self._status, reports = os.pipe()
+        os.set_blocking(reports, False)
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", PIPE: describe_pipe(reports), **role.environment},
+                pass_fds=[reports],
+                start_new_session=True,
+                preexec_fn=(lambda: _die_with(launcher)) if _LIBC else None,
+            )
+        except OSError:
+            os.close(self._status)
+            raise
+        finally:
+            os.close(reports)
         assert self._process.stdout and self._process.stderr
         self._writers = {
-            self._process.stdout.fileno(): LineWriter(sys.stdout, stdout_prefix),
-            self._process.stderr.fileno(): LineWriter(sys.stderr, stderr_prefix),
+            self._process.stdout.fileno(): stdout,
+            self._process.stderr.fileno(): stderr,
+            self._status: status,
         }
         for pipe in self.pipes:
             os.set_blocking(pipe, False)
@@ -75,7 +95,7 @@ class RoleProcess:
 
     @property
     def pipes(self) -> tuple[int, ...]:
-        """The file descriptors that its output comes from."""
+        """The file descriptors that its output and its reports come from."""
         return tuple(self._writers)
 
     def poll(self) -> int | None:
@@ -115,6 +135,7 @@ class RoleProcess:
         assert self._process.stdout and self._process.stderr
         self._process.stdout.close()
         self._process.stderr.close()
+        os.close(self._status)
         return code
 
 

@@ -8,10 +8,11 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 
 import tensorflow.compat.v1 as tf
 
-from deployment import collectives
+from deployment import collectives, task_status
 from deployment.cluster import ClusterConfig, ClusterError, Task
 from deployment.devices import DeploymentConfig, session_config
 
@@ -136,16 +137,18 @@ def wait_until_none_missing(
       Interrupted: ``is_interrupted`` said so.
     """
     began = time.monotonic()
-    said = False
-    while names := missing():
-        if is_interrupted():
-            raise Interrupted
-        if limit_secs and time.monotonic() - began > limit_secs:
-            raise LostTaskError(f"waited {limit_secs:g} s without success for {', '.join(names)}")
-        if not said:
-            log.info("Waiting for %s.", ", ".join(names))
-            said = True
-        time.sleep(POLL_SECS)
+    with ExitStack() as waiting:
+        said = False
+        while names := missing():
+            if is_interrupted():
+                raise Interrupted
+            if limit_secs and time.monotonic() - began > limit_secs:
+                raise LostTaskError(f"waited {limit_secs:g} s without success for {', '.join(names)}")
+            if not said:
+                log.info("Waiting for %s.", ", ".join(names))
+                waiting.enter_context(task_status.during("waiting", names))
+                said = True
+            time.sleep(POLL_SECS)
 
 
 def _check_port_is_free(task: Task) -> None:

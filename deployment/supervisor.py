@@ -12,10 +12,13 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import FrameType
+from typing import TextIO
 
-from deployment.role_output import line_prefixes
+from deployment.cluster_status import ClusterStatus, exit_in_words
+from deployment.role_output import LineWriter, line_prefixes, write_to
 from deployment.role_process import Role, RoleProcess
 from deployment.signals import handled
 
@@ -42,6 +45,16 @@ class Supervisor:
     they get SIGTERM. A signal to this process is passed on to all; to roles that others need only when the others have
     ended, as a chief that saves a checkpoint reads it from the parameter servers. Those that are left after
     ``grace_secs``, or at a Ctrl-C that follows, are killed.
+
+    Args:
+      command: of every role.
+      roles: exactly one of them leads.
+      max_restarts: of each role.
+      finish_secs: see above.
+      grace_secs: see above.
+      status: is kept up to date.
+      views: called again and again, to show the status.
+      write: called with stdout or stderr, and whole lines for it.
     """
 
     def __init__(
@@ -52,10 +65,15 @@ class Supervisor:
         max_restarts: int,
         finish_secs: float,
         grace_secs: float,
+        status: ClusterStatus | None = None,
+        views: Sequence[Callable[[], None]] = (),
+        write: Callable[[TextIO, bytes], None] = write_to,
     ) -> None:
         assert sum(role.leads for role in roles) == 1, roles
         self._command, self._roles = command, roles
         self._max_restarts, self._finish_secs, self._grace_secs = max_restarts, finish_secs, grace_secs
+        self._status = status or ClusterStatus({role.name: None for role in roles}, max_restarts)
+        self._views, self._write = views, write
         self._prefixes = [line_prefixes([role.name for role in roles], stream) for stream in (sys.stdout, sys.stderr)]
         self._restarts: Counter[str] = Counter()
         self._running: list[RoleProcess] = []
@@ -84,14 +102,35 @@ class Supervisor:
                     self._notice_ends()
                     self._mind_time()
                     self._stop_the_needed()
+                    self._show()
             finally:
                 for process in list(self._running):
-                    self._settle(process.role, self._bury(process))
-        assert self._exit_code is not None
-        return 128 - self._exit_code if self._exit_code < 0 else self._exit_code
+                    code = self._bury(process)
+                    self._status.ended(process.role.name, code, is_restarted=False, is_stopping=True)
+                    self._settle(process.role, code)
+                self._status.exit_code = self._job_exit_code()
+                self._show()
+        exit_code = self._job_exit_code()
+        assert exit_code is not None
+        return exit_code
+
+    def _job_exit_code(self) -> int | None:
+        if self._exit_code is None or self._exit_code >= 0:
+            return self._exit_code
+        return 128 - self._exit_code
+
+    def _show(self) -> None:
+        for view in self._views:
+            view()
 
     def _start(self, role: Role) -> None:
-        process = RoleProcess(role, self._command, *(prefixes[role.name] for prefixes in self._prefixes))
+        outputs = [
+            LineWriter(partial(self._write, stream), prefixes[role.name])
+            for stream, prefixes in zip((sys.stdout, sys.stderr), self._prefixes, strict=True)
+        ]
+        reports = LineWriter(partial(self._status.reported, role.name))
+        process = RoleProcess(role, self._command, *outputs, reports)
+        self._status.started(role.name, process.pid)
         self._running.append(process)
         for pipe in process.pipes:
             self._selector.register(pipe, selectors.EVENT_READ, process)
@@ -150,23 +189,31 @@ class Supervisor:
             self._ended(process.role, self._bury(process))
 
     def _ended(self, role: Role, code: int) -> None:
+        is_restarted = self._is_restarted(role, code)
+        is_stopping = self._is_stopping or self._exit_code is not None
+        self._status.ended(role.name, code, is_restarted=is_restarted, is_stopping=is_stopping)
         if code == 0:
             log.info("%s: finished.", role.name)
             self._settle(role, code)
-        elif self._is_stopping or self._exit_code is not None:
-            log.warning("%s: ended, %s.", role.name, _in_words(code))
+        elif is_stopping:
+            log.warning("%s: ended, %s.", role.name, exit_in_words(code))
             self._settle(role, code)
-        elif code != _BAD_USAGE and self._restarts[role.name] < self._max_restarts:
+        elif is_restarted:
             self._restarts[role.name] += 1
             count = f"{self._restarts[role.name]} of {self._max_restarts}"
-            log.warning("%s: failed, %s; restart %s.", role.name, _in_words(code), count)
+            log.warning("%s: failed, %s; restart %s.", role.name, exit_in_words(code), count)
             self._start(role)
         elif role.leads or role.is_needed:
-            log.error("%s: failed, %s; the job cannot go on.", role.name, _in_words(code))
+            log.error("%s: failed, %s; the job cannot go on.", role.name, exit_in_words(code))
             self._exit_code = code
             self._stop(signal.SIGTERM)
         else:
-            log.error("%s: failed, %s; the job goes on without it.", role.name, _in_words(code))
+            log.error("%s: failed, %s; the job goes on without it.", role.name, exit_in_words(code))
+
+    def _is_restarted(self, role: Role, code: int) -> bool:
+        if code in (0, _BAD_USAGE) or self._is_stopping or self._exit_code is not None:
+            return False
+        return self._restarts[role.name] < self._max_restarts
 
     def _mind_time(self) -> None:
         now = time.monotonic()
@@ -180,10 +227,6 @@ class Supervisor:
 
     def _names(self) -> str:
         return ", ".join(process.role.name for process in self._running)
-
-
-def _in_words(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
 
 
 def _not_ignored() -> list[signal.Signals]:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterable
 
-from deployment import connections
+from deployment import connections, task_status
 from deployment.cluster import Task
 from deployment.peers import Peers
 
@@ -118,6 +118,7 @@ class TaskWatch:
             was_lost = state.is_lost
             state.silent_since, state.is_lost = None, False
         if was_lost:
+            self._report_lost()
             log.info("%s (%s) answers again.", name, state.address)
 
     def _silent(self, name: str, state: _State, asked: float) -> None:
@@ -131,8 +132,12 @@ class TaskWatch:
                 name, state.address, self._timeout,
             )  # fmt: skip
             state.is_lost = True
+            self._report_lost()
         # Again at each look: a hung process still accepts connections.
         connections.shut_down(state.known_at)
+
+    def _report_lost(self) -> None:
+        task_status.report(lost=[name for name, state in list(self._states.items()) if state.is_lost])
 
 
 class _State:

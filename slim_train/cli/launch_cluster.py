@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from slim_train.cli.command import Command
 from slim_train.config import Options, option
 from slim_train.errors import RunError, UsageError, nearest
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,23 @@ class EndOptions(Options):
 
 
 @dataclass(frozen=True)
+class ViewOptions(Options):
+    """What is shown."""
+
+    dashboard: bool = option(
+        True, "On a terminal, show a line with the state of each task below their output. Elsewhere there is none."
+    )
+    status_file: str | None = option(None, "JSON file with the state of each task, replaced every second.")
+
+
+@dataclass(frozen=True)
 class LaunchOptions(Options):
     """Everything that launch_cluster can be told."""
 
     roles: RoleOptions = field(default_factory=RoleOptions)
     shares: ShareOptions = field(default_factory=ShareOptions)
     end: EndOptions = field(default_factory=EndOptions)
+    view: ViewOptions = field(default_factory=ViewOptions)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,6 +95,7 @@ def _run(options: LaunchOptions, command: Sequence[str]) -> int:
         gpus_per_worker=shares.gpus_per_worker,
     )
     program = resolve(command)
+    publish = _status_writer(options.view.status_file)
     try:
         return launch(
             program,
@@ -86,9 +103,45 @@ def _run(options: LaunchOptions, command: Sequence[str]) -> int:
             max_restarts=end.max_restarts,
             finish_secs=end.finish_secs,
             grace_secs=end.grace_secs,
+            has_dashboard=options.view.dashboard,
+            on_status=publish,
         )
     except OSError as error:
         raise RunError(f"Cannot start {program[0]}: {error.strerror}.") from error
+
+
+def _status_writer(file: str | None) -> Callable[[dict[str, Any]], None] | None:
+    """Return what writes a status to ``file``, after a first try; None if there is no file.
+
+    Raises:
+      UsageError: the file cannot be written.
+    """
+    if file is None:
+        return None
+    from datasets.files import replacing
+
+    path = Path(file)
+
+    def write(status: dict[str, Any]) -> None:
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(status, indent=2) + "\n", encoding="utf-8")
+
+    def write_or_say_once(status: dict[str, Any]) -> None:
+        nonlocal is_failing
+        try:
+            write(status)
+            is_failing = False
+        except OSError as error:
+            if not is_failing:
+                log.warning("Cannot write --status_file=%s: %s.", path, error.strerror)
+            is_failing = True
+
+    is_failing = False
+    try:
+        write({})
+    except OSError as error:
+        raise UsageError(f"--status_file={file} cannot be written: {error.strerror}.") from error
+    return write_or_say_once
 
 
 def resolve(command: Sequence[str]) -> list[str]:

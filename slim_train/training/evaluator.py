@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from deployment import servers
+from deployment import servers, task_status
 from slim_train.checkpoints import training_folder
 from slim_train.evaluation import evaluate
 from slim_train.evaluation.options import EvalOptions
@@ -25,6 +25,7 @@ def follow(options: TrainOptions) -> None:
         return [] if has_begun and not is_earlier else [f"a training to begin in {train_dir}"]
 
     servers.wait_until_none_missing(missing, options.cluster.cluster_wait_secs)
+    task_status.report(state="evaluating")
     evaluate.run(
         EvalOptions(
             checkpoint_path=str(train_dir),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from deployment.cluster import ClusterConfig, Task, parse_tf_config
 from deployment.role_output import LINES_HAVE_PREFIXES
+from deployment.task_status import PIPE, ReportWarnings
 from slim_train.errors import UsageError
 from slim_train.training_options import ClusterOptions
 
@@ -46,15 +47,22 @@ def resolve_cluster(options: ClusterOptions) -> ClusterConfig:
 
 @contextlib.contextmanager
 def role_in_log(cluster: ClusterConfig) -> Iterator[None]:
-    """While inside, every line of the log begins with the task's name, unless it leads or its launcher says it."""
+    """While inside, every line of the log begins with the task's name, unless it leads or its launcher says it.
+
+    The launcher, if it asks for them, learns of warnings.
+    """
     is_said = cluster.role == "chief" or LINES_HAVE_PREFIXES in os.environ
     handlers = [] if is_said else logging.getLogger().handlers
     formatters = [(handler, handler.formatter) for handler in handlers]
+    reports = ReportWarnings()
+    if PIPE in os.environ:
+        logging.getLogger().addHandler(reports)
     for handler, formatter in formatters:
         handler.setFormatter(_EveryLine(f"{cluster.own.name}: ", formatter or logging.Formatter()))
     try:
         yield
     finally:
+        logging.getLogger().removeHandler(reports)
         for handler, formatter in formatters:
             handler.setFormatter(formatter)
 

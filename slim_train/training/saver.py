@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deployment import servers
+from deployment import servers, task_status
 from slim_train.checkpoints import unfinished
 from slim_train.checkpoints.find import is_complete
 from slim_train.errors import RunError
@@ -66,7 +66,8 @@ class PatientSaver(tf.train.Saver):
         self._tried_at = time.monotonic()
         prefix = f"{save_path}-{global_step}"
         try:
-            saved = self.write(sess, save_path, global_step=global_step, **kwargs)
+            with task_status.during("saving"):
+                saved = self.write(sess, save_path, global_step=global_step, **kwargs)
         except (tf.errors.OpError, OSError) as error:
             reason = _why_not_written(error)
             if reason is None:

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from deployment import servers
+from deployment import servers, task_status
 from slim_train.optim.schedule import Schedule
 
 log = logging.getLogger(__name__)
@@ -61,15 +61,16 @@ def wait_for_step(
         return
     log.info("The job is at step %d; this worker joins at step %d (--startup_delay_steps).", step, first_step)
     moved = time.monotonic()
-    while step is not None and step < first_step:
-        if is_interrupted():
-            raise servers.Interrupted
-        if limit_secs and time.monotonic() - moved > limit_secs:
-            raise servers.LostTaskError(
-                f"waited {limit_secs:g} s without success for the chief to continue from step {step}: this worker "
-                f"joins at step {first_step} (--startup_delay_steps)"
-            )
-        time.sleep(_POLL_SECS)
-        last, step = step, read_step()
-        if step != last:
-            moved = time.monotonic()
+    with task_status.during("waiting", [f"step {first_step}"]):
+        while step is not None and step < first_step:
+            if is_interrupted():
+                raise servers.Interrupted
+            if limit_secs and time.monotonic() - moved > limit_secs:
+                raise servers.LostTaskError(
+                    f"waited {limit_secs:g} s without success for the chief to continue from step {step}: this worker "
+                    f"joins at step {first_step} (--startup_delay_steps)"
+                )
+            time.sleep(_POLL_SECS)
+            last, step = step, read_step()
+            if step != last:
+                moved = time.monotonic()

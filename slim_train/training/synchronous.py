@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from deployment import task_status
 from deployment.cluster import Task
 from deployment.peers import Peers
 from deployment.servers import LostTaskError
@@ -89,12 +90,15 @@ class StepWatch(tf.train.SessionRunHook):
             self._heard |= {name: now for name, status in statuses.items() if status is not None}
             gone = self._gone(now)
             if not gone:
+                if waits_since is not None:
+                    task_status.report(state="training", waiting_for=[])
                 waits_since = None
                 continue
             names = ", ".join(map(self._peers.describe, gone))
             needs = f"each step needs {self._num_gradients} gradients (--replicas_to_aggregate)"
             if waits_since is None:
                 waits_since = now
+                task_status.report(state="waiting", waiting_for=gone)
                 log.warning("Waiting for %s: %s.", names, needs)
             elif self._wait_secs and now - waits_since > self._wait_secs:
                 self.loss = f"waited {self._wait_secs:g} s without success for {names}: {needs}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -373,3 +374,78 @@ def test_a_program_that_cannot_run_is_one_line(launcher):
     )
     assert result.returncode == 1
     assert result.stderr == f"launch_cluster: error: Cannot start {broken}: Exec format error.\n"
+
+
+REPORT_STEPS = """
+    pipe = int(os.environ["SLIM_TRAIN_STATUS_PIPE"].partition(":")[0])
+    step = 100 * starts
+    while not (HERE / "end").exists():
+        step += 1
+        os.write(pipe, json.dumps({"state": "training", "step": step, "last_step": 900}).encode() + b"\\n")
+        time.sleep(0.05)
+"""
+
+
+def test_the_status_file_follows_each_task_to_its_end(launcher):
+    file = launcher.folder / "status.json"
+    process = launcher.start(REPORT_STEPS, "--num_ps=0", "--max_restarts=1", f"--status_file={file}")
+
+    def task(name):
+        status = json.loads(file.read_text()) if file.exists() else {}
+        return next((one for one in status.get("tasks", []) if one["name"] == name), {})
+
+    within_time_limit(lambda: (task("worker 0").get("step") or 0) > 5)
+    step = task("worker 0")["step"]
+    within_time_limit(lambda: task("worker 0")["step"] > step)
+    assert task("worker 1")["state"] == "training"
+    os.kill(task("worker 1")["pid"], signal.SIGKILL)
+    within_time_limit(lambda: task("worker 1")["restarts"] == 1 and (task("worker 1")["step"] or 0) > 100)
+    assert task("worker 1")["exit_code"] == -signal.SIGKILL
+    (launcher.folder / "end").touch()
+    assert finished(process).returncode == 0
+    status = json.loads(file.read_text())
+    assert (status["exit_code"], status["global_step"] > step) == (0, True)
+    assert {(one["state"], one["exit_code"]) for one in status["tasks"]} == {("finished", 0)}
+
+
+def test_a_status_file_that_cannot_be_written_is_refused(launcher):
+    result = launcher.run("", f"--status_file={launcher.folder}/missing/status.json")
+    assert result.returncode == 2
+    assert "missing/status.json cannot be written: No such file or directory." in result.stderr
+
+
+def test_a_terminal_shows_the_state_of_each_task_below_the_output_and_is_left_clean(launcher, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    controller, terminal = pty.openpty()
+    program = "print('hello', NAME)\nprint('error', NAME, file=sys.stderr)\nnote('ready')\n" + textwrap.dedent(
+        REPORT_STEPS
+    )
+    process = launcher.start(program, "--num_ps=0", stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    while b"training" not in shown:
+        shown += os.read(controller, 10_000)
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # Linux: everybody has closed the terminal.
+        while data := os.read(controller, 10_000):
+            shown += data
+    assert finished(process).returncode == 128 + signal.SIGINT
+    os.close(controller)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    for words in ("[worker 0] hello worker0", "[worker 1] error worker1", "worker 0: started", "last warning"):
+        assert words in text
+    assert re.search(r"worker 1 +127.0.0.1:\d+ +stopped: killed by SIGINT", text)
+    # The cursor is there again, and on a line of its own.
+    assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l") >= 0
+    assert re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", shown).endswith(b"\n")
+
+
+def test_without_a_dashboard_a_terminal_gets_the_lines_alone(launcher, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    controller, terminal = pty.openpty()
+    process = launcher.start("print(1)", "--num_ps=0", "--nodashboard", stdout=terminal, stderr=terminal)
+    assert process.wait(TIME_LIMIT) == 0
+    assert b"last warning" not in os.read(controller, 100_000)
+    os.close(controller)
+    os.close(terminal)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from deployment import task_status
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError
 from slim_train.progress import ProgressBar
@@ -69,6 +70,7 @@ class StepMetrics(tf.train.SessionRunHook):
         self._logged_step = self._first_step = self.step = self.own_steps = 0
         self.loss = math.nan
         self._misses_lines = False
+        self._logged_own_steps = 0
 
     def after_create_session(self, session: Any, coord: Any) -> None:
         self.step = self._logged_step = int(session.run(self._global_step))
@@ -77,6 +79,7 @@ class StepMetrics(tf.train.SessionRunHook):
             if self._train_dir:
                 self._bar.__enter__()
             self._began, self._first_step = time.monotonic(), self.step
+        task_status.report(state="training", waiting_for=[], step=self.step, last_step=self._last_step)
         if self._train_dir:
             training_folder.forget_metrics_after(self._train_dir, self.step)
         self._logged_at = time.monotonic()
@@ -104,7 +107,9 @@ class StepMetrics(tf.train.SessionRunHook):
     def _record(self, step: int, loss: float, learning_rate: float) -> None:
         now = time.monotonic()
         images_per_second = (step - self._logged_step) * self._images_per_step / max(now - self._logged_at, 1e-9)
-        self._logged_step, self._logged_at = step, now
+        own_rate = (self.own_steps - self._logged_own_steps) / max(now - self._logged_at, 1e-9)
+        self._logged_step, self._logged_at, self._logged_own_steps = step, now, self.own_steps
+        task_status.report(step=step, steps_per_second=own_rate, images_per_second=images_per_second)
         values = {"step": step, "loss": loss, "learning_rate": learning_rate, "images_per_second": images_per_second}
         stale = ""
         if self._staleness:

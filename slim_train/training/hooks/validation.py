@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from deployment import task_status
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.training_folder import PREFIX
@@ -124,7 +125,8 @@ class ValidationHook(tf.train.SessionRunHook):
             log.warning("Step %d is not evaluated: its checkpoint could not be saved.", step)
             return
         try:
-            metrics = self._evaluate(checkpoint)
+            with task_status.during("evaluating"):
+                metrics = self._evaluate(checkpoint)
         except EvaluationInterrupted:
             log.warning("The evaluation of step %d was interrupted.", step)
             return
