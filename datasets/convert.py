@@ -26,6 +26,8 @@ from datasets.writing import RecordWriter, Tally, write_rejected
 
 log = logging.getLogger(__name__)
 
+_MOST_NAMED = 20
+
 
 @dataclass(frozen=True)
 class ConversionReport:
@@ -231,7 +233,8 @@ def _warn_of_missing_classes(classes: Sequence[str], tally: Tally) -> None:
     for split_name, counts in tally.class_counts.items():
         missing = [class_name for class_name, count in zip(classes, counts, strict=True) if not count]
         if missing:
-            log.warning("Split %s has no image of: %s.", split_name, ", ".join(missing))
+            more = f" and {len(missing) - _MOST_NAMED:,} more classes" if len(missing) > _MOST_NAMED else ""
+            log.warning("Split %s has no image of: %s%s.", split_name, ", ".join(missing[:_MOST_NAMED]), more)
 
 
 def _info(source: ImageSource, options: _Options, tally: Tally, num_rejected: int) -> DatasetInfo:

@@ -5,6 +5,7 @@ A step is two small products of matrices. A session takes longer to be called, a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from slim_train.evaluation.metrics import log_softmax
 
 _INITIAL_STDDEV = 0.001  # of the weights, as in retrain.py; what lies beyond twice that is drawn again
 _ROWS_AT_ONCE = 1000
+_SCORES_AT_ONCE = 4_000_000
 
 
 class Score(NamedTuple):
@@ -75,21 +77,30 @@ class Head:
         Raises:
           RunError: training has diverged.
         """
-        logits, labels = self.logits(numbers, features), self._labels[numbers]
-        if not np.isfinite(logits).all():
-            raise RunError("Training has diverged: the cross entropy is not a number. Try a lower --learning_rate.")
-        losses = -log_softmax(logits)[np.arange(len(numbers)), labels]
-        return Score(float((logits.argmax(axis=1) == labels).mean()), float(losses.mean()))
+        right, losses = [], []
+        all_at_once = features is not None
+        for part, logits in [(numbers, self.logits(numbers, features))] if all_at_once else self.parts(numbers):
+            labels = self._labels[part]
+            if not np.isfinite(logits).all():
+                raise RunError("Training has diverged: the cross entropy is not a number. Try a lower --learning_rate.")
+            right.append(logits.argmax(axis=1) == labels)
+            losses.append(-log_softmax(logits)[np.arange(len(part)), labels])
+        return Score(float(np.concatenate(right).mean()), float(np.concatenate(losses).mean()))
 
     @np.errstate(over="ignore", invalid="ignore")
     def logits(self, numbers: NDArray[np.int64], features: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Numbers [N] to logits [N, classes]."""
         if features is not None:
             return features @ self._weights + self._biases
-        # In parts: the features of all images for testing may be large.
-        cuts = np.arange(_ROWS_AT_ONCE, len(numbers), _ROWS_AT_ONCE)
-        parts = [self._features[part] @ self._weights for part in np.split(numbers, cuts)]
-        return np.concatenate(parts) + self._biases
+        return np.concatenate([logits for _, logits in self.parts(numbers)])
+
+    def parts(self, numbers: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield numbers [n] and their logits [n, classes], of all N images in turn, so that they fit into memory."""
+        rows = max(1, min(_ROWS_AT_ONCE, _SCORES_AT_ONCE // len(self._biases)))
+        for part in np.split(numbers, np.arange(rows, len(numbers), rows)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                logits = self._features[part] @ self._weights + self._biases
+            yield part, logits
 
     def read(self) -> HeadWeights:
         """Return the weights as they are now."""

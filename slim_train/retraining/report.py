@@ -51,12 +51,15 @@ def test(head: Head, numbers: NDArray[np.int64], labels: NDArray[np.int64], num_
     metrics = ClassificationMetrics(num_classes)
     if not len(numbers):
         return TestResult(metrics, ())
-    logits = head.logits(numbers)
-    metrics.update(labels, logits)
-    predicted = predict(logits)
-    wrong = predicted.classes != labels
-    columns = (numbers, labels, predicted.classes, predicted.probabilities)
-    mistakes = [Misclassified(*row) for row in zip(*(column[wrong].tolist() for column in columns), strict=True)]
+    label_of = dict(zip(numbers.tolist(), labels.tolist(), strict=True))
+    mistakes: list[Misclassified] = []
+    for part, logits in head.parts(numbers):
+        true = np.array([label_of[number] for number in part.tolist()])
+        metrics.update(true, logits)
+        predicted = predict(logits)
+        wrong = predicted.classes != true
+        columns = (part, true, predicted.classes, predicted.probabilities)
+        mistakes += [Misclassified(*row) for row in zip(*(column[wrong].tolist() for column in columns), strict=True)]
     return TestResult(metrics, tuple(sorted(mistakes, key=lambda mistake: -mistake.probability)))
 
 

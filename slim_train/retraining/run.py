@@ -31,6 +31,7 @@ from slim_train.retraining.train import Batch, Summaries, train
 
 log = logging.getLogger(__name__)
 
+_MOST_LINES = 20  # about classes, of which there may be thousands
 _FEW_PICTURES = 20  # in a class; retrain.py warns below that, too
 
 
@@ -134,14 +135,15 @@ def list_pictures(image_dir: str) -> ImageSource:
         )
     if len(source.classes) == 1:
         raise UsageError(f"--image_dir={image_dir} holds one class, {source.classes[0]!r}: at least two are required.")
-    for name, of in zip(source.classes, source.splits[TRAIN], strict=True):
-        if len(of) < _FEW_PICTURES:
-            log.warning(
-                "The class %r has only %d images; fewer than %d are too few for a reliable test.",
-                name,
-                len(of),
-                _FEW_PICTURES,
-            )
+    counts = zip(source.classes, map(len, source.splits[TRAIN]), strict=True)
+    few = [(name, count) for name, count in counts if count < _FEW_PICTURES]
+    for name, count in few[:_MOST_LINES]:
+        log.warning(
+            "The class %r has only %d images; fewer than %d are too few for a reliable test.",
+            name, count, _FEW_PICTURES,
+        )  # fmt: skip
+    if len(few) > _MOST_LINES:
+        log.warning("So have %s more classes.", f"{len(few) - _MOST_LINES:,}")
     return source
 
 
@@ -160,8 +162,10 @@ def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOpti
     split = split_images(
         source.classes, usable, options.images.validation_percentage, options.images.testing_percentage
     )
-    for moved in split.moved:
+    for moved in split.moved[:_MOST_LINES]:
         log.warning("Moved %s to %s: its class had no image there.", ", ".join(moved.names), moved.part)
+    if len(split.moved) > _MOST_LINES:
+        log.warning("Moved images of %s more classes for the same reason.", f"{len(split.moved) - _MOST_LINES:,}")
     log.info(
         "Images of %d classes: %s.",
         len(source.classes),

@@ -10,7 +10,9 @@ from starlette.datastructures import UploadFile
 
 from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
-from slim_train.serving.models import ModelStore
+from slim_train.serving.models import Model, ModelStore
+
+_MOST_LABELS = 1000
 
 _BODY = {
     "requestBody": {
@@ -46,16 +48,29 @@ def routes(store: ModelStore, top_k: int) -> APIRouter:
 
     @router.get("/models", summary="What is served")
     async def models() -> JSONResponse:
-        """Return the models, the one that answers /service first."""
-        return JSONResponse(
-            [
-                {"name": model.name, "ready": model.is_ready}
-                | ({"version": model.current.number, **model.current.servable.describe()} if model.is_ready else {})
-                for model in store
-            ]
-        )
+        """Return the models, the one that answers /service first; of many classes only the number."""
+        return JSONResponse([_description(model) for model in store])
+
+    @router.get("/models/{model}/labels", summary="The classes of a model")
+    async def labels(model: str) -> JSONResponse:
+        """Return the names of the classes, in the order of the scores."""
+        found = store.get(model)
+        return JSONResponse(answers.check_labels(found.current, found))
 
     return router
+
+
+def _description(model: Model) -> dict[str, Any]:
+    description: dict[str, Any] = {"name": model.name, "ready": model.is_ready}
+    if not model.is_ready:
+        return description
+    servable = model.current.servable
+    description |= {"version": model.current.number, **servable.describe()}
+    if servable.labels is not None and len(servable.labels) > _MOST_LABELS:
+        # Hundreds of kilobytes, which the page would load each time.
+        del description["labels"]
+        description["num_classes"] = len(servable.labels)
+    return description
 
 
 async def _answer(store: ModelStore, name: str | None, request: Request, top_k: int) -> Response:

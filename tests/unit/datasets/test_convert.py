@@ -127,6 +127,14 @@ def test_a_class_that_a_given_split_lacks_is_told_of(
     assert "Split test has no image of: b" in caplog.text
 
 
+def test_of_many_classes_that_a_split_lacks_the_first_are_named(
+    class_folders: Callable[..., Path], out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _convert(class_folders({**{f"train/{number:02}": 1 for number in range(50)}, "test/00": 1}), out)
+    assert "Split test has no image of: 01, 02," in caplog.text
+    assert caplog.text.rstrip().endswith("19, 20 and 29 more classes.")
+
+
 def test_bad_images_are_listed_with_their_reasons_and_left_out(
     class_folders: Callable[..., Path], out: Path, encoded: Callable[..., bytes]
 ) -> None:

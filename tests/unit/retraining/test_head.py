@@ -90,3 +90,15 @@ def test_diverged_training_is_an_error_that_names_the_rate():
         made.step(np.arange(4))
     with pytest.raises(RunError, match="--learning_rate"):
         made.score(np.arange(4))
+
+
+def test_a_score_of_very_many_classes_is_that_of_parts_of_few_images():
+    random, classes = np.random.default_rng(0), 10_000
+    features, labels = random.normal(size=(500, 2)).astype(np.float32), random.integers(classes, size=500)
+    head = Head(features, labels, classes, RATE, random)
+    numbers = np.arange(500)
+    parts = list(head.parts(numbers))
+    assert max(logits.nbytes for _, logits in parts) <= 16e6
+    assert len(parts) > 1
+    np.testing.assert_array_equal(np.concatenate([part for part, _ in parts]), numbers)
+    np.testing.assert_allclose(head.score(numbers), head.score(numbers, features), rtol=1e-5)

@@ -166,6 +166,18 @@ def test_few_pictures_in_a_class_warn_and_moved_ones_are_named(
     assert all(f"Moved {name} to {part}" in caplog.text for name, part in moved.items())
 
 
+def test_of_thousands_of_small_classes_the_first_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(100):
+        (tmp_path / f"class {number}").mkdir()
+        (tmp_path / f"class {number}" / "1.jpg").write_bytes(b"")
+    run.list_pictures(str(tmp_path))
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 21
+    assert warnings[-1] == "So have 80 more classes."
+
+
 def test_one_class_is_an_error(options: RetrainOptions, image_dir: Path):
     for name in ("grass", "roses"):
         shutil.rmtree(image_dir / name)

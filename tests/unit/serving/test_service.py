@@ -55,6 +55,19 @@ def test_models_are_listed_with_what_they_tell_apart(serve: Callable[..., Any]) 
     assert second["name"] == "others"
 
 
+def test_thousands_of_labels_have_a_route_of_their_own(
+    serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve()
+    assert served.client.get("/models/pets/labels").json() == ["cat", "dog", "hot_dog"]
+    many = tuple(f"class {number}" for number in range(21_843))
+    monkeypatch.setattr(served.servable, "labels", many)
+    assert len(served.client.get("/models").content) < 200
+    assert served.client.get("/models").json()[0]["num_classes"] == 21_843
+    assert served.client.get("/models/pets/labels").json() == list(many)
+    assert served.client.get("/models/nets/labels").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("request_", "status", "message"),
     [
