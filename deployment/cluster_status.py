@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _PUBLISH_EVERY_SECS = 1.0
+_IN_SESSION = ("training", "saving", "evaluating", "serving")
 # What a task may report of itself.
 _REPORTED = {
     "state": str,
@@ -106,6 +107,14 @@ class ClusterStatus:
             task.state = "restarting"
         else:
             task.state = "finished" if code == 0 else "stopped" if is_stopping else "failed"
+
+    def hung(self, name: str) -> list[str]:
+        """Return the tasks that do not answer the task ``name``, although they were training when last heard of.
+
+        One that was started again does not answer yet either, and is not among them.
+        """
+        lost = [self._tasks[other] for other in self._tasks[name].lost if other in self._tasks]
+        return [task.name for task in lost if task.pid is not None and task.state in _IN_SESSION]
 
     def tasks(self) -> list[TaskState]:
         """Return the tasks. One that runs, and does not answer another task that runs, is lost."""

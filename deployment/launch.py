@@ -93,7 +93,8 @@ def launch(
         at = {role.name: parse_tf_config(role.environment["TF_CONFIG"]).own.address for role in roles}
         status = ClusterStatus(at, max_restarts)
         with ExitStack() as stack:
-            views, write = [], write_to
+            views: list[Callable[[], None]] = []
+            write = write_to
             if on_status:
                 views.append(Publisher(status, on_status))
             if has_dashboard and can_draw():

@@ -16,6 +16,8 @@ from typing import Any
 
 import grpc  # TensorFlow requires it.
 
+from deployment import task_status
+
 _GET_STATUS = "/tensorflow.WorkerService/GetStatus"
 _CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # Like TensorFlow's own connections.
@@ -127,6 +129,8 @@ class PeerWatch:
         return [name for name, status in statuses.items() if status is not None and status != self._expected[name]]
 
     def _sentence(self, silent: list[str], replaced: list[str]) -> str | None:
+        if silent:
+            task_status.report(lost=silent)
         parts = [f"{self._peers.describe(name)} no longer answers" for name in silent]
         parts += [f"{self._peers.describe(name)} has been restarted" for name in replaced]
         return ", ".join(parts) or None

@@ -41,10 +41,10 @@ class Supervisor:
     """Runs a command once per role, as one job.
 
     A role that fails is started again, up to ``max_restarts`` times each; not after exit code 2, bad usage, which would
-    only come again. When the role that leads has finished, the others have ``finish_secs`` to end by themselves before
-    they get SIGTERM. A signal to this process is passed on to all; to roles that others need only when the others have
-    ended, as a chief that saves a checkpoint reads it from the parameter servers. Those that are left after
-    ``grace_secs``, or at a Ctrl-C that follows, are killed.
+    only come again. One that hangs, so that another one failed, is killed. When the role that leads has finished, the
+    others have ``finish_secs`` to end by themselves before they get SIGTERM. A signal to this process is passed on to
+    all; to roles that others need only when the others have ended, as a chief that saves a checkpoint reads it from the
+    parameter servers. Those that are left after ``grace_secs``, or at a Ctrl-C that follows, are killed.
 
     Args:
       command: of every role.
@@ -124,12 +124,12 @@ class Supervisor:
             view()
 
     def _start(self, role: Role) -> None:
-        outputs = [
+        stdout, stderr = (
             LineWriter(partial(self._write, stream), prefixes[role.name])
             for stream, prefixes in zip((sys.stdout, sys.stderr), self._prefixes, strict=True)
-        ]
+        )
         reports = LineWriter(partial(self._status.reported, role.name))
-        process = RoleProcess(role, self._command, *outputs, reports)
+        process = RoleProcess(role, self._command, stdout, stderr, reports)
         self._status.started(role.name, process.pid)
         self._running.append(process)
         for pipe in process.pipes:
@@ -189,6 +189,8 @@ class Supervisor:
             self._ended(process.role, self._bury(process))
 
     def _ended(self, role: Role, code: int) -> None:
+        if code != 0:
+            self._kill_hung(role)
         is_restarted = self._is_restarted(role, code)
         is_stopping = self._is_stopping or self._exit_code is not None
         self._status.ended(role.name, code, is_restarted=is_restarted, is_stopping=is_stopping)
@@ -209,6 +211,14 @@ class Supervisor:
             self._stop(signal.SIGTERM)
         else:
             log.error("%s: failed, %s; the job goes on without it.", role.name, exit_in_words(code))
+
+    def _kill_hung(self, role: Role) -> None:
+        """Kill those that ``role`` could not go on without, because they do not answer: they would never end."""
+        hung = self._status.hung(role.name)
+        for process in self._running:
+            if process.role.name in hung:
+                log.warning("%s: does not answer %s: killed.", process.role.name, role.name)
+                process.send(signal.SIGKILL)
 
     def _is_restarted(self, role: Role, code: int) -> bool:
         if code in (0, _BAD_USAGE) or self._is_stopping or self._exit_code is not None:

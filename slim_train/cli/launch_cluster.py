@@ -120,7 +120,7 @@ def _status_writer(file: str | None) -> Callable[[dict[str, Any]], None] | None:
         return None
     from datasets.files import replacing
 
-    path = Path(file)
+    path, is_failing = Path(file), False
 
     def write(status: dict[str, Any]) -> None:
         with replacing(path) as temporary:
@@ -136,7 +136,6 @@ def _status_writer(file: str | None) -> Callable[[dict[str, Any]], None] | None:
                 log.warning("Cannot write --status_file=%s: %s.", path, error.strerror)
             is_failing = True
 
-    is_failing = False
     try:
         write({})
     except OSError as error:

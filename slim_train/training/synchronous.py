@@ -101,6 +101,7 @@ class StepWatch(tf.train.SessionRunHook):
                 task_status.report(state="waiting", waiting_for=gone)
                 log.warning("Waiting for %s: %s.", names, needs)
             elif self._wait_secs and now - waits_since > self._wait_secs:
+                task_status.report(lost=gone)
                 self.loss = f"waited {self._wait_secs:g} s without success for {names}: {needs}"
                 self._give_up(self._session)
                 break

@@ -53,6 +53,17 @@ def test_a_task_that_does_not_answer_another_one_is_lost_for_as_long_as_that_say
     assert _states(status)["worker 1"] == "starting"
 
 
+def test_a_task_that_trains_and_does_not_answer_hangs_but_not_one_that_was_started_again(status):
+    _report(status, "worker 0", state="training", lost=["worker 1", "somebody"])
+    _report(status, "worker 1", state="training")
+    assert status.hung("worker 0") == ["worker 1"]
+    status.ended("worker 1", -9, is_restarted=True, is_stopping=False)
+    assert status.hung("worker 0") == []
+    status.started("worker 1", 20)
+    _report(status, "worker 1", state="waiting")
+    assert status.hung("worker 0") == []
+
+
 @pytest.mark.parametrize("line", [b"no json\n", b"[1]\n", b'{"state": 1}\n', b'{"pid": 5}\n', b"\xff\n", b"{}\n"])
 def test_what_is_not_understood_is_ignored(status, line):
     before = status.to_dict()
