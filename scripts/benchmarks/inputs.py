@@ -155,7 +155,7 @@ class _Pipeline:
     def measure(self) -> None:
         """Take batches for a while, when the other pipeline has come to rest and what waits prefetched is used up."""
         _wait_until_idle()
-        self._run(12)
+        self._run(min(12, self._args.batches))
         began, cpu_began = time.monotonic(), _cpu_seconds()
         self._run(self._args.batches)
         images = self._args.batches * self._args.batch_size
