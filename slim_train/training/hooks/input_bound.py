@@ -14,7 +14,8 @@ log = logging.getLogger(__name__)
 
 # The first steps are slow, and batches that were made meanwhile are waiting for the next.
 _FIRST_STEPS, _STEPS, _SECONDS = 4, 10, 2.0
-# Share of the decoding threads' time from which decoding is the larger part of the work.
+# Share of the time from which decoding is the larger part of the work: of the decoding threads, or, if the net computes
+# on the CPU too, of all CPU time of the process.
 _BOUND = 0.5
 # Sides for --max_image_side: what leaves random crops some detail.
 _MAX_SIDE = 512
@@ -29,6 +30,7 @@ class InputBound(tf.train.SessionRunHook):
       cpus: of this machine that the process may use.
       image_size: of the net in pixels.
       scaled: whether large JPEGs are decoded smaller than they are.
+      on_cpu: whether the net computes on the CPU.
       measure: returns the cost of decoding, or None if it cannot be told.
     """
 
@@ -39,25 +41,28 @@ class InputBound(tf.train.SessionRunHook):
         cpus: int,
         image_size: int,
         scaled: bool,
+        on_cpu: bool,
         measure: Callable[[], DecodingCost | None],
     ) -> None:
         self._images_per_step, self._threads, self._cpus = images_per_step, min(threads, cpus), cpus
         self._image_size, self._scaled, self._measure = image_size, scaled, measure
-        self._steps, self._began, self._is_done = 0, 0.0, False
+        self._on_cpu = on_cpu
+        self._steps, self._began, self._cpu_began, self._is_done = 0, 0.0, 0.0, False
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
         if self._is_done:
             return
         self._steps += 1
         if self._steps == _FIRST_STEPS:
-            self._began = time.monotonic()
+            self._began, self._cpu_began = time.monotonic(), time.process_time()
         seconds = time.monotonic() - self._began
         if self._steps < _FIRST_STEPS + _STEPS or seconds < _SECONDS:
             return
         self._is_done = True
+        available = time.process_time() - self._cpu_began if self._on_cpu else seconds * self._threads
+        images = (self._steps - _FIRST_STEPS) * self._images_per_step
         cost = self._measure()
-        rate = (self._steps - _FIRST_STEPS) * self._images_per_step / seconds
-        if cost and rate * cost.seconds >= _BOUND * self._threads:
+        if cost and images * cost.seconds >= _BOUND * available:
             log.info("%s", self.advice(cost))
 
     def advice(self, cost: DecodingCost) -> str:

@@ -143,6 +143,7 @@ def _input_bound(job: Job) -> InputBound:
         cpus,
         size,
         scaled,
+        job.deployment.clone_on_cpu,
         lambda: measure_decoding(job.dataset, size, scaled),
     )
 

@@ -17,7 +17,8 @@ def _said(caplog, monkeypatch, cost, seconds_per_step=0.25, **more) -> list[str]
     """What is logged in a training of 32 images per step."""
     now = [100.0]
     monkeypatch.setattr(input_bound.time, "monotonic", lambda: now[0])
-    given = {"threads": 2, "cpus": 2, "image_size": 224, "scaled": True, **more}
+    monkeypatch.setattr(input_bound.time, "process_time", lambda: 2.0 * now[0])
+    given = {"threads": 2, "cpus": 2, "image_size": 224, "scaled": True, "on_cpu": False, **more}
     hook = InputBound(32, measure=lambda: cost, **given)
     with caplog.at_level(logging.INFO):
         for _ in range(50):
@@ -31,6 +32,13 @@ def test_decoding_that_is_most_of_the_work_is_said_once(caplog, monkeypatch):
     (said,) = _said(caplog, monkeypatch, _PHOTOS)
     assert "4,000 pixels" in said and "20.0 ms" in said and "about 100 images/s" in said
     assert said.endswith("What would help: download_and_convert_data --max_image_side=512.")
+
+
+def test_on_the_cpu_decoding_is_compared_with_the_time_of_the_process(caplog, monkeypatch):
+    # 16 images/s at 20 ms: 0.32 of the 2 s of CPU time that the process takes a second.
+    assert _said(caplog, monkeypatch, _PHOTOS, 2.0, on_cpu=True) == []
+    monkeypatch.undo()
+    assert len(_said(caplog, monkeypatch, _PHOTOS, 0.25, on_cpu=True)) == 1
 
 
 @pytest.mark.parametrize(("cost", "seconds"), [(_PHOTOS, 1.0), (DecodingCost(0.001, 500), 0.25), (None, 0.25)])
