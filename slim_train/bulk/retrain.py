@@ -146,7 +146,19 @@ def _trained(session: Any, table: FeatureTable, split: Split) -> HeadWeights:
     from slim_train.bulk.spark_classifier import train_classifier
 
     images = [(name, label) for label, names in enumerate(split.parts[TRAINING]) for name in names]
-    return train_classifier(session, table.folder, table.column, images, len(table.classes))
+    part_of = _part_of(table, split)
+
+    def validation_loss(weights: HeadWeights) -> float | None:
+        score = _as_score(_score(table, weights, part_of == VALIDATION))
+        return score.cross_entropy if score else None
+
+    return train_classifier(session, table.folder, table.column, images, len(table.classes), validation_loss)
+
+
+def _part_of(table: FeatureTable, split: Split) -> NDArray[np.str_]:
+    """Return the part of the split of each image; "" if it has none."""
+    part_of = {name: part for part, by_class in split.parts.items() for names in by_class for name in names}
+    return np.array([part_of.get(name, "") for name in table.names])
 
 
 def _written(
@@ -161,8 +173,7 @@ def _written(
 ) -> report.RetrainReport:
     """Score the classifier and write the files of retrain."""
     began = time.monotonic()
-    part_of = {name: part for part, by_class in split.parts.items() for names in by_class for name in names}
-    parts = np.array([part_of.get(name, "") for name in table.names])
+    parts = _part_of(table, split)
     testing = _score(table, weights, parts == TESTING)
     validation = _score(table, weights, parts == VALIDATION)
     sample = (parts == TRAINING) & (np.cumsum(parts == TRAINING) <= _TRAINING_SAMPLE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,22 @@ import numpy as np
 
 from deployment.spark.session import first_line
 from slim_train.bulk.parquet import part_files
+from slim_train.bulk.penalty import fit_with_best_penalty
 from slim_train.errors import RunError
 from slim_train.retraining.head import HeadWeights
 
 log = logging.getLogger(__name__)
 
 _ITERATIONS = 100
-# Of weights on features as they are. Scaled by their deviation, as Spark does by default, rare features weigh too much.
-_REGULARIZATION = 0.03
 
 
 def train_classifier(
-    session: Any, folder: Path, column: str, images: Sequence[tuple[str, int]], num_classes: int
+    session: Any,
+    folder: Path,
+    column: str,
+    images: Sequence[tuple[str, int]],
+    num_classes: int,
+    validation_loss: Callable[[HeadWeights], float | None],
 ) -> HeadWeights:
     """Return the weights of a multinomial logistic regression.
 
@@ -32,6 +36,7 @@ def train_classifier(
       column: of the vectors.
       images: path and label of each image to train on.
       num_classes: width of the logits.
+      validation_loss: mean cross entropy of weights, which chooses the penalty; None if there are no images for it.
 
     Raises:
       RunError: Spark failed.
@@ -50,20 +55,27 @@ def train_classifier(
             .select("path", vectors.alias("vector"))
             .join(wanted, "path")
             .select("vector", functions.col("of_class").cast("double").alias("of_class"))
+            .persist()
         )
-        classifier = LogisticRegression(
-            featuresCol="vector",
-            labelCol="of_class",
-            family="multinomial",
-            maxIter=_ITERATIONS,
-            regParam=_REGULARIZATION,
-            standardization=False,
-        )
-        model = classifier.fit(rows)
-        weights, biases = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
+
+        def fit(penalty: float) -> HeadWeights:
+            model = LogisticRegression(
+                featuresCol="vector",
+                labelCol="of_class",
+                family="multinomial",
+                maxIter=_ITERATIONS,
+                regParam=penalty,
+                standardization=False,
+            ).fit(rows)
+            weights, biases = model.coefficientMatrix.toArray(), model.interceptVector.toArray()
+            assert weights.shape[0] == num_classes, weights.shape
+            return HeadWeights(weights.T.astype(np.float32), biases.astype(np.float32))
+
+        try:
+            return fit_with_best_penalty(fit, validation_loss)
+        finally:
+            rows.unpersist()
     except Exception as error:
         # Of Py4J, gRPC or Spark: they have no common base.
         log.debug("Spark ML failed:", exc_info=True)
         raise RunError(f"Training by Spark ML failed: {first_line(error)}") from error
-    assert weights.shape[0] == num_classes, weights.shape
-    return HeadWeights(weights.T.astype(np.float32), biases.astype(np.float32))
