@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from deployment.spark.executors import IdleWatch, is_connect, is_idle
 from deployment.spark.session import first_line, spark_session
 from slim_train.bulk.parquet import sweep
 from slim_train.bulk.parts import Part, PartDone, finished
@@ -41,9 +42,10 @@ def run_on_spark(options: SparkOptions, job: Path, parts: Sequence[Part]) -> lis
     images = sum(len(part.rows) for part in parts)
     try:
         with spark_session(options.spark_master, options.spark_remote, options.settings(), "slim-train") as session:
-            _ship_packages(session, job)
-            table = session.range(0, len(parts), 1, len(parts)).mapInArrow(_tasks(str(job)), _RESULT)
-            with _shown_progress(job.parent, parts, images):
+            archive = ship_packages(session, job)
+            table = session.range(0, len(parts), 1, len(parts)).mapInArrow(_tasks(str(job), archive.name), _RESULT)
+            watch = IdleWatch(lambda: is_idle(session), f"--spark_master={options.spark_master}")
+            with _shown_progress(job.parent, parts, images, watch):
                 try:
                     rows = table.collect()
                 except Exception as error:
@@ -62,54 +64,80 @@ def run_on_spark(options: SparkOptions, job: Path, parts: Sequence[Part]) -> lis
     return list(done.values())
 
 
-def _tasks(job: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def _tasks(job: str, archive: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """Return the function of a task. It is sent to the workers as it is, so it imports inside."""
 
     def run(batches: Iterator[Any]) -> Iterator[Any]:
+        import socket
+
         import pyarrow
         from pyspark import TaskContext
-
-        from slim_train.bulk.worker import run_part
 
         context = TaskContext.get()
         threads = int(context.cpus()) if context else 1
         gpus = context.resources().get("gpu") if context else None
-        for batch in batches:
-            for number in batch.column(0).to_pylist():
-                done = run_part(job, number, threads, gpus.addresses if gpus else None)
-                yield pyarrow.RecordBatch.from_pydict(
-                    {"file": [done.file], "images": [done.images], "rejected": [done.rejected]}
+        try:
+            import slim_train
+            from slim_train.bulk.worker import run_part
+
+            if archive not in str(slim_train.__file__):
+                raise RuntimeError(
+                    f"Worker {socket.gethostname()} runs another version of slim-train, that of {slim_train.__file__}: "
+                    "uninstall it there, or restart the executors."
                 )
+            for batch in batches:
+                for number in batch.column(0).to_pylist():
+                    done = run_part(job, number, threads, gpus.addresses if gpus else None)
+                    yield pyarrow.RecordBatch.from_pydict(
+                        {"file": [done.file], "images": [done.images], "rejected": [done.rejected]}
+                    )
+        except ImportError as error:
+            raise RuntimeError(
+                f"Worker {socket.gethostname()} lacks a package ({error}): install slim-train's requirements there."
+            ) from None
 
     return run
 
 
-def _ship_packages(session: Any, job: Path) -> None:
-    """Give the workers our packages, in the version that runs here."""
+def ship_packages(session: Any, folder: Path) -> Path:
+    """Give the workers our packages, in the version that runs here.
+
+    Args:
+      session: of Spark.
+      folder: for the archive, which must stay until the session ends.
+
+    Returns:
+      The archive. Its name is that of the content: a worker that has imported another version would keep it.
+    """
     root = Path(__file__).resolve().parents[2]
     files = sorted(path for package in _PACKAGES for path in (root / package).rglob("*.py"))
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
         digest.update(path.read_bytes())
-    # The name is that of the content: a worker that has imported another version would keep it.
-    archive = job / f"slim_train_{digest.hexdigest()}.zip"
+    archive = folder / f"slim_train_{digest.hexdigest()}.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
         for path in files:
             packed.write(path, os.fspath(path.relative_to(root)))
-    if type(session).__module__.startswith("pyspark.sql.connect"):
+    if is_connect(session):
         session.addArtifacts(os.fspath(archive), pyfile=True)
     else:
         session.sparkContext.addPyFile(os.fspath(archive))
+    return archive
 
 
 @contextlib.contextmanager
-def _shown_progress(folder: Path, parts: Sequence[Part], images: int) -> Iterator[None]:
+def _shown_progress(folder: Path, parts: Sequence[Part], images: int, idle: IdleWatch) -> Iterator[None]:
     """Show how many images are written, seen from the files, while the block waits for the cluster."""
     ended = threading.Event()
 
     def watch(bar: ProgressBar) -> None:
         while not ended.wait(_POLL_SECS):
             bar.update(finished(folder, parts))
+            try:
+                idle.look()
+            except Exception:
+                # Of Py4J, when the session ends at this moment.
+                log.debug("The state of the executors is not known:", exc_info=True)
 
     with ProgressBar("computing on Spark", images, "images") as bar:
         thread = threading.Thread(target=watch, args=(bar,), daemon=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def test_a_worker_writes_a_part_by_its_number(training_folder: Path, image_dir: 
     with parquet.job_folder(tmp_path) as job:
         net.write(job)
         write_job(job, FEATURES, images.opener(), parts)
-        done = run_part(str(job), 1, threads=1)
+        done = run_part(str(job), 1, threads=1, devices=["7"])
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
     assert not job.exists()
     assert done == (parts[1].file, 5, 1)
     written = pq.read_table(tmp_path / parts[1].file).to_pylist()
