@@ -17,6 +17,7 @@ from slim_train import config
 from slim_train.bulk import kinds, parquet
 from slim_train.bulk.classes import ClassBody, class_numbers, write_classes
 from slim_train.bulk.classify_options import ClassifyOptions
+from slim_train.bulk.csv_file import write_csv
 from slim_train.bulk.engine import write_missing
 from slim_train.bulk.listing import list_images
 from slim_train.bulk.parts import CLASSES, WritePart
@@ -102,6 +103,8 @@ def classify(options: ClassifyOptions) -> ClassifyReport:
     stored, metrics = _metrics(folder, labels, images.classes)
     if metrics:
         _write_metrics(folder / METRICS_FILE, metrics, labels)
+    if wanted.csv_file:
+        write_csv(Path(wanted.csv_file), folder, wanted.top)
     report = ClassifyReport(folder, stored, written.computed, written.rejected, metrics, written.seconds)
     log.info("%s", report)
     return report

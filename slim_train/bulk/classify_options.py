@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from slim_train.bulk.options import ListedImages
 from slim_train.config import Options, option
@@ -18,6 +19,7 @@ class PredictionOptions(Options):
     predictions_dir: str | None = option(
         None, "Folder for the Parquet files and _metrics.json. A second run classifies the images that are missing."
     )
+    csv_file: str | None = option(None, "Also write the predictions to this CSV file, for example predictions.csv.")
     top: int = option(5, "Number of classes per image.", at_least=1)
     images_per_file: int = option(1000, "Images per Parquet file, and per Spark task.", at_least=1)
     overwrite: bool = option(False, "Delete the predictions in --predictions_dir first.")
@@ -41,3 +43,5 @@ class ClassifyOptions(Options):
         self.images.check()
         if not self.predictions.predictions_dir:
             raise UsageError("--predictions_dir is required (--help lists the flags).")
+        if self.predictions.csv_file and not Path(self.predictions.csv_file).absolute().parent.is_dir():
+            raise UsageError(f"--csv_file: there is no folder {Path(self.predictions.csv_file).parent}.")

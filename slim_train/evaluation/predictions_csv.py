@@ -30,7 +30,7 @@ class PredictionsCsv:
     """
 
     def __init__(self, path: Path, labels: Sequence[str]) -> None:
-        self._path, self._names = path, [_as_data(label) for label in labels]
+        self._path, self._names = path, [as_data(label) for label in labels]
 
     def __enter__(self) -> PredictionsCsv:
         self._open = ExitStack()
@@ -46,7 +46,7 @@ class PredictionsCsv:
         for file, label, predicted, probability in zip(files, labels, *predictions, strict=True):
             self._rows.writerow(
                 (
-                    _as_data(file),
+                    as_data(file),
                     self._names[label],
                     self._names[predicted],
                     f"{probability:.6f}",
@@ -60,5 +60,6 @@ class PredictionsCsv:
         self._open.__exit__(kind, error, trace)
 
 
-def _as_data(text: str) -> str:
+def as_data(text: str) -> str:
+    """Return a text with an apostrophe in front if a spreadsheet would run it as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
