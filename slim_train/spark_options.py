@@ -33,6 +33,13 @@ class SparkOptions(Options):
         """Whether a master or a server is named."""
         return bool(self.spark_master or self.spark_remote)
 
+    @property
+    def runs_on_spark(self) -> bool:
+        """Whether the work runs on Spark: a cluster is named, or spark-submit has started this process."""
+        from deployment.spark.session import under_spark_submit  # not at the top: commands check first that it is ours
+
+        return self.uses_spark or under_spark_submit()
+
     def settings(self) -> dict[str, str]:
         """Return ``spark_conf`` by key.
 

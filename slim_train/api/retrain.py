@@ -35,7 +35,7 @@ def retrain(
     if not (options.images.image_dir or options.features.features):
         raise UsageError("retrain(): image_dir is missing.")
     with one_usage_error(), tensorflow_ready():
-        if options.features.features or options.spark.uses_spark:
+        if options.features.features or options.spark.runs_on_spark:
             from slim_train.bulk.retrain import run
         else:
             from slim_train.retraining.run import run

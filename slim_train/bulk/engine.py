@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from deployment.spark.session import under_spark_submit
 from slim_train.bulk import parquet
 from slim_train.bulk.image_rows import ImageOpener, ImageSet
 from slim_train.bulk.parts import Part, PartDone, WritePart, run_here, split_into_parts
@@ -91,7 +90,7 @@ def _write_parts(
     """Write parts, here or on a cluster, and return what was done."""
     if not parts:
         return []
-    if spark.uses_spark or under_spark_submit():
+    if spark.runs_on_spark:
         from slim_train.bulk.on_spark import run_on_spark
 
         with parquet.job_folder(folder) as job:

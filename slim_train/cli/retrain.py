@@ -15,7 +15,7 @@ def _run(options: RetrainOptions) -> None:
         raise UsageError("--image_dir is required (--help lists the flags).")
     if options.output.logging_verbosity != "INFO":
         logging.getLogger().setLevel(options.output.logging_verbosity)
-    if options.features.features or options.spark.uses_spark:
+    if options.features.features or options.spark.runs_on_spark:
         from slim_train.bulk import retrain
 
         retrain.run(options)
