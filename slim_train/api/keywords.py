@@ -298,6 +298,11 @@ class ExtractFlags(TypedDict, total=False):
     checkpoint_path: Text | None
     train_dir: Text | None
     tfhub_module: Text | None
+    graph: Text | None
+    saved_model_dir: Text | None
+    input_layer: Text | None
+    input_mean: float | None
+    input_std: float | None
     image_size: int | None
     end_points: Text | None
     pooling: Text
@@ -345,6 +350,7 @@ class ClassifyFlags(TypedDict, total=False):
     model_args: Text | None
     preprocessing_file: Text | None
     trust_model_code: bool
+    csv_file: Text | None
     top: int
     images_per_file: int
     overwrite: bool

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from slim_train.bulk.graph_net import open_graph
 from slim_train.bulk.options import FeatureNetOptions
 from slim_train.bulk.parquet import COLUMNS
 from slim_train.checkpoints import training_folder
@@ -127,11 +129,10 @@ def load_feature_net(options: FeatureNetOptions, code: UserCodeOptions) -> Featu
       UsageError: there is no such net, checkpoint or end point.
       RunError: a module cannot be downloaded.
     """
-    module_options = _module_options(options)
-    precision = resolve_precision(module_options)
-    with open_net(module_options, code) as net:
+    precision = resolve_precision(ModuleOptions(precision=options.precision))
+    with _open(options, code) as (net, flags):
         found = _end_points(net)
-        names = _names(options.end_points, found)
+        names = _names(options.end_points, found, net.session.graph)
         points, outputs = [], []
         for number, name in enumerate(names):
             length = _length(name, found[name], options.pooling)
@@ -152,7 +153,7 @@ def load_feature_net(options: FeatureNetOptions, code: UserCodeOptions) -> Featu
             input=net.input,
             outputs=tuple(outputs),
             graph_def=graph_def.SerializeToString(),
-            flags=_flags(module_options),
+            flags=flags,
             scaled_decoding=options.scaled_decoding != "never",
         )
 
@@ -179,14 +180,25 @@ def list_end_points(options: FeatureNetOptions, code: UserCodeOptions) -> list[t
       UsageError: there is no such net or checkpoint.
       RunError: a module cannot be downloaded.
     """
-    with open_net(_module_options(options), code) as net:
+    with _open(options, code) as (net, _):
         return [(name, tuple(tensor.shape.as_list()[1:])) for name, tensor in _end_points(net).items()]
+
+
+@contextlib.contextmanager
+def _open(options: FeatureNetOptions, code: UserCodeOptions) -> Iterator[tuple[OpenNet, dict[str, Any]]]:
+    """Open the net; yields it and the flags that name it."""
+    if options.is_graph:
+        name = "graph" if options.graph else "saved_model_dir"
+        with open_graph(options) as net:
+            yield net, {name: str(Path(getattr(options, name)).absolute())}
+        return
+    module_options = _module_options(options)
+    with open_net(module_options, code) as net:
+        yield net, _flags(module_options)
 
 
 def _module_options(options: FeatureNetOptions) -> ModuleOptions:
     if options.tfhub_module:
-        if options.model_name:
-            raise UsageError(f"--model_name={options.model_name} and --tfhub_module cannot be combined: name one net.")
         return ModuleOptions(
             tfhub_module=options.tfhub_module, image_size=options.image_size, precision=options.precision
         )
@@ -212,16 +224,21 @@ def _module_options(options: FeatureNetOptions) -> ModuleOptions:
 def _end_points(net: OpenNet) -> dict[str, Any]:
     """Return the tensors of floats that have a vector or a map of each image."""
     points = {FEATURES: net.output, **net.end_points}
-    return {
-        name: tensor
-        for name, tensor in points.items()
-        if isinstance(tensor, tf.Tensor) and tensor.dtype.is_floating and tensor.shape.rank in (2, 4)
-    }
+    return {name: tensor for name, tensor in points.items() if _is_end_point(tensor)}
 
 
-def _names(asked: str | None, found: Sequence[str] | dict[str, Any]) -> list[str]:
+def _is_end_point(tensor: Any) -> bool:
+    return isinstance(tensor, tf.Tensor) and tensor.dtype.is_floating and tensor.shape.rank in (2, 4)
+
+
+def _names(asked: str | None, found: dict[str, Any], graph: Any) -> list[str]:
+    """Return the end points asked for; tensors that the net has no name for are added to ``found``."""
     names = [name.strip() for name in (asked or FEATURES).split(",") if name.strip()] or [FEATURES]
     for name in names:
+        if name not in found:
+            with contextlib.suppress(KeyError, ValueError):
+                tensor = graph.get_tensor_by_name(name if ":" in name else f"{name}:0")
+                found |= {name: tensor} if _is_end_point(tensor) else {}
         if name not in found:
             raise unknown("end point", name, found, listed_by="--end_points=?")
         if name in COLUMNS:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import collections
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -12,13 +13,17 @@ from typing import NamedTuple
 from datasets.examples import features as example_features
 from datasets.images import ImageRejected
 from datasets.tfrecords import scan_records
+from slim_train.bulk.image_tables import read_images
+
+log = logging.getLogger(__name__)
 
 
 class ImageRow(NamedTuple):
     """An image.
 
     Attributes:
-      path: what names it in the output: relative to the image folder, as in the list, or ``file@offset`` of a record.
+      path: what names it in the output: relative to the image folder, as in the list, or of a record or table row
+        ``file@place``.
       label: number of its class, or None.
       class_name: its class, or None.
       split: training, validation, testing, or the name that the source has for it; None if it has none.
@@ -38,6 +43,7 @@ class ImageSet:
       rows: the images, in the order of the output.
       root: folder that paths are relative to; "" leaves them as they are.
       image_key: of records: where they hold the image; "" for files.
+      image_column: of tables: the column that holds the image; "" for files.
       classes: class names by label; empty if they are not known.
       hashed: whether the split is a hash of the path, as in retrain.
     """
@@ -45,12 +51,13 @@ class ImageSet:
     rows: Sequence[ImageRow]
     root: str = ""
     image_key: str = ""
+    image_column: str = ""
     classes: tuple[str, ...] = ()
     hashed: bool = False
 
     def opener(self) -> ImageOpener:
         """Return what reads the images."""
-        return ImageOpener(self.root, self.image_key)
+        return ImageOpener(self.root, self.image_key, self.image_column)
 
 
 @dataclass(frozen=True)
@@ -59,27 +66,43 @@ class ImageOpener:
 
     root: str = ""
     image_key: str = ""
+    image_column: str = ""
 
     def read_all(self, paths: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the images of records by path, in one pass over each file; nothing for files, which are read singly.
+        """Return the images of records or tables by path, in one pass over each file; files are read singly instead.
 
         Raises:
           DataError: a record file cannot be read.
         """
-        if not self.image_key:
+        if not self._in_containers:
             return {}
-        offsets: dict[str, set[int]] = collections.defaultdict(set)
+        places: dict[str, set[int]] = collections.defaultdict(set)
         for path in paths:
             file, _, number = path.rpartition("@")
-            offsets[file].add(int(number))
-        found = {}
-        for file, wanted in offsets.items():
-            for offset, record in scan_records(os.path.join(self.root, file), min(wanted)):  # noqa: PTH118
-                if offset in wanted:
-                    found[f"{file}@{offset}"] = example_features(record)[self.image_key][1][0]
-                if offset >= max(wanted):
-                    break
+            places[file].add(int(number))
+        found: dict[str, bytes] = {}
+        for file, wanted in places.items():
+            whole_path = os.path.join(self.root, file)  # noqa: PTH118
+            read = self._of_table if self.image_column else self._of_records
+            found |= {f"{file}@{place}": data for place, data in read(whole_path, wanted)}
         return found
+
+    @property
+    def _in_containers(self) -> bool:
+        return bool(self.image_key or self.image_column)
+
+    def _of_table(self, file: str, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+        try:
+            yield from read_images(file, self.image_column, wanted).items()
+        except (OSError, ValueError) as error:  # ValueError: pyarrow's ArrowInvalid
+            log.warning("%s cannot be read: %s", file, error)
+
+    def _of_records(self, file: str, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
+        for offset, record in scan_records(file, min(wanted)):
+            if offset in wanted:
+                yield offset, example_features(record)[self.image_key][1][0]
+            if offset >= max(wanted):
+                break
 
     def read(self, path: str, records: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
         """Return the bytes of an image.
@@ -91,9 +114,9 @@ class ImageOpener:
         Raises:
           ImageRejected: it cannot be read.
         """
-        if self.image_key:
+        if self._in_containers:
             if path not in records:
-                raise ImageRejected("cannot be read", "the record is not there")
+                raise ImageRejected("cannot be read", "its row or record holds no image")
             return records[path]
         try:
             with open(os.path.join(self.root, path), "rb") as file:  # noqa: PTH118, PTH123 -- called per image

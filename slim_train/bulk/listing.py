@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from datasets.record_format import RecordFormat
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
 from datasets.tfrecords import scan_records
 from slim_train.bulk.image_rows import ImageRow, ImageSet
+from slim_train.bulk.image_tables import class_names, image_column, table_files
 from slim_train.bulk.options import ListedImages
 from slim_train.bulk.parquet import pyarrow_ready
 from slim_train.errors import UsageError
@@ -61,6 +63,8 @@ def _of_folders(options: ListedImages) -> ImageSet:
 
 
 def _of_list(file: Path) -> ImageSet:
+    if file.is_dir() or file.suffix.lower() == ".parquet":
+        return _of_table(file)
     if not file.is_file():
         raise UsageError(f"--image_list={file} is not a file.")
     try:
@@ -68,8 +72,6 @@ def _of_list(file: Path) -> ImageSet:
             with file.open(encoding="utf-8-sig", newline="") as stream:
                 table = csv.DictReader(stream)
                 rows = _checked(file, list(table), table.fieldnames or ())
-        elif file.suffix.lower() == ".parquet":
-            rows = _of_table(file)
         else:
             lines = (line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines())
             rows = _checked(file, [{"path": line} for line in lines if line], ("path",))
@@ -78,22 +80,46 @@ def _of_list(file: Path) -> ImageSet:
     return _numbered(file, rows)
 
 
-def _of_table(file: Path) -> list[dict[str, Any]]:
+def _of_table(table: Path) -> ImageSet:
+    """Return the images of a Parquet or Delta table: those that it holds, else those whose paths it holds."""
+    if not table.exists():
+        raise UsageError(f"--image_list={table} does not exist.")
     pyarrow_ready()
     import pyarrow
     import pyarrow.parquet
 
+    rows: list[dict[str, Any]] = []
     try:
-        names = pyarrow.parquet.read_schema(file).names
-        table = pyarrow.parquet.read_table(file, columns=[name for name in _COLUMNS if name in names])
-    except pyarrow.ArrowException as error:
-        raise UsageError(f"--image_list={file} is not a Parquet file: {error}.") from error
-    return _checked(file, table.to_pylist(), names)
+        files = table_files(table)
+        schema = pyarrow.parquet.read_schema(files[0])
+        column = image_column(schema)
+        known = [name for name in _COLUMNS if name in schema.names and not (column and name == "path")]
+        root = table if table.is_dir() else table.parent
+        for file in files:
+            if column:
+                count = pyarrow.parquet.read_metadata(file).num_rows
+                found = pyarrow.parquet.read_table(file, columns=known).to_pylist() if known else [{}] * count
+                name = os.path.relpath(file, root)
+                rows += [{**row, "path": f"{name}@{number}"} for number, row in enumerate(found)]
+            else:
+                rows += pyarrow.parquet.read_table(file, columns=known).to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UsageError(f"--image_list={table} is not a Parquet file: {error}.") from error
+    names = class_names(schema)
+    for row in rows if names else ():
+        if "class" not in row and isinstance(row.get("label"), int) and 0 <= row["label"] < len(names):
+            row["class"] = names[row["label"]]
+    columns = [*known, "path"] if column else schema.names
+    images = _numbered(table, _checked(table, rows, columns))
+    return dataclasses.replace(images, root=os.path.abspath(root), image_column=column)  # noqa: PTH100
 
 
 def _checked(file: Path, rows: list[dict[str, Any]], columns: Iterable[str]) -> list[dict[str, Any]]:
     if "path" not in columns:
-        raise UsageError(f"--image_list={file} has no column path; its columns: {', '.join(columns) or 'none'}.")
+        raise UsageError(
+            f"--image_list={file} has no column path, and no column content or image with the bytes of images; its "
+            f"columns: {', '.join(columns) or 'none'}."
+        )
     for number, row in enumerate(rows, 1):
         if not isinstance(row["path"], str) or not row["path"]:
             raise UsageError(f"--image_list={file}: image {number} has no path.")
@@ -137,7 +163,7 @@ def _of_records(folder: Path, name: str | None) -> ImageSet:
         dataset = get_dataset(name, split, folder)
         labels, image_key = dataset.labels, dataset.records.image_key
         rows += _records_of(dataset, folder)
-    return ImageSet(rows, os.path.abspath(folder), image_key, labels)  # noqa: PTH100
+    return ImageSet(rows, os.path.abspath(folder), image_key, classes=labels)  # noqa: PTH100
 
 
 def _splits(folder: Path, name: str | None) -> list[str]:

@@ -12,6 +12,7 @@ from slim_train.training_options import PRECISIONS, SCALED_DECODING, TrustedCode
 
 POOLING = ("mean", "none")
 LIST = "?"
+_NETS = ("checkpoint_path", "tfhub_module", "graph", "saved_model_dir")
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,9 @@ class ListedImages(ImageOptions):
 
     image_list: str | None = option(
         None,
-        "Text file with one image path per line; or a .csv or .parquet file with a column path, and optional columns "
-        "label, class and split.",
+        "Text file with one image path per line; a .csv file with a column path, and optional columns label, class "
+        "and split; or a table: a .parquet file, a folder of them or a Delta table, with a column path, or with the "
+        "bytes of the images in a column content or image.",
     )
     dataset_dir: str | None = option(None, "Folder of TFRecords.", aliases=("data_dir",))
     dataset_name: str | None = option(None, "Name of the data set, if the folder of TFRecords holds several.")
@@ -43,7 +45,7 @@ class ListedImages(ImageOptions):
 
 @dataclass(frozen=True)
 class FeatureNetOptions(Options):
-    """The net that computes the features: a net with its checkpoint, a training folder, or a module."""
+    """The net that computes the features: a net with its checkpoint, a training folder, a module or an export."""
 
     model_name: str | None = option(
         None, "Net. Requires --checkpoint_path. Default: the net of the training folder --checkpoint_path."
@@ -54,13 +56,26 @@ class FeatureNetOptions(Options):
         "Folder of a module in TF1 Hub or SavedModel format, or a handle to download (extra [hub]).",
         is_address=True,
     )
+    graph: str | None = option(None, "Frozen graph (.pb) from export_inference_graph, retrain or elsewhere.")
+    saved_model_dir: str | None = option(
+        None, "SavedModel from export_inference_graph or retrain, or another that takes float images."
+    )
+    input_layer: str | None = option(None, "With --graph: node that takes images. Default: found by common names.")
+    input_mean: float | None = option(
+        None, "With --graph or --saved_model_dir: number to subtract from pixels, 0..255. Default: 0."
+    )
+    input_std: float | None = option(
+        None,
+        "With --graph or --saved_model_dir: number to divide pixels by, after --input_mean. Default: 255; 1 for "
+        "exports of slim-train, which scale pixels themselves.",
+    )
     image_size: int | None = option(
         None, "Image height and width in pixels. Default: that of the net or module, else 224.", at_least=1
     )
     end_points: str | None = option(
         None,
-        "End points to extract, comma-separated, for example global_pool,Mixed_5c. ?: list them with their shapes. "
-        "Default: features, the input of the classification layer.",
+        "End points to extract, comma-separated, for example global_pool,Mixed_5c, or names of tensors. ?: list them "
+        "with their shapes. Default: features, the input of the classification layer.",
     )
     pooling: str = option(
         "mean",
@@ -79,10 +94,40 @@ class FeatureNetOptions(Options):
         choices=SCALED_DECODING,
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.input_std == 0:
+            raise UsageError("--input_std=0 must not be 0: pixels are divided by it.")
+
     @property
     def lists_end_points(self) -> bool:
         """Whether end points are to be listed."""
         return self.end_points == LIST
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether the net is a frozen graph or an export."""
+        return bool(self.graph or self.saved_model_dir)
+
+    def check(self) -> None:
+        """Check that the net is named, once.
+
+        Raises:
+          UsageError: it is not, or a flag belongs to another kind of net.
+        """
+        given = [name for name in _NETS if getattr(self, name)]
+        if len(given) != 1:
+            found = " and ".join(f"--{name}" for name in given) or "none"
+            raise UsageError(
+                "Name the net with --checkpoint_path (and --model_name), or with one of --tfhub_module, --graph, "
+                f"--saved_model_dir; given: {found}."
+            )
+        if self.model_name and given != ["checkpoint_path"]:
+            raise UsageError(f"--model_name={self.model_name} and --{given[0]} cannot be combined: name one net.")
+        if self.input_layer and not self.graph:
+            raise UsageError("--input_layer requires --graph.")
+        if (self.input_mean, self.input_std) != (None, None) and not self.is_graph:
+            raise UsageError("--input_mean and --input_std require --graph or --saved_model_dir.")
 
 
 @dataclass(frozen=True)
@@ -112,8 +157,7 @@ class ExtractOptions(Options):
         Raises:
           UsageError: a flag is missing, or two exclude each other.
         """
-        if bool(self.net.tfhub_module) == bool(self.net.checkpoint_path):
-            raise UsageError("Name the net with --checkpoint_path (and --model_name), or with --tfhub_module.")
+        self.net.check()
         if self.net.lists_end_points:
             return
         self.images.check()

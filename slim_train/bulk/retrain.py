@@ -48,7 +48,7 @@ def run(options: RetrainOptions) -> report.RetrainReport:
     """
     began = time.monotonic()
     output.check(options.output)
-    if not options.spark.uses_spark:
+    if not options.spark.runs_on_spark:
         table = FeatureTable(Path(options.features.features or ""), FEATURES)
         parts = _prepared(options, table)
         seconds = {"features": time.monotonic() - began}
@@ -100,7 +100,13 @@ def _net_of(options: RetrainOptions, table: FeatureTable) -> ModuleOptions:
     given = options.module
     if given.model_name or given.tfhub_module != ModuleOptions.tfhub_module:
         return given
-    return config.with_values(given, table.model.get("flags", {}))
+    flags = table.model.get("flags", {})
+    if not {"model_name", "tfhub_module"} & flags.keys():
+        raise UsageError(
+            f"--features={table.folder} were computed by {table.model.get('model')}, to which retrain cannot add a "
+            "layer: extract the features of a net (--model_name) or a module (--tfhub_module)."
+        )
+    return config.with_values(given, flags)
 
 
 def _extracted(options: RetrainOptions) -> Path:

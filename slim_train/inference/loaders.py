@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 SERVING, CLASSIFY, PIXELS, PREPROCESS = "serving_default", "classify", "pixels", "preprocess"
 
 # Usual names in graphs of others: those of TF-Hub's retrain, then research/slim's.
-_INPUTS = ("Placeholder", "input", "image", "images")
-_OUTPUTS = ("final_result", "prediction", "scores", "Predictions/Reshape_1", "Predictions/Softmax")
+INPUTS = ("Placeholder", "input", "image", "images")
+OUTPUTS = ("final_result", "prediction", "scores", "Predictions/Reshape_1", "Predictions/Softmax")
 _DECODING = (trained_model.ENCODED, trained_model.DECODED)
 _LABEL_FILES = ("labels.txt", "output_labels.txt")
 
@@ -74,13 +74,9 @@ def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
 
 def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
     """Return a GraphDef with its variables as constants: of export, of retrain, or another."""
-    graph_def = tf.GraphDef()
-    try:
-        graph_def.ParseFromString(path.read_bytes())
-        with tf.Graph().as_default() as graph:
-            tf.graph_util.import_graph_def(graph_def, name="")
-    except (OSError, DecodeError, ValueError, tf.errors.OpError) as error:
-        raise UsageError(f"{path} is not a frozen graph that TensorFlow reads: {error}") from error
+    graph_def = read_graph_def(path)
+    with tf.Graph().as_default() as graph:
+        tf.graph_util.import_graph_def(graph_def, name="")
     info = export_info.read_export_info(path.with_suffix(".json"))
     if info and not given.describes_input:
         _check_size(path, given, *info.image_size)
@@ -88,9 +84,25 @@ def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
         scaled = _is_scaled(given, info.scaled_decoding)
         return _load_ours(graph_def, dataclasses.replace(info, labels=labels, scaled_decoding=scaled))
     nodes = {node.name: node for node in graph.get_operations() if node.outputs}
-    image = _choose(nodes, given.input_layer, _INPUTS, "input", path).outputs[0]
-    scores = _choose(nodes, given.output_layer, _OUTPUTS, "output", path).outputs[0]
+    image = choose(nodes, given.input_layer, INPUTS, "input", path).outputs[0]
+    scores = choose(nodes, given.output_layer, OUTPUTS, "output", path).outputs[0]
     return _load_plain(_session(graph), image, scores, path, given)
+
+
+def read_graph_def(path: Path) -> Any:
+    """Return the GraphDef in a file.
+
+    Raises:
+      UsageError: it holds none that TensorFlow can import.
+    """
+    graph_def = tf.GraphDef()
+    try:
+        graph_def.ParseFromString(path.read_bytes())
+        with tf.Graph().as_default():
+            tf.graph_util.import_graph_def(graph_def, name="")
+    except (OSError, DecodeError, ValueError, tf.errors.OpError) as error:
+        raise UsageError(f"{path} is not a frozen graph that TensorFlow reads: {error}") from error
+    return graph_def
 
 
 def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
@@ -121,8 +133,8 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
     if SERVING not in signatures:
         raise UsageError(f"{folder} has no signature {SERVING}; it has {', '.join(sorted(signatures)) or 'none'}.")
     signature = signatures[SERVING]
-    image = _choose(_of_floats(signature.inputs), given.input_layer, _INPUTS, "input", folder).name
-    scores = _choose(_of_floats(signature.outputs), given.output_layer, _OUTPUTS, "output", folder).name
+    image = choose(_of_floats(signature.inputs), given.input_layer, INPUTS, "input", folder).name
+    scores = choose(_of_floats(signature.outputs), given.output_layer, OUTPUTS, "output", folder).name
     tensor = session.graph.get_tensor_by_name
     return _load_plain(session, tensor(image), tensor(scores), folder, given)
 
@@ -229,7 +241,7 @@ def _labels(path: Path, given: tuple[str, ...] | None, num_classes: int) -> tupl
     return labels
 
 
-def _choose(nodes: Mapping[str, NodeT], name: str | None, usual: Sequence[str], kind: str, path: Path) -> NodeT:
+def choose(nodes: Mapping[str, NodeT], name: str | None, usual: Sequence[str], kind: str, path: Path) -> NodeT:
     """Return the node called ``name``; without a name the first with a usual one, or the only one there is.
 
     Raises:

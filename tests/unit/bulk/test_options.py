@@ -16,7 +16,11 @@ WHOLE = {"checkpoint_path": "models/x", "image_dir": "images", "output_dir": "fe
     ("flags", "complaint"),
     [
         ({"checkpoint_path": None}, "Name the net with --checkpoint_path"),
-        ({"tfhub_module": "m"}, "Name the net with --checkpoint_path"),
+        ({"tfhub_module": "m"}, "given: --checkpoint_path and --tfhub_module"),
+        ({"checkpoint_path": None, "graph": "a.pb", "model_name": "lenet"}, "--model_name=lenet and --graph cannot"),
+        ({"input_layer": "x"}, "--input_layer requires --graph"),
+        ({"input_mean": 1.0}, "--input_mean and --input_std require"),
+        ({"input_std": 0.0}, "--input_std=0 must not be 0"),
         ({"image_dir": None}, "Name the images with one of .*; given: none."),
         ({"image_list": "list.txt"}, "given: --image_dir and --image_list."),
         ({"output_dir": None}, "--output_dir is required"),
@@ -44,3 +48,10 @@ def test_a_spark_setting_without_a_value_is_refused() -> None:
 def test_a_master_and_a_connect_server_exclude_each_other() -> None:
     with pytest.raises(UsageError, match="cannot be combined"):
         SparkOptions(spark_master="local[2]", spark_remote="sc://host")
+
+
+def test_spark_submit_runs_the_job_on_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not SparkOptions().runs_on_spark
+    assert SparkOptions(spark_master="local[2]").runs_on_spark
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
+    assert SparkOptions().runs_on_spark
