@@ -43,7 +43,7 @@ def run_on_spark(options: SparkOptions, job: Path, parts: Sequence[Part]) -> lis
     try:
         with spark_session(options.spark_master, options.spark_remote, options.settings(), "slim-train") as session:
             archive = ship_packages(session, job)
-            table = session.range(0, len(parts), 1, len(parts)).mapInArrow(_tasks(str(job), archive.name), _RESULT)
+            table = session.range(0, len(parts), 1, len(parts)).mapInArrow(tasks(str(job), archive.name), _RESULT)
             watch = IdleWatch(lambda: is_idle(session), f"--spark_master={options.spark_master}")
             with _shown_progress(job.parent, parts, images, watch):
                 try:
@@ -64,7 +64,7 @@ def run_on_spark(options: SparkOptions, job: Path, parts: Sequence[Part]) -> lis
     return list(done.values())
 
 
-def _tasks(job: str, archive: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
+def tasks(job: str, archive: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """Return the function of a task. It is sent to the workers as it is, so it imports inside."""
 
     def run(batches: Iterator[Any]) -> Iterator[Any]:
