@@ -78,3 +78,38 @@ def test_a_name_that_was_taken_resolves_again_when_it_is_given_back(network):
     assert not resolves()
     network.give_name("ps 0")
     assert resolves()
+
+
+_ECHO = """
+import socket
+with socket.create_server(("", 2222)) as listening:
+    print("ready", flush=True)
+    connection, _ = listening.accept()
+    while received := connection.recv(65536):
+        connection.sendall(received)
+"""
+_ASK = """
+import socket, time
+with socket.create_connection(("ps0", 2222)) as connection:
+    began = time.monotonic()
+    connection.sendall(bytes({size}))
+    left = {size}
+    while left:
+        left -= len(connection.recv(65536))
+    print(time.monotonic() - began)
+"""
+
+
+@pytest.mark.parametrize(
+    ("link", "size", "least_secs"),
+    [({"delay_secs": 0.2}, 1, 0.4), ({"bytes_per_sec": 100_000}, 60_000, 0.3), ({}, 1_000_000, 0.0)],
+)
+def test_what_is_sent_over_a_slow_link_takes_its_time_and_arrives(network, link, size, least_secs):
+    for task in ("ps 0", "worker 0"):
+        network.address(task)
+    network.slow_down("ps 0", **link)
+    with subprocess.Popen([*network.command("ps 0"), sys.executable, "-c", _ECHO], stdout=subprocess.PIPE) as server:
+        assert server.stdout.readline() == b"ready\n"
+        asking = [*network.command("worker 0"), sys.executable, "-c", _ASK.format(size=size)]
+        result = subprocess.run(asking, capture_output=True, text=True, check=True)
+    assert float(result.stdout) >= least_secs
