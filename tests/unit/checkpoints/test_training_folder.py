@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,17 @@ def test_classes_that_had_only_numbers_may_get_names(tmp_path: Path) -> None:
     training_folder.check_labels(tmp_path, ["cat", "dog"])
     with pytest.raises(UsageError, match="label 0 is '0' in its labels.txt and 'cat' in the data set's"):
         training_folder.check_labels(tmp_path, ["cat", "dog", "emu"])
+
+
+def test_a_line_of_metrics_that_does_not_fit_on_the_disk_leaves_no_part(tmp_path):
+    training_folder.add_metrics(tmp_path, {"step": 1})
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            training_folder.add_metrics(tmp_path, {"step": 2})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    training_folder.add_metrics(tmp_path, {"step": 3})
+    assert [line["step"] for line in training_folder.read_metrics(tmp_path)] == [1, 3]
