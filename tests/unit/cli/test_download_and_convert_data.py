@@ -46,8 +46,10 @@ def test_the_last_lines_propose_to_make_large_photographs_smaller(
 ) -> None:
     for file in (*pictures.glob("cat/*"), *pictures.glob("dog/*")):
         file.write_bytes(photo(size=(1200, 900)))
-    assert convert("--max_image_side=300") == 0
-    assert "The median image" not in capsys.readouterr().out
+    assert convert("--max_image_side=200") == 0
+    first = capsys.readouterr()
+    assert "The median image" not in first.out
+    assert "--max_image_side=200 is below the 224 pixels that most nets take" in first.err
     assert convert("--overwrite") == 0
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("The median image has 1,200 pixels on its long side, and most nets take 224. ")
