@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -153,3 +154,123 @@ def test_a_killed_worker_costs_no_image_and_leaves_no_file(
     found = [row["path"] for row in rows(output)]
     assert len(found) == len(set(found)) == 6091
     assert hidden(output) == []
+
+
+@pytest.fixture
+def many_images(image_dir: Path) -> Path:
+    """The images, and 600 copies."""
+    for number in range(600):
+        folder = ("blue", "grass", "roses")[number % 3]
+        os.link(image_dir / folder / "0.png", image_dir / folder / f"copy_{number}.png")
+    return image_dir
+
+
+@pytest.fixture
+def dies_after_it_wrote(tmp_path: Path) -> dict[str, str]:
+    """Settings with which the first task that has renamed its file dies before it answers."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import os\n"
+        "rename = os.replace\n"
+        "def replace(source, target):\n"
+        "    rename(source, target)\n"
+        "    if str(target).endswith('.parquet'):\n"
+        "        try:\n"
+        f"            open({str(folder / 'died')!r}, 'x').close()\n"
+        "        except FileExistsError:\n"
+        "            return\n"
+        "        os._exit(1)\n"
+        "os.replace = replace\n"
+    )
+    return {"spark.executorEnv.PYTHONPATH": str(folder)}
+
+
+SPECULATION = {
+    "spark.speculation": "true",
+    "spark.speculation.interval": "100ms",
+    "spark.speculation.multiplier": "1.2",
+    "spark.speculation.quantile": "0.1",
+    "spark.speculation.minTaskRuntime": "100ms",
+}
+
+
+def finish_with_faults(process: subprocess.Popen[str], output: Path, cluster: Any) -> tuple[str, int]:
+    """Kill an executor, pause a Python process, kill one; return what was said, and the number of faults."""
+    faults = [(cluster.executors, signal.SIGKILL), (cluster.python_workers, signal.SIGSTOP)]
+    faults += [(cluster.python_workers, signal.SIGKILL)]
+    done = 0
+    deadline = time.monotonic() + 3600
+    while process.poll() is None and done < len(faults) and time.monotonic() < deadline:
+        parts = len(list(output.glob("part-*.parquet"))) if output.is_dir() else 0
+        targets, number = faults[done]
+        if parts > 2 + 4 * done and (found := targets()):
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                os.kill(found[0], number)
+                done += 1
+                if number == signal.SIGSTOP:
+                    time.sleep(5)
+                    os.kill(found[0], signal.SIGCONT)
+        time.sleep(0.02)
+    try:
+        _, said = process.communicate(timeout=max(1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return said, done
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_processes_and_repeats_tasks_writes_each_image_once(
+    module: Path,
+    many_images: Path,
+    tmp_path: Path,
+    standalone_spark: Any,
+    spark_processes: Any,
+    dies_after_it_wrote: dict[str, str],
+) -> None:
+    flags = [f"--image_dir={many_images}", "--images_per_file=25", f"--spark_master={standalone_spark.master}"]
+    settings = {**SPECULATION, **dies_after_it_wrote, "spark.executor.memory": "600m"}
+    flags.append("--spark_conf=" + ",".join(f"{key}={value}" for key, value in settings.items()))
+    flags += [f"--tfhub_module={module}", f"--output_dir={tmp_path / 'out'}"]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    with subprocess.Popen(
+        command("extract_features", *flags), cwd="/", env=environment, stderr=subprocess.PIPE, text=True
+    ) as process:
+        said, faults = finish_with_faults(process, tmp_path / "out", standalone_spark)
+    assert process.returncode == 0, said
+    assert faults == 3, said
+    assert (tmp_path / "site" / "died").exists()
+    found = [row["path"] for row in rows(tmp_path / "out")]
+    assert len(found) == len(set(found)) == 691
+    assert hidden(tmp_path / "out") == []
+
+
+@pytest.mark.slow
+def test_a_task_takes_the_gpu_that_spark_gave_it(module: Path, image_dir: Path, tmp_path: Path) -> None:
+    """The GPU is a fake: what counts is what TensorFlow finds in the environment when it is imported."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'tensorflow':\n"
+        f"            with open({str(tmp_path / 'devices')!r}, 'a') as file:\n"
+        "                print(os.environ.get('CUDA_VISIBLE_DEVICES'), file=file)\n"
+        "sys.meta_path.insert(0, Watch())\n"
+    )
+    discovery = tmp_path / "gpus.sh"
+    discovery.write_text('#!/bin/sh\necho \'{"name": "gpu", "addresses": ["7"]}\'\n')
+    discovery.chmod(0o755)
+    settings = {
+        "spark.worker.resource.gpu.amount": "1",
+        "spark.worker.resource.gpu.discoveryScript": str(discovery),
+        "spark.executor.resource.gpu.amount": "1",
+        "spark.task.resource.gpu.amount": "1",
+        "spark.executor.memory": "600m",
+        "spark.executorEnv.PYTHONPATH": str(tmp_path / "site"),
+    }
+    conf = ",".join(f"{key}={value}" for key, value in settings.items())
+    flags = [f"--tfhub_module={module}", f"--image_dir={image_dir}", f"--output_dir={tmp_path / 'out'}"]
+    run("extract_features", *flags, "--spark_master=local-cluster[1,1,700]", f"--spark_conf={conf}")
+    assert (tmp_path / "devices").read_text().split() == ["7"]
