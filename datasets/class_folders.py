@@ -64,6 +64,51 @@ class FolderReader:
         return shrunk(data, self.shrinking) if self.shrinking else normalise(data)
 
 
+@dataclass(frozen=True)
+class ClassFolder:
+    """A folder with the images of one class.
+
+    Attributes:
+      split_name: the split that its images belong to.
+      path: relative to the folder given by the user, with forward slashes.
+    """
+
+    split_name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class FoundFolders:
+    """The class folders below a folder given by the user.
+
+    Attributes:
+      folders: in the order of their names.
+      is_split: whether the folders above them are splits.
+      passed_over: what is ignored there, and how often.
+    """
+
+    folders: list[ClassFolder]
+    is_split: bool
+    passed_over: collections.Counter[str]
+
+
+@dataclass(frozen=True)
+class ListedFolder:
+    """What a class folder holds.
+
+    Attributes:
+      class_name: the name of the class.
+      names: paths of its files, relative to the folder given by the user; empty if none is an image.
+      passed_over: what is ignored there, and how often.
+      warning: text for the log, or "".
+    """
+
+    class_name: str
+    names: list[str]
+    passed_over: collections.Counter[str]
+    warning: str = ""
+
+
 def scan(root: Path, exclude: Path | None = None) -> ImageSource:
     """List the images below ``root``; the label of a class is its place among the class names sorted.
 
@@ -80,30 +125,74 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
       NoImages: ``root`` is missing, or holds no class folder with a file in it.
       DataError: a folder cannot be listed, or has a name that cannot be a class.
     """
-    if not root.is_dir():
-        what = "is not a folder" if root.exists() else "does not exist"
-        raise NoImages(f"--pic_path={root} {what}. {_LAYOUT}")
-    log.info("Listing the images in %s.", root)
-    passed_over: collections.Counter[str] = collections.Counter()
-    # Neither the output nor a link back up, which would bring every other class in under this one's label.
-    barred = {_identity(folder) for folder in (root, exclude) if folder and folder.exists()}
-    split_folders = _split_folders(root, barred)
+    found = find_class_folders(root, exclude)
+    passed_over = found.passed_over
     files: dict[str, dict[str, list[str]]] = {}
-    for split_name, folder in split_folders or [(TRAIN, root)]:
-        by_class = files.setdefault(split_name, {})
-        for class_name, names in _class_folders(root, folder, barred, passed_over):
-            by_class.setdefault(class_name, []).extend(names)
-    for reason, count in passed_over.items():
-        log.info("Passed over in %s: %s (%d).", root, reason, count)
+    for folder in found.folders:
+        listed = list_class_folder(root, folder.path, exclude)
+        passed_over.update(listed.passed_over)
+        if listed.warning:
+            log.warning("%s", listed.warning)
+        files.setdefault(folder.split_name, {}).setdefault(listed.class_name, []).extend(listed.names)
+    log_passed_over(root, passed_over)
     classes = tuple(sorted({name for by_class in files.values() for name, names in by_class.items() if names}))
     if not classes:
-        raise NoImages(f"--pic_path={root} holds no class folder with an image in it. {_LAYOUT}")
+        raise no_images(root)
     splits = {
         split_name: [sorted(by_class.get(class_name, ()), key=nfc) for class_name in classes]
         for split_name, by_class in files.items()
         if any(by_class.values())
     }
-    return ImageSource(classes, splits, is_split=bool(split_folders), reader=FolderReader(os.fspath(root)))
+    return ImageSource(classes, splits, is_split=found.is_split, reader=FolderReader(os.fspath(root)))
+
+
+def find_class_folders(root: Path, exclude: Path | None = None) -> FoundFolders:
+    """Return the class folders below ``root``, without looking into them. Arguments and errors: see :func:`scan`."""
+    if not root.is_dir():
+        what = "is not a folder" if root.exists() else "does not exist"
+        raise NoImages(f"--pic_path={root} {what}. {_LAYOUT}")
+    log.info("Listing the images in %s.", root)
+    passed_over: collections.Counter[str] = collections.Counter()
+    split_folders = _split_folders(root, _barred(root, exclude))
+    folders = []
+    for split_name, folder in split_folders or [(TRAIN, root)]:
+        barred = _barred(root, exclude, folder)
+        for entry in _entries(folder, passed_over):
+            if not _is_dir(entry):
+                passed_over["files outside the class folders"] += 1
+            elif _identity(Path(entry.path)) not in barred:
+                folders.append(ClassFolder(split_name, Path(entry.path).relative_to(root).as_posix()))
+    return FoundFolders(folders, bool(split_folders), passed_over)
+
+
+def list_class_folder(root: Path, path: str, exclude: Path | None = None) -> ListedFolder:
+    """Return the files of the class folder ``path`` below ``root``. Errors: see :func:`scan`."""
+    folder = root / path
+    passed_over: collections.Counter[str] = collections.Counter()
+    names = list(_files_below(folder, root, _barred(root, exclude, folder.parent), passed_over))
+    if names and not _may_hold_images(root, names):
+        warning = f"Ignoring the folder {folder}: none of its {len(names)} files is an image."
+        return ListedFolder("", [], passed_over, warning)
+    if not names:
+        passed_over[f"empty class folder {folder.name!r}"] += 1
+        return ListedFolder("", [], passed_over)
+    return ListedFolder(_class_name(folder), names, passed_over)
+
+
+def log_passed_over(root: Path, passed_over: collections.Counter[str]) -> None:
+    """Log what was ignored below ``root``."""
+    for reason, count in passed_over.items():
+        log.info("Passed over in %s: %s (%d).", root, reason, count)
+
+
+def no_images(root: Path) -> NoImages:
+    """Return the error for a folder without images."""
+    return NoImages(f"--pic_path={root} holds no class folder with an image in it. {_LAYOUT}")
+
+
+def _barred(*folders: Path | None) -> set[_Identity]:
+    """Neither the output nor a link back up, which would bring every other class in under this one's label."""
+    return {_identity(folder) for folder in folders if folder and folder.exists()}
 
 
 def _split_folders(root: Path, barred: set[_Identity]) -> list[tuple[str, Path]]:
@@ -115,25 +204,6 @@ def _split_folders(root: Path, barred: set[_Identity]) -> list[tuple[str, Path]]
     if not any(_is_dir(entry) for folder in folders for entry in _entries(folder)):
         return []  # images right inside: these are classes that happen to be called train, test, ...
     return [(_SPLIT_FOLDERS[folder.name.lower()], folder) for folder in folders]
-
-
-def _class_folders(
-    root: Path, folder: Path, barred: set[_Identity], passed_over: collections.Counter[str]
-) -> Iterator[tuple[str, list[str]]]:
-    barred = barred | {_identity(folder)}
-    for entry in _entries(folder, passed_over):
-        if not _is_dir(entry):
-            passed_over["files outside the class folders"] += 1
-            continue
-        if _identity(Path(entry.path)) in barred:
-            continue
-        names = list(_files_below(Path(entry.path), root, set(barred), passed_over))
-        if names and not _may_hold_images(root, names):
-            log.warning("Ignoring the folder %s: none of its %d files is an image.", entry.path, len(names))
-        elif names:
-            yield _class_name(entry), names
-        else:
-            passed_over[f"empty class folder {entry.name!r}"] += 1
 
 
 def _may_hold_images(root: Path, names: list[str]) -> bool:
@@ -184,14 +254,16 @@ def _entries(folder: Path, passed_over: collections.Counter[str] | None = None) 
     return sorted(shown, key=lambda entry: nfc(entry.name))
 
 
-def _class_name(entry: os.DirEntry[str]) -> str:
-    name = nfc(entry.name)
+def _class_name(folder: Path) -> str:
+    name = nfc(folder.name)
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        raise DataError(f"The class folder {entry.path!r} has a name that is not valid UTF-8; rename it.") from None
+        raise DataError(
+            f"The class folder {os.fspath(folder)!r} has a name that is not valid UTF-8; rename it."
+        ) from None
     if any(unicodedata.category(character) == "Cc" for character in name):
-        raise DataError(f"The class folder {entry.path!r} has a control character in its name; rename it.")
+        raise DataError(f"The class folder {os.fspath(folder)!r} has a control character in its name; rename it.")
     return name
 
 

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets.distributed.course import Cluster, images_on
+from datasets.distributed.job import Settings
 from datasets.errors import DataError, unknown_name
 from datasets.factory import get_dataset
-from datasets.images import ImageRejected
 from datasets.output import REJECTED_FILE, publish, staging
 from datasets.registry import KNOWN
 from datasets.shrinking import Shrinking
 from datasets.sources import TRAIN, ImageSource, OnProgress, Request
 from datasets.spec import INFO_FILE, DatasetInfo, SplitInfo, read_info, write_info
-from datasets.splits import SPLIT_METHODS, ImagesByClass, train_test_split
+from datasets.splits import SPLIT_METHODS, ImagesByClass, single_image, train_test_split
 from datasets.workers import Rejection
-from datasets.writing import RecordWriter, Tally, write_rejected
+from datasets.writing import Images, RecordWriter, Tally, write_rejected
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,10 @@ class ConversionReport:
     def num_rejected(self) -> int:
         """Images that were rejected, now or when the folder was made."""
         return self.info.settings.get("num_rejected", 0)
+
+
+class NotClassFolders(DataError):
+    """A cluster was to convert images that are not in class folders."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,7 @@ def convert_dataset(
     shrinking: Shrinking | None = None,
     on_progress: OnProgress | None = None,
     source: ImageSource | None = None,
+    cluster: Cluster | None = None,
 ) -> ConversionReport:
     """Convert a data set to TFRecords: ``<name>_<split>.tfrecord``, labels.txt, info.json and rejected.csv.
 
@@ -128,6 +135,8 @@ def convert_dataset(
       shrinking: how large images are made smaller; None stores images as they are.
       on_progress: called as ``on_progress(what, done, total, unit)``.
       source: the images, if they are listed already.
+      cluster: converts class folders on many machines, to the same bytes; ``num_workers`` has no effect then. After a
+        failure, what is finished is kept for the next call.
 
     Raises:
       DataError: something about the images or the folders is wrong; the message says what to do.
@@ -140,18 +149,48 @@ def convert_dataset(
         return _finished_before(folder, options)
     on_progress = on_progress or _no_progress
     try:
-        with staging(folder) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
-            source = source or KNOWN[name].open(Request(pictures, folder, Path(work_dir), on_progress))
-            source = source.with_shrinking(shrinking)
-            tally, rejections = _convert(source, options, staged, on_progress)
-            write_rejected(staged / REJECTED_FILE, rejections, source.classes)
-            info = _info(source, options, tally, len(rejections))
+        with staging(folder, resume=cluster is not None) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
+            request = Request(pictures, folder, Path(work_dir), on_progress)
+            with _opened(request, options, staged, source, cluster) as images:
+                tally, rejections = _convert(images)
+            write_rejected(staged / REJECTED_FILE, rejections, images.classes)
+            info = _info(images, options, tally, len(rejections))
             write_info(staged, info)
             publish(staged, folder, name)
     except OSError as error:  # a full disk, above all
         raise DataError(f"The conversion into {folder} stopped: {error}.") from error
     rejected = collections.Counter(rejection.reason for rejection in rejections)
     return ConversionReport(os.fspath(folder), info, rejected, tally.num_bytes, time.monotonic() - began)
+
+
+@contextlib.contextmanager
+def _opened(
+    request: Request, options: _Options, staged: Path, source: ImageSource | None, cluster: Cluster | None
+) -> Iterator[Images]:
+    """Yield the images, to be written here or by a cluster."""
+    known = KNOWN[options.name]
+    if cluster is None:
+        yield _ImagesHere(source or known.open(request), options, staged, request.on_progress)
+        return
+    root = known.folders(request) if known.folders else None
+    if root is None:
+        raise NotClassFolders(
+            f"--spark_master requires class folders, and the images of --dataset_name={options.name} are in other "
+            "files: convert them without Spark."
+        )
+    settings = Settings(
+        root=os.fspath(root.absolute()),
+        exclude=os.fspath(request.dataset_dir.absolute()),
+        name=options.name,
+        is_split=False,
+        test_fraction=options.test_fraction,
+        split_by=options.split_by,
+        seed=options.seed,
+        num_shards=options.num_shards,
+        stop_at_bad_image=options.on_error == "fail",
+    )
+    with images_on(cluster, settings, staged.absolute(), request.on_progress) as images:
+        yield images
 
 
 def _finished_before(folder: Path, options: _Options) -> ConversionReport:
@@ -170,52 +209,54 @@ def _finished_before(folder: Path, options: _Options) -> ConversionReport:
     return ConversionReport(os.fspath(folder), info, {}, 0, 0.0, already_finished=True)
 
 
-def _convert(
-    source: ImageSource, options: _Options, staged: Path, on_progress: OnProgress
-) -> tuple[Tally, list[Rejection]]:
+def _convert(images: Images) -> tuple[Tally, list[Rejection]]:
     """Write all images; once more without the bad ones where those were all that a class had in a split.
 
     That is rare, and happens to tiny classes only. Looking at every image before the split is made would avoid it and
     read everybody's images twice.
     """
-    writer = RecordWriter(
-        staged,
-        options.name,
-        options.num_shards,
-        options.num_workers,
-        options.seed,
-        options.on_error == "fail",
-        on_progress,
-    )
     rejections: list[Rejection] = []
-    images = source.splits
+    bad: frozenset[str] = frozenset()
     while True:
-        splits = images if source.is_split else _split(source, images[TRAIN], options)
-        tally = writer.write(source, splits)
+        tally = images.write(without=bad)
         rejections += tally.rejections
-        _check_every_class_has_an_image(source.classes, tally, rejections)
-        if source.is_split or all(map(all, tally.class_counts.values())):
-            _warn_of_missing_classes(source.classes, tally)
+        _check_every_class_has_an_image(images.classes, tally, rejections)
+        if images.is_split or all(map(all, tally.class_counts.values())):
+            _warn_of_missing_classes(images.classes, tally)
             return tally, rejections
         log.info("Splitting again without the bad images, which left a class with none in a split.")
-        bad = {rejection.name for rejection in tally.rejections}
-        images = {TRAIN: [[name for name in names if name not in bad] for names in images[TRAIN]]}
+        bad |= {rejection.name for rejection in tally.rejections}
 
 
-def _split(source: ImageSource, images: ImagesByClass, options: _Options) -> dict[str, list[list[str]]]:
-    for class_name, names in zip(source.classes, images, strict=True):
+class _ImagesHere:
+    """Images that this process lists, orders and writes."""
+
+    def __init__(self, source: ImageSource, options: _Options, staged: Path, on_progress: OnProgress) -> None:
+        self.classes, self.is_split = source.classes, source.is_split
+        self._source, self._options = source, options
+        self._writer = RecordWriter(
+            staged,
+            options.name,
+            options.num_shards,
+            options.num_workers,
+            options.seed,
+            options.on_error == "fail",
+            on_progress,
+        )
+
+    def write(self, without: frozenset[str]) -> Tally:
+        """Write the record files of all images but some."""
+        splits = self._source.splits
+        if not self.is_split:
+            images = [[name for name in names if name not in without] for names in splits[TRAIN]]
+            splits = _split(self.classes, images, self._options)
+        return self._writer.write(self._source, splits)
+
+
+def _split(classes: Sequence[str], images: ImagesByClass, options: _Options) -> dict[str, list[list[str]]]:
+    for class_name, names in zip(classes, images, strict=True):
         if len(names) == 1 and options.test_fraction > 0:
-            try:
-                source.reader.load(names[0])
-            except ImageRejected as rejected:
-                raise DataError(
-                    f"Class {class_name!r} has no usable image: its only one, {names[0]}, is rejected: "
-                    f"{rejected.reason}. Fix it or remove the class."
-                ) from None
-            raise DataError(
-                f"Class {class_name!r} has a single usable image, {names[0]}, and train and test need one each. Add "
-                "images, remove the class, or keep all images for training with test_fraction=0."
-            )
+            raise single_image(class_name, names[0])
     return train_test_split(images, options.test_fraction, options.seed, options.split_by)
 
 
@@ -237,12 +278,12 @@ def _warn_of_missing_classes(classes: Sequence[str], tally: Tally) -> None:
             log.warning("Split %s has no image of: %s%s.", split_name, ", ".join(missing[:_MOST_NAMED]), more)
 
 
-def _info(source: ImageSource, options: _Options, tally: Tally, num_rejected: int) -> DatasetInfo:
+def _info(images: Images, options: _Options, tally: Tally, num_rejected: int) -> DatasetInfo:
     splits = {name: SplitInfo(sum(counts), tuple(counts)) for name, counts in tally.class_counts.items()}
     (min_height, max_height), (min_width, max_width) = tally.heights, tally.widths
     sizes = ((min_height, min_width), (max_height, max_width))
-    settings = {**options.settings(source.is_split), "num_rejected": num_rejected}
-    return DatasetInfo(options.name, source.classes, splits, sizes, settings)
+    settings = {**options.settings(images.is_split), "num_rejected": num_rejected}
+    return DatasetInfo(options.name, images.classes, splits, sizes, settings)
 
 
 def _no_progress(what: str, done: int, total: int | None, unit: str) -> None:

@@ -58,20 +58,34 @@ class CsvReader:
 
 
 def _open(request: Request) -> ImageSource:
-    path = request.pic_path
-    if path is None:
+    path = _given(request)
+    csv_path = _csv(path)
+    if csv_path is None:
+        return scan(path, exclude=request.dataset_dir)
+    if csv_path != path:
+        log.info("Reading %s.", csv_path)
+    return read_csv(csv_path)
+
+
+def _folders(request: Request) -> Path | None:
+    path = _given(request)
+    return None if _csv(path) else path
+
+
+def _given(request: Request) -> Path:
+    if request.pic_path is None:
         raise DataError(
             "FER2013 has no public address. Get it from https://www.kaggle.com/datasets/msambare/fer2013 (class "
             "folders), or as fer2013.csv from Kaggle's facial expression recognition challenge, and give its folder as "
             "--pic_path."
         )
-    if path.is_file():
-        return read_csv(path)
-    for name in _CSV_NAMES:
-        if (path / name).is_file():
-            log.info("Reading %s.", path / name)
-            return read_csv(path / name)
-    return scan(path, exclude=request.dataset_dir)
+    return request.pic_path
+
+
+def _csv(path: Path) -> Path | None:
+    """Return the csv file that ``path`` is or holds, or None."""
+    files = [path, *(path / name for name in _CSV_NAMES)]
+    return next((file for file in files if file.is_file()), None)
 
 
 def read_csv(path: Path) -> ImageSource:
@@ -137,4 +151,4 @@ def _cells(line: bytes) -> list[str]:
     return next(csv.reader([line.decode("utf-8-sig", "replace")]), [])
 
 
-DATASET = KnownDataset("fer", "FER2013: 35,887 faces in seven emotions, 48x48 grey", _open)
+DATASET = KnownDataset("fer", "FER2013: 35,887 faces in seven emotions, 48x48 grey", _open, _folders)

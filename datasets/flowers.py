@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from datasets.archives import unpacked
 from datasets.class_folders import scan
 from datasets.download import Download, fetch_to_cache
@@ -15,9 +17,13 @@ ARCHIVE = Download(
 )
 
 
-def _open(request: Request) -> ImageSource:
+def _folders(request: Request) -> Path:
     path = request.pic_path or fetch_to_cache(ARCHIVE, request.on_progress)
-    return scan(unpacked(path, request.work_dir), exclude=request.dataset_dir)
+    return unpacked(path, request.work_dir)
 
 
-DATASET = KnownDataset("flowers", "tf_flowers: 3,670 photos of five kinds of flowers", _open)
+def _open(request: Request) -> ImageSource:
+    return scan(_folders(request), exclude=request.dataset_dir)
+
+
+DATASET = KnownDataset("flowers", "tf_flowers: 3,670 photos of five kinds of flowers", _open, _folders)

@@ -25,10 +25,14 @@ class AnotherConversion(DataError):
 
 
 @contextlib.contextmanager
-def staging(dataset_dir: Path) -> Iterator[Path]:
+def staging(dataset_dir: Path, resume: bool = False) -> Iterator[Path]:
     """A folder inside ``dataset_dir`` to write in, removed at the end; what a killed run left there is removed first.
 
     Folders that this has made, and in which nothing is at the end, are removed again.
+
+    Args:
+      dataset_dir: the output folder.
+      resume: keep what an earlier run left, and, if the block fails, what is finished.
 
     Raises:
       DataError: ``dataset_dir`` cannot be written.
@@ -43,17 +47,20 @@ def staging(dataset_dir: Path) -> Iterator[Path]:
     folder = dataset_dir / _STAGING_FOLDER
     try:
         _lock(descriptor, dataset_dir)
-        if folder.exists():
+        if folder.exists() and not resume:
             log.info("Removing what an earlier, unfinished conversion left in %s.", dataset_dir)
             shutil.rmtree(folder)
         try:
-            folder.mkdir()
+            folder.mkdir(exist_ok=resume)
         except OSError as error:
             raise DataError(f"Cannot write in --dataset_dir={dataset_dir}: {error.strerror}.") from error
+        finished = False
         try:
             yield folder
+            finished = True
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if finished or not (resume and any(path.is_file() for path in folder.glob("[!.]*"))):
+                shutil.rmtree(folder, ignore_errors=True)
             _remove_empty(missing)
     finally:
         os.close(descriptor)  # and so the lock

@@ -75,8 +75,16 @@ class Request:
 
 @dataclass(frozen=True)
 class KnownDataset:
-    """A data set the converter has a name for."""
+    """A data set the converter has a name for.
+
+    Attributes:
+      name: what users call it.
+      title: what it is.
+      open: lists its images.
+      folders: returns the folder with its class folders; None if it has none.
+    """
 
     name: str
     title: str
     open: Callable[[Request], ImageSource]
+    folders: Callable[[Request], Path | None] | None = None

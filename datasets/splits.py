@@ -12,6 +12,8 @@ import unicodedata
 from array import array
 from collections.abc import Sequence
 
+from datasets.errors import DataError
+
 SPLIT_METHODS = ("random", "filename_hash")
 
 # Images per class, class by class in label order.
@@ -40,30 +42,59 @@ def train_test_split(images: ImagesByClass, test_fraction: float, seed: int, met
         return {"train": [list(names) for names in images]}
     train, test = [], []
     for names in images:
-        if method == "random":
-            ordered = sorted(names, key=lambda name: _seeded_hash(seed, "split", name))
-            num_test = int(len(names) * test_fraction + 0.5)
-        else:
-            ordered = sorted(names, key=name_fraction)
-            num_test = sum(name_fraction(name) < test_fraction for name in names)
-        num_test = min(max(num_test, 1), len(names) - 1)
-        train.append(ordered[num_test:])
-        test.append(ordered[:num_test])
+        ordered = sorted(names, key=lambda name: split_key(name, seed, method))
+        below = sum(is_below(name, test_fraction, method) for name in names)
+        count = num_test(len(names), below, test_fraction, method)
+        train.append(ordered[count:])
+        test.append(ordered[:count])
     return {"train": train, "test": test}
+
+
+def split_key(name: str, seed: int, method: str) -> bytes:
+    """Return the bytes by which the images of a class are sorted; the first of them are its test split."""
+    return _seeded_hash(seed, "split", name) if method == "random" else _hash_bucket(name).to_bytes(4, "big")
+
+
+def is_below(name: str, test_fraction: float, method: str) -> bool:
+    """Return whether the hash of ``name`` alone sends it to the test split; False for ``random``."""
+    return method != "random" and name_fraction(name) < test_fraction
+
+
+def num_test(num_images: int, num_below: int, test_fraction: float, method: str) -> int:
+    """Return the number of test images of a class, of which :func:`is_below` holds for ``num_below``."""
+    count = int(num_images * test_fraction + 0.5) if method == "random" else num_below
+    return min(max(count, 1), num_images - 1)
+
+
+def single_image(class_name: str, name: str) -> DataError:
+    """Return the error for a class that cannot be divided."""
+    return DataError(
+        f"Class {class_name!r} has a single usable image, {name}, and train and test need one each. Add "
+        "images, remove the class, or keep all images for training with test_fraction=0."
+    )
 
 
 def name_fraction(name: str) -> float:
     """Return a number from 0 to 1 that depends on ``name`` only (ignoring anything after ``_nohash_``)."""
-    digest = hashlib.sha1(_NOHASH.sub("", nfc(name)).encode("utf-8", "surrogateescape")).hexdigest()
-    return int(digest, 16) % _HASH_BUCKETS / (_HASH_BUCKETS - 1)
+    return _hash_bucket(name) / (_HASH_BUCKETS - 1)
 
 
 def mixed_order(images: ImagesByClass, seed: int) -> tuple[list[str], array[int]]:
     """All images of a split in a seeded order that mixes the classes: their names, and their labels beside them."""
     names = [name for class_names in images for name in class_names]
     labels = [label for label, class_names in enumerate(images) for _ in class_names]
-    order = sorted(range(len(names)), key=lambda index: _seeded_hash(seed, "order", names[index]))
+    order = sorted(range(len(names)), key=lambda index: order_key(names[index], seed))
     return [names[index] for index in order], array("I", (labels[index] for index in order))
+
+
+def order_key(name: str, seed: int) -> bytes:
+    """Return the 8 bytes by which the images of a split are sorted."""
+    return _seeded_hash(seed, "order", name)
+
+
+def _hash_bucket(name: str) -> int:
+    digest = hashlib.sha1(_NOHASH.sub("", nfc(name)).encode("utf-8", "surrogateescape")).hexdigest()
+    return int(digest, 16) % _HASH_BUCKETS
 
 
 def _seeded_hash(seed: int, purpose: str, name: str) -> bytes:

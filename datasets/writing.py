@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from datasets.errors import DataError
 from datasets.record_files import file_names
@@ -47,6 +48,25 @@ class Tally:
         self.num_bytes += len(converted.records)
 
 
+class Images(Protocol):
+    """Labelled images that can be written as record files.
+
+    Attributes:
+      classes: class names, sorted; a label is an index into them.
+      is_split: whether the images come with splits.
+    """
+
+    classes: tuple[str, ...]
+    is_split: bool
+
+    def write(self, without: frozenset[str]) -> Tally:
+        """Write the record files of all images but some, which are named.
+
+        Raises:
+          DataError: the images cannot be divided, or are fewer than files; or one is bad and the pass is to stop there.
+        """
+
+
 @dataclass(frozen=True)
 class RecordWriter:
     """How record files are written.
@@ -57,7 +77,7 @@ class RecordWriter:
       num_shards: files per split.
       num_workers: processes; 1: this one.
       seed: of the order of the records.
-      stop_at_bad_image: raise at the first instead of leaving it out.
+      stop_atbad_image: raise at the first instead of leaving it out.
       on_progress: told how many images are done.
     """
 
@@ -66,7 +86,7 @@ class RecordWriter:
     num_shards: int
     num_workers: int
     seed: int
-    stop_at_bad_image: bool
+    stop_atbad_image: bool
     on_progress: OnProgress
 
     def write(self, source: ImageSource, splits: Mapping[str, ImagesByClass]) -> Tally:
@@ -84,8 +104,8 @@ class RecordWriter:
             for file_name, results_of_file in itertools.groupby(results, key=lambda result: result[0].file_name):
                 with (self.folder / file_name).open("wb") as file:
                     for chunk, converted in results_of_file:
-                        if self.stop_at_bad_image and converted.rejections:
-                            raise _bad_image(converted.rejections[0])
+                        if self.stop_atbad_image and converted.rejections:
+                            raise bad_image(converted.rejections[0])
                         file.write(converted.records)
                         tally.add(chunk, converted)
                         done += len(chunk.names)
@@ -97,9 +117,7 @@ class RecordWriter:
         for split_name, images in splits.items():
             names, labels = mixed_order(images, self.seed)
             if len(names) < self.num_shards:
-                raise DataError(
-                    f"num_shards={self.num_shards} is more than split {split_name!r} has images: {len(names)}."
-                )
+                raise too_many_shards(self.num_shards, split_name, len(names))
             for shard, file_name in enumerate(file_names(self.name, split_name, self.num_shards)):
                 start, end = (len(names) * edge // self.num_shards for edge in (shard, shard + 1))
                 yield Chunk(split_name, file_name, names[start:end], labels[start:end])
@@ -114,6 +132,12 @@ def write_rejected(path: Path, rejections: list[Rejection], classes: tuple[str, 
             rows.writerow((bad.name, bad.split_name, classes[bad.label], bad.reason, bad.detail))
 
 
-def _bad_image(bad: Rejection) -> DataError:
+def bad_image(bad: Rejection) -> DataError:
+    """Return the error for an image at which a conversion is to stop."""
     words = f"{bad.reason} ({bad.detail})" if bad.detail else bad.reason
     return DataError(f"Bad image {bad.name}: {words}. Fix or remove it, or skip bad images with on_error=skip.")
+
+
+def too_many_shards(num_shards: int, split_name: str, num_images: int) -> DataError:
+    """Return the error for a split that has fewer images than files."""
+    return DataError(f"num_shards={num_shards} is more than split {split_name!r} has images: {num_images}.")
