@@ -22,9 +22,9 @@ from datasets.registry import KNOWN
 from datasets.shrinking import Shrinking
 from datasets.sources import TRAIN, ImageSource, OnProgress, Request
 from datasets.spec import INFO_FILE, DatasetInfo, SplitInfo, read_info, write_info
-from datasets.splits import SPLIT_METHODS, ImagesByClass, single_image, train_test_split
+from datasets.splits import SPLIT_METHODS, ImagesByClass, train_test_split
 from datasets.workers import Rejection
-from datasets.writing import Images, RecordWriter, Tally, write_rejected
+from datasets.writing import Images, RecordWriter, Tally, single_image, write_rejected
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +170,8 @@ def _opened(
     """Yield the images, to be written here or by a cluster."""
     known = KNOWN[options.name]
     if cluster is None:
-        yield _ImagesHere(source or known.open(request), options, staged, request.on_progress)
+        source = (source or known.open(request)).with_shrinking(options.shrinking)
+        yield _ImagesHere(source, options, staged, request.on_progress)
         return
     root = known.folders(request) if known.folders else None
     if root is None:
@@ -188,6 +189,7 @@ def _opened(
         seed=options.seed,
         num_shards=options.num_shards,
         stop_at_bad_image=options.on_error == "fail",
+        shrinking=options.shrinking,
     )
     with images_on(cluster, settings, staged.absolute(), request.on_progress) as images:
         yield images
@@ -249,14 +251,14 @@ class _ImagesHere:
         splits = self._source.splits
         if not self.is_split:
             images = [[name for name in names if name not in without] for names in splits[TRAIN]]
-            splits = _split(self.classes, images, self._options)
+            splits = _split(self._source, images, self._options)
         return self._writer.write(self._source, splits)
 
 
-def _split(classes: Sequence[str], images: ImagesByClass, options: _Options) -> dict[str, list[list[str]]]:
-    for class_name, names in zip(classes, images, strict=True):
+def _split(source: ImageSource, images: ImagesByClass, options: _Options) -> dict[str, list[list[str]]]:
+    for class_name, names in zip(source.classes, images, strict=True):
         if len(names) == 1 and options.test_fraction > 0:
-            raise single_image(class_name, names[0])
+            raise single_image(class_name, names[0], source.reader)
     return train_test_split(images, options.test_fraction, options.seed, options.split_by)
 
 

@@ -12,8 +12,6 @@ import unicodedata
 from array import array
 from collections.abc import Sequence
 
-from datasets.errors import DataError
-
 SPLIT_METHODS = ("random", "filename_hash")
 
 # Images per class, class by class in label order.
@@ -64,14 +62,6 @@ def num_test(num_images: int, num_below: int, test_fraction: float, method: str)
     """Return the number of test images of a class, of which :func:`is_below` holds for ``num_below``."""
     count = int(num_images * test_fraction + 0.5) if method == "random" else num_below
     return min(max(count, 1), num_images - 1)
-
-
-def single_image(class_name: str, name: str) -> DataError:
-    """Return the error for a class that cannot be divided."""
-    return DataError(
-        f"Class {class_name!r} has a single usable image, {name}, and train and test need one each. Add "
-        "images, remove the class, or keep all images for training with test_fraction=0."
-    )
 
 
 def name_fraction(name: str) -> float:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from datasets.errors import DataError
+from datasets.images import ImageRejected
 from datasets.record_files import file_names
-from datasets.sources import ImageSource, OnProgress
+from datasets.sources import ImageSource, OnProgress, Reader
 from datasets.splits import ImagesByClass, mixed_order
 from datasets.workers import Chunk, ChunkConverter, ConvertedChunk, Rejection, convert_chunks, cut_into_chunks, extremes
 
@@ -141,3 +142,18 @@ def bad_image(bad: Rejection) -> DataError:
 def too_many_shards(num_shards: int, split_name: str, num_images: int) -> DataError:
     """Return the error for a split that has fewer images than files."""
     return DataError(f"num_shards={num_shards} is more than split {split_name!r} has images: {num_images}.")
+
+
+def single_image(class_name: str, name: str, reader: Reader) -> DataError:
+    """Return the error for a class that cannot be divided, or whose only image is bad."""
+    try:
+        reader.load(name)
+    except ImageRejected as rejected:
+        return DataError(
+            f"Class {class_name!r} has no usable image: its only one, {name}, is rejected: "
+            f"{rejected.reason}. Fix it or remove the class."
+        )
+    return DataError(
+        f"Class {class_name!r} has a single usable image, {name}, and train and test need one each. Add "
+        "images, remove the class, or keep all images for training with test_fraction=0."
+    )

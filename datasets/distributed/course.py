@@ -24,9 +24,9 @@ from datasets.errors import DataError
 from datasets.record_files import file_names
 from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE
-from datasets.splits import is_below, num_test, single_image
+from datasets.splits import is_below, num_test
 from datasets.workers import Rejection, extremes
-from datasets.writing import Tally, too_many_shards
+from datasets.writing import Tally, single_image, too_many_shards
 
 log = logging.getLogger(__name__)
 
@@ -138,10 +138,9 @@ class ImagesOn:
                 images[bad.label] -= 1
                 below[bad.label] -= is_below(bad.name, fraction, method)
         write_excluded(self._job, without)
-        if settings.is_divided:
-            for label, count in enumerate(images):
-                if count == 1:
-                    raise single_image(self.classes[label], self._only_image(label, without))
+        if settings.is_divided and 1 in images:
+            label = images.index(1)
+            raise single_image(self.classes[label], self._only_image(label, without), settings.reader())
         tests = [num_test(*counts, fraction, method) for counts in zip(images, below, strict=True)]
         total = sum(images)
         buckets = num_buckets(total)
@@ -170,6 +169,8 @@ class ImagesOn:
             for shard, file in enumerate(file_names(self._settings.name, split_name, num_shards)):
                 start, end = order.edges(split, shard, num_shards)
                 sizes[file] = end - start
+        if num_shards == 1:
+            log.info("Each record file is a task: with --num_shards=1 there are only %d.", len(sizes))
         staged, total = self._job.parent, sum(sizes.values())
 
         def watch() -> None:

@@ -9,9 +9,10 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from datasets.class_folders import ClassFolder
+from datasets.class_folders import ClassFolder, FolderReader
 from datasets.errors import DataError
 from datasets.files import replacing
+from datasets.shrinking import Shrinking
 
 _STOPPED = "stopped"
 
@@ -30,6 +31,7 @@ class Settings:
       seed: of the split and of the order of the records.
       num_shards: files per split.
       stop_at_bad_image: raise at the first instead of leaving it out.
+      shrinking: how large images are made smaller; None stores them as they are.
     """
 
     root: str
@@ -41,6 +43,11 @@ class Settings:
     seed: int
     num_shards: int
     stop_at_bad_image: bool
+    shrinking: Shrinking | None = None
+
+    def reader(self) -> FolderReader:
+        """Return what reads the images."""
+        return FolderReader(self.root, self.shrinking)
 
     @property
     def is_divided(self) -> bool:
@@ -64,7 +71,8 @@ def read_settings(job: Path) -> Settings:
         raise DataError(
             f"Worker {host} does not see --dataset_dir={job.parent.parent}: the folder must be shared by all workers."
         )
-    settings = Settings(**read_json(job / "settings.json"))
+    values = read_json(job / "settings.json")
+    settings = Settings(**values | {"shrinking": Shrinking(**values["shrinking"]) if values["shrinking"] else None})
     if not Path(settings.root).is_dir():
         raise DataError(
             f"Worker {host} does not see --pic_path={settings.root}: the folder must be shared by all workers."

@@ -48,8 +48,8 @@ def list_folders(job: Path, number: int) -> str:
                 for start in range(0, len(listed.names), _ROWS):
                     writer.write_batch(_batch(index, listed.names[start : start + _ROWS], settings))
                 below = sum(is_below(name, settings.test_fraction, settings.split_by) for name in listed.names)
-                count = listed.class_name, len(listed.names), below
-                found.append((*count, dict(listed.passed_over), listed.warning))
+                ignored = dict(listed.passed_over)
+                found.append((listed.class_name, len(listed.names), below, ignored, listed.warning))
         file.flush()
         os.fsync(file.fileno())
     return json.dumps(found)

@@ -17,7 +17,6 @@ from pathlib import Path
 
 import google_crc32c
 
-from datasets.class_folders import FolderReader
 from datasets.distributed.job import Settings, is_stopped, read_json, read_settings, write_json
 from datasets.distributed.ordering import Order, bucket_file, read_labels, read_order
 from datasets.files import replacing
@@ -60,7 +59,9 @@ class Manifest:
         counts = [0] * num_classes
         for label, count in self.class_counts.items():
             counts[int(label)] = count
-        rejections = [Rejection(name, split_name, *others) for name, *others in self.rejections]
+        rejections = [
+            Rejection(name, split_name, label, reason, detail) for name, label, reason, detail in self.rejections
+        ]
         return Tally({split_name: counts}, rejections, tuple(self.heights), tuple(self.widths), self.size)
 
 
@@ -142,7 +143,7 @@ def _pieces(job: Path, order: Order, split: int, edges: tuple[int, int]) -> Iter
 
 
 def _digest(settings: Settings, classes: Sequence[str], pieces: Callable[[], Iterator[_Piece]]) -> str:
-    digest = hashlib.blake2b(str(_VERSION).encode(), digest_size=20)
+    digest = hashlib.blake2b(f"{_VERSION} {settings.shrinking}".encode(), digest_size=20)
     root = os.fsencode(settings.root) + b"/"
     for names, labels in pieces():
         for name, label in zip(names, labels, strict=True):
@@ -163,7 +164,7 @@ def _write(
     pieces: Callable[[], Iterator[_Piece]],
     source: str,
 ) -> Manifest:
-    reader = FolderReader(settings.root)
+    reader = settings.reader()
     converter = ChunkConverter(reader, classes)
     tally, checksum = Tally({split_name: [0] * len(classes)}), google_crc32c.Checksum()
     with replacing(path) as temporary, temporary.open("wb") as file:

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
 from slim_train.config import Options, option
 from slim_train.progress import ProgressBars
+from slim_train.spark_options import SparkOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    import datasets.convert
+    from datasets.distributed.course import Cluster
     from slim_train.api.conversion import ConversionReport
     from slim_train.api.keywords import ConvertFlags
 
@@ -51,7 +54,7 @@ class OutputOptions(Options):
     """TFRecords."""
 
     dataset_dir: str | None = option(None, "Folder for the TFRecord files, labels.txt, info.json and rejected.csv.")
-    num_shards: int = option(1, "Number of files per split.", at_least=1)
+    num_shards: int = option(1, "Number of files per split. On Spark, each file is a task.", at_least=1)
     overwrite: bool = option(False, "Convert again although --dataset_dir holds a finished data set.")
     max_image_side: int | None = option(
         None,
@@ -60,7 +63,9 @@ class OutputOptions(Options):
         at_least=1,
     )
     jpeg_quality: int = option(92, "Quality of the JPEGs that --max_image_side makes smaller.", at_least=1, at_most=100)
-    num_workers: int | None = option(None, "Processes that decode images. Default: one per CPU.", at_least=1)
+    num_workers: int | None = option(
+        None, "Processes that decode images, without Spark. Default: one per CPU.", at_least=1
+    )
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,7 @@ class ConvertOptions(Options):
     source: SourceOptions = field(default_factory=SourceOptions)
     output: OutputOptions = field(default_factory=OutputOptions)
     split: SplitOptions = field(default_factory=SplitOptions)
+    spark: SparkOptions = field(default_factory=SparkOptions)
 
 
 @takes_flags(ConvertOptions(), "download_and_convert_data", without=("pic_path", "dataset_dir"))
@@ -133,11 +139,29 @@ def run(options: ConvertOptions) -> ConversionReport:
 
     Raises:
       DataError: the images or the folder are wrong.
+      ClusterError: the cluster cannot be reached.
+      RunError: the work failed there.
     """
+    from datasets.convert import NotClassFolders
+    from deployment.spark.session import under_spark_submit
+    from slim_train.api.conversion import ConversionReport
+
+    if options.spark.uses_spark or under_spark_submit():
+        from slim_train.bulk.conversion import spark_engine
+
+        try:
+            return ConversionReport(**vars(_convert(options, lambda: spark_engine(options.spark))))
+        except NotClassFolders:
+            if options.spark.uses_spark:
+                raise
+            log.info("Converting in this process: the images are not in class folders.")
+    return ConversionReport(**vars(_convert(options, None)))
+
+
+def _convert(options: ConvertOptions, cluster: Cluster | None) -> datasets.convert.ConversionReport:
     from datasets.convert import convert_dataset
     from datasets.shrinking import Shrinking
     from deployment.threads import available_cpus
-    from slim_train.api.conversion import ConversionReport
 
     source, output, split = options.source, options.output, options.split
     if output.max_image_side and output.max_image_side < _NET_SIZE:
@@ -148,7 +172,7 @@ def run(options: ConvertOptions) -> ConversionReport:
         )  # fmt: skip
     assert source.dataset_name and output.dataset_dir  # required flags
     with ProgressBars() as progress:
-        report = convert_dataset(
+        return convert_dataset(
             source.dataset_name,
             output.dataset_dir,
             source.pic_path,
@@ -161,8 +185,8 @@ def run(options: ConvertOptions) -> ConversionReport:
             overwrite=output.overwrite,
             shrinking=Shrinking(output.max_image_side, output.jpeg_quality) if output.max_image_side else None,
             on_progress=progress.update,
+            cluster=cluster,
         )
-    return ConversionReport(**vars(report))
 
 
 def _named(labels: Sequence[str]) -> str:

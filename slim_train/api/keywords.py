@@ -26,6 +26,9 @@ class ConvertFlags(TypedDict, total=False):
     test_fraction: float
     split_by: Text
     seed: int
+    spark_master: Text | None
+    spark_remote: Text | None
+    spark_conf: Text | None
 
 
 class InspectFlags(TypedDict, total=False):

@@ -366,7 +366,7 @@ TESTED_OTHERWISE = (
     (r"slim_train\.serving\.(answers|server|protocols\..+)", "by requests over HTTP"),
     (r"slim_train\.retraining\.report", "by the files of test_run"),
     (r"slim_train\.own_packages", "in fresh processes"),
-    (r"slim_train\.bulk\.spark_classifier", "on Spark, in tests/integration"),
+    (r"slim_train\.bulk\.(conversion|spark_classifier)", "on Spark, in tests/integration"),
     (r"datasets\.(image_folder|registry)", "by conversions"),
 )
 

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from datasets.convert import NotClassFolders, convert_dataset
-from datasets.distributed import ordering
+from datasets.distributed import course, ordering
+from datasets.distributed.engine import BucketCount
 from datasets.errors import DataError
+from datasets.shrinking import Shrinking
 
 COUNTS = {"ant": 40, "bee": 25, "cow": 9}
 
@@ -42,7 +44,7 @@ def add_bad_images(pictures: Path) -> None:
         {},
         {"seed": 7, "num_shards": 4},
         {"split_by": "filename_hash", "num_shards": 2, "test_fraction": 0.2},
-        {"test_fraction": 0, "num_shards": 3},
+        {"test_fraction": 0, "num_shards": 3, "shrinking": Shrinking(9)},
     ],
     ids=str,
 )
@@ -125,7 +127,7 @@ def test_a_second_run_writes_what_is_missing(
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
     (staged / "image_folder_train-00002-of-00004.tfrecord").unlink()
     engine.before = lambda task, number: None
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger=course.__name__):
         convert_dataset("image_folder", out, pictures, cluster=engine, num_shards=4)
     assert "3 of 8 record files were there from an earlier run" in caplog.text
     convert_dataset("image_folder", tmp_path / "here", pictures, num_shards=4)
@@ -195,6 +197,15 @@ def test_what_stops_one_machine_stops_a_cluster(
     with pytest.raises(DataError) as raised:
         convert_dataset("image_folder", tmp_path / "out", pictures, cluster=engine, **options)
     assert message in str(raised.value)
+
+
+def test_an_engine_that_loses_images_is_found_out(
+    class_folders: Callable[[Mapping[str, int]], Path], tmp_path: Path, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "order", lambda *_: [BucketCount(0, 0, 50), BucketCount(0, 1, 20)])
+    with pytest.raises(DataError, match="74 images were listed, and 70 of them were ordered"):
+        convert_dataset("image_folder", tmp_path / "out", class_folders(COUNTS), cluster=engine)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_class_of_one_image_is_named_with_its_image(
