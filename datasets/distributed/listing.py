@@ -13,7 +13,7 @@ from datasets.distributed.job import Settings, read_folders, read_json, read_set
 from datasets.files import replacing
 from datasets.splits import is_below, nfc, order_key, split_key
 
-_MOST_TASKS = 256
+_MOST_TASKS = 64
 _ROWS = 65_536
 
 

@@ -48,7 +48,7 @@ def test_the_files_of_some_folders_are_found_again(job: Path) -> None:
 
 
 def test_many_folders_share_a_task() -> None:
-    assert [num_listings(count) for count in (1, 256, 100_000)] == [1, 256, 256]
+    assert [num_listings(count) for count in (1, 64, 100_000)] == [1, 64, 64]
 
 
 def test_nothing_is_excluded_until_it_is_said(tmp_path: Path) -> None:
