@@ -78,7 +78,7 @@ class RecordWriter:
       num_shards: files per split.
       num_workers: processes; 1: this one.
       seed: of the order of the records.
-      stop_atbad_image: raise at the first instead of leaving it out.
+      stop_at_bad_image: raise at the first instead of leaving it out.
       on_progress: told how many images are done.
     """
 
@@ -87,7 +87,7 @@ class RecordWriter:
     num_shards: int
     num_workers: int
     seed: int
-    stop_atbad_image: bool
+    stop_at_bad_image: bool
     on_progress: OnProgress
 
     def write(self, source: ImageSource, splits: Mapping[str, ImagesByClass]) -> Tally:
@@ -105,7 +105,7 @@ class RecordWriter:
             for file_name, results_of_file in itertools.groupby(results, key=lambda result: result[0].file_name):
                 with (self.folder / file_name).open("wb") as file:
                     for chunk, converted in results_of_file:
-                        if self.stop_atbad_image and converted.rejections:
+                        if self.stop_at_bad_image and converted.rejections:
                             raise bad_image(converted.rejections[0])
                         file.write(converted.records)
                         tally.add(chunk, converted)
