@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 
 from datasets.errors import DataError
 from datasets.spec import read_labels
+from datasets.storage import path_of
 
 _NUMBERED = re.compile(r"\d+\s*:")
 
@@ -20,7 +20,7 @@ def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """
     try:
         # Not splitlines: a class name may hold one of the rarer line separators.
-        text = Path(path).read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+        text = path_of(path).read_text(encoding="utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise DataError(f"The labels file {path} is not UTF-8 text ({error}). Save it as UTF-8.") from error
     except OSError as error:

@@ -17,6 +17,7 @@ from datasets.output import AnotherConversion
 from datasets.record_files import find_any_record_files
 from datasets.sources import ImageSource, OnProgress
 from datasets.spec import INFO_FILE
+from datasets.storage import is_url, path_of
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def data_set_of(folder: str | os.PathLike[str], num_workers: int = 1, on_progres
     Raises:
       DataError: the images cannot be converted.
     """
-    images = Path(folder)
+    images = path_of(folder)
     if not _holds_class_folders(images):
         return os.fspath(folder)
     source = scan(images, exclude=cache_folder())
@@ -60,7 +61,7 @@ def data_set_of(folder: str | os.PathLike[str], num_workers: int = 1, on_progres
 
 
 def _holds_class_folders(folder: Path) -> bool:
-    if not folder.is_dir() or (folder / INFO_FILE).exists() or find_any_record_files(folder):
+    if is_url(folder) or not folder.is_dir() or (folder / INFO_FILE).exists() or find_any_record_files(folder):
         return False
     try:
         deep = (path for pattern in ("*/*", "*/*/*") for path in folder.glob(pattern))

@@ -12,6 +12,7 @@ from datasets.record_files import check_shards, find_record_files
 from datasets.record_format import RecordFormat
 from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE, DatasetInfo, DatasetSpec, read_info
+from datasets.storage import path_of
 
 
 def get_dataset(
@@ -36,7 +37,7 @@ def get_dataset(
       DataError: there is no such folder, data set or split (the message lists what there is), info.json is broken, a
         shard is missing, or it is not clear what records of others hold.
     """
-    folder = Path(dataset_dir)
+    folder = path_of(dataset_dir)
     if not folder.is_dir():
         raise DataError(f"--dataset_dir={folder} does not exist. Make it with download_and_convert_data.")
     told = told or RecordsAsTold()
@@ -62,8 +63,8 @@ def get_dataset(
     return DatasetSpec(
         name=name,
         split_name=split_name,
-        dataset_dir=os.fspath(folder),
-        files=tuple(map(os.fspath, files[split_name])),
+        dataset_dir=str(folder),
+        files=tuple(map(str, files[split_name])),
         num_classes=info.num_classes,
         num_samples=info.splits[split_name].num_samples,
         labels=info.labels,
@@ -76,7 +77,7 @@ def split_files(
     name: str | None, split_name: str, dataset_dir: str | os.PathLike[str], told: RecordsAsTold | None = None
 ) -> list[Path]:
     """Return the files that :func:`get_dataset` would read, without opening them; none if there is no such split."""
-    folder, told = Path(dataset_dir), told or RecordsAsTold()
+    folder, told = path_of(dataset_dir), told or RecordsAsTold()
     try:
         if _is_foreign(name, folder, told):
             return foreign_files(name, split_name, folder, told)[0]

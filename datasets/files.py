@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from datasets.url_path import UrlPath
 
 
 def cache_folder() -> Path:
@@ -33,9 +36,16 @@ def replacing(path: Path) -> Iterator[Path]:
     last one wins. The temporary path keeps the suffix, which tells some writers the format. Nothing is synced to the
     disk: callers that need that call ``os.fsync`` in the block.
 
+    For a URL the temporary path is a file of this machine, which is written to the store as a whole.
+
     Raises:
       OSError: the file cannot be written. The error names ``path``, not the temporary path.
     """
+    if isinstance(path, UrlPath):
+        with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
+            yield Path(folder, path.name)
+            path.write_copy_of(Path(folder, path.name))
+        return
     # Not the process id: machines that share the folder may use the same one.
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:

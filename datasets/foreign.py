@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from datasets.record_format import RecordFormat, find_format, label_counts
 from datasets.scan import FileScan, merge, scan_files
 from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec
+from datasets.storage import is_url
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,11 @@ def open_foreign(
     Raises:
       DataError: there are no such files, they are damaged, or it is not clear what their image and label are.
     """
+    if is_url(folder):
+        raise DataError(
+            f"--dataset_dir={folder}: records of other tools, without info.json, are read on this machine only. "
+            "Copy the folder, write info.json with inspect_dataset --write_info, and upload it."
+        )
     files, others = foreign_files(name, split_name, folder, told, flag)
     scans = scan_files(files, on_progress)
     own = merge(scans.values())
@@ -110,8 +115,8 @@ def open_foreign(
     return DatasetSpec(
         name=name or folder.resolve().name,
         split_name=split_name,
-        dataset_dir=os.fspath(folder),
-        files=tuple(map(os.fspath, files)),
+        dataset_dir=str(folder),
+        files=tuple(map(str, files)),
         num_classes=len(labels),
         num_samples=own.records,
         labels=labels,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from datasets.errors import DataError
+from datasets.storage import files_in, is_url, path_of
 
 _AnyPath = str | os.PathLike[str]
 
@@ -67,9 +68,9 @@ def check_apart(split_name: str, files: Iterable[_AnyPath], other_name: str, oth
     Raises:
       DataError: they do; the message names the file.
     """
-    known = {_identity(path): os.fspath(path) for path in others}
+    known = {_identity(path): str(path) for path in others}
     known.pop(None, None)
-    for path in [os.fspath(file) for file in files]:
+    for path in [str(file) for file in files]:
         if other := known.get(_identity(path)):
             also = "" if path == other else f", also called {other}"
             raise DataError(
@@ -78,10 +79,12 @@ def check_apart(split_name: str, files: Iterable[_AnyPath], other_name: str, oth
             )
 
 
-def _identity(path: _AnyPath) -> tuple[int, int] | None:
-    """Return device and inode number of a file: the same for every link to it."""
+def _identity(path: _AnyPath) -> tuple[int, int] | str | None:
+    """Return device and inode number of a file, the same for every link to it; a URL itself, which has no links."""
+    if is_url(path):
+        return str(path)
     try:
-        status = Path(path).stat()
+        status = path_of(path).stat()
     except OSError:
         return None
     return status.st_dev, status.st_ino
@@ -94,7 +97,7 @@ def _by_split(
     found: dict[tuple[str | None, str], list[Path]] = {}
     others = []
     try:
-        paths = sorted(path for path in folder.iterdir() if not path.is_dir())  # a folder train/ holds classes
+        paths = files_in(folder)  # a folder train/ holds classes
     except OSError as error:
         raise DataError(f"Cannot list the data set folder {folder}: {error.strerror}.") from error
     for path in paths:

@@ -15,6 +15,7 @@ from typing import Any
 from datasets.errors import DataError
 from datasets.files import replacing
 from datasets.record_format import RecordFormat
+from datasets.storage import path_of
 
 INFO_FILE = "info.json"
 LABELS_FILE = "labels.txt"
@@ -108,7 +109,7 @@ def read_info(folder: str | os.PathLike[str]) -> DatasetInfo:
     Raises:
       DataError: info.json is missing or broken, or the two files disagree; the message names file and values.
     """
-    folder = Path(folder)
+    folder = path_of(folder)
     path = folder / INFO_FILE
     content = _read_json(path)
     num_classes = _whole_number(content, "num_class", path, at_least=1)
@@ -128,7 +129,7 @@ def read_info(folder: str | os.PathLike[str]) -> DatasetInfo:
 
 def write_info(folder: str | os.PathLike[str], info: DatasetInfo) -> None:
     """Write labels.txt, then info.json, each atomically."""
-    folder = Path(folder)
+    folder = path_of(folder)
     write_labels(folder / LABELS_FILE, info.labels)
     content: dict[str, Any] = {"name": info.name, "num_class": info.num_classes}
     for split_name in dict.fromkeys((*_SPLITS_ALWAYS_NAMED, *info.splits)):
@@ -158,7 +159,7 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """
     try:
         # Not splitlines: a class name may hold one of the rarer line separators.
-        lines = Path(path).read_text(encoding="utf-8-sig").replace("\r\n", "\n").split("\n")
+        lines = path_of(path).read_text(encoding="utf-8-sig").replace("\r\n", "\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"Cannot read {path}: {error}.") from error
     names: dict[int, str] = {}
@@ -179,7 +180,7 @@ def read_labels(path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 def write_labels(path: str | os.PathLike[str], labels: Sequence[str]) -> None:
     """Write a labels.txt, atomically."""
-    _write_text(Path(path), "".join(f"{label}:{name}\n" for label, name in enumerate(labels)))
+    _write_text(path_of(path), "".join(f"{label}:{name}\n" for label, name in enumerate(labels)))
 
 
 def _splits(content: Mapping[str, Any], labels: Sequence[str], path: Path) -> dict[str, SplitInfo]:

@@ -1,12 +1,25 @@
-"""Where files are: paths of this machine, or URLs of object stores and other file systems. No TensorFlow."""
+"""Where files are: paths of this machine, or URLs of object stores and other file systems. No TensorFlow.
+
+Every path of a user's becomes a path object here, by :func:`path_of`. Nothing else makes one.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+from pathlib import Path
+from typing import cast
 from urllib.parse import unquote, urlsplit
+
+from datasets.files import replacing
+from datasets.url_path import UrlPath
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
 LOCAL = "file"
+
+# What TensorFlow has built in since 2.16, beside file.
+SERVED = ("gs", "ram")
 
 # What mounts a store as a folder of this machine, by scheme.
 _MOUNTS = {
@@ -32,13 +45,69 @@ def local_path(path: str) -> str:
     return unquote(urlsplit(path).path) if scheme_of(path) == LOCAL else path
 
 
-def fault_of(path: str) -> str | None:
-    """Return why files at ``path`` cannot be reached, as the end of a sentence; None for a path of this machine."""
+def is_url(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is elsewhere than on this machine."""
+    return scheme_of(str(path)) not in ("", LOCAL)
+
+
+def fault_of(path: str, takes_urls: bool = False) -> str | None:
+    """Return why files at ``path`` cannot be reached, as the end of a sentence; None if they may be.
+
+    Args:
+      path: what the user gave.
+      takes_urls: whether URLs that TensorFlow serves will do.
+    """
     scheme = scheme_of(path)
-    if scheme in ("", LOCAL):
+    if scheme in ("", LOCAL) or (takes_urls and scheme in SERVED):
         return None
     mount = _MOUNTS.get(scheme, _ANY_MOUNT)
-    return (
-        f"is a URL, and nothing here serves {scheme}://. Install {mount} and give the folder that it mounts, or copy "
-        "the files."
-    )
+    advice = f"Install {mount} and give the folder that it mounts, or copy the files."
+    if scheme in SERVED:
+        return f"must be a path of this machine: {scheme}:// is not supported here. {advice}"
+    return f"is a URL, and nothing here serves {scheme}://. {advice}"
+
+
+def path_of(path: str | os.PathLike[str]) -> Path:
+    """Return the path object of a path or URL.
+
+    That of a URL is a :class:`datasets.url_path.UrlPath`, which has the methods of ``pathlib.Path`` that are used here.
+    """
+    if isinstance(path, UrlPath):
+        return cast(Path, path)
+    text = os.fspath(path)
+    return cast(Path, UrlPath(text)) if is_url(text) else Path(local_path(text))
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return what lies in a folder and is not a folder itself, sorted.
+
+    Raises:
+      OSError: the folder cannot be listed.
+    """
+    if isinstance(folder, UrlPath):
+        return cast(list[Path], folder.files())
+    return sorted(path for path in folder.iterdir() if not path.is_dir())
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, on this machine or between it and a store; the copy appears whole.
+
+    Raises:
+      OSError: the one cannot be read or the other cannot be written.
+    """
+    if isinstance(target, UrlPath):
+        target.write_copy_of(source)
+    elif isinstance(source, UrlPath):
+        with replacing(target) as temporary:
+            source.download(temporary)
+    else:
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder and all that is in it; what cannot be removed stays."""
+    if isinstance(folder, UrlPath):
+        folder.remove_folder()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)

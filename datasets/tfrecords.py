@@ -23,6 +23,7 @@ import google_crc32c
 
 from datasets.errors import DataError
 from datasets.files import replacing
+from datasets.storage import path_of
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -73,7 +74,7 @@ def frame(record: bytes) -> bytes:
 
 def write_records(path: str | os.PathLike[str], records: Iterable[bytes]) -> None:
     """Write a TFRecord file, which appears under its name when it is complete."""
-    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+    with replacing(path_of(path)) as temporary, temporary.open("wb") as file:
         for record in records:
             file.write(frame(record))
 
@@ -90,21 +91,21 @@ def scan_records(path: str | os.PathLike[str], start: int = 0) -> Iterator[tuple
     """
     offset = start
     try:
-        with _open(Path(path)) as (file, size):
+        with _open(path_of(path)) as (file, size):
             file.seek(start)
             while header := file.read(_HEADER.size):
-                record = _read_body(file, header, size - offset, f"{os.fspath(path)}, record at byte {offset}")
+                record = _read_body(file, header, size - offset, f"{path}, record at byte {offset}")
                 yield offset, record
                 offset += _HEADER.size + len(record) + _FOOTER.size
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{os.fspath(path)}: the compressed file is damaged or truncated: {error}.") from error
+        raise DataError(f"{path}: the compressed file is damaged or truncated: {error}.") from error
     except OSError as error:
-        raise DataError(f"Cannot read the record file {os.fspath(path)}: {error.strerror}.") from error
+        raise DataError(f"Cannot read the record file {path}: {error.strerror}.") from error
 
 
 def compression_of(path: str | os.PathLike[str]) -> str:
     """Return how a TFRecord file is compressed, by its first bytes: "", GZIP or ZLIB."""
-    with Path(path).open("rb") as file:
+    with path_of(path).open("rb") as file:
         header = file.read(_HEADER.size)
     if _is_header(header):
         return ""
@@ -116,11 +117,11 @@ def compression_of(path: str | os.PathLike[str]) -> str:
 def begins_like_records(path: str | os.PathLike[str]) -> bool:
     """Return whether the first bytes of a file are those of a TFRecord file, plain or compressed."""
     try:
-        with Path(path).open("rb") as file:
+        with path_of(path).open("rb") as file:
             header = file.read(_HEADER.size)
         return _is_header(header) or bool(compression_of(path))
     except OSError as error:
-        raise DataError(f"Cannot read the record file {os.fspath(path)}: {error.strerror}.") from error
+        raise DataError(f"Cannot read the record file {path}: {error.strerror}.") from error
 
 
 @contextlib.contextmanager
@@ -130,11 +131,18 @@ def _open(path: Path) -> Iterator[tuple[IO[bytes], float]]:
     if compression == "ZLIB":
         yield io.BytesIO(zlib.decompress(path.read_bytes())), math.inf
     elif compression == "GZIP":
-        with gzip.open(path) as unpacked:
+        with path.open("rb") as packed, gzip.open(packed) as unpacked:
             yield cast(IO[bytes], unpacked), math.inf
     else:
         with path.open("rb") as file:
-            yield file, os.fstat(file.fileno()).st_size
+            yield file, _size(file)
+
+
+def _size(file: IO[bytes]) -> int:
+    """Return the size of a file that was just opened."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return size
 
 
 def record_starts(path: str | os.PathLike[str], start: int = 0) -> Iterator[int]:
@@ -154,8 +162,8 @@ def record_starts(path: str | os.PathLike[str], start: int = 0) -> Iterator[int]
         yield start
         if compression_of(path):
             return
-        with Path(path).open("rb") as file:
-            size, position = os.fstat(file.fileno()).st_size, start
+        with path_of(path).open("rb") as file:
+            size, position = _size(file), start
             file.seek(start)
             while len(header := file.read(_HEADER.size)) == _HEADER.size:
                 length, length_crc = _HEADER.unpack(header)
@@ -165,7 +173,7 @@ def record_starts(path: str | os.PathLike[str], start: int = 0) -> Iterator[int]
                 yield position
                 file.seek(position)
     except OSError as error:
-        raise DataError(f"Cannot read the record file {os.fspath(path)}: {error.strerror}.") from error
+        raise DataError(f"Cannot read the record file {path}: {error.strerror}.") from error
 
 
 def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:
@@ -181,16 +189,16 @@ def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:
             for _, record in scan_records(path):
                 yield struct.pack("<Q", len(record)) + _FOOTER.pack(_masked_crc(record))
             return
-        with Path(path).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with path_of(path).open("rb") as file:
+            size = _size(file)
             while header := file.read(_HEADER.size):
                 end_of_record = file.tell() + int.from_bytes(header[:8], "little")
                 if end_of_record + _FOOTER.size > size:
-                    raise DataError(f"{os.fspath(path)}: the file is truncated; convert the data again.")
+                    raise DataError(f"{path}: the file is truncated; convert the data again.")
                 file.seek(end_of_record)
                 yield header[:8] + file.read(_FOOTER.size)
     except OSError as error:
-        raise DataError(f"Cannot read the record file {os.fspath(path)}: {error.strerror}.") from error
+        raise DataError(f"Cannot read the record file {path}: {error.strerror}.") from error
 
 
 def _read_body(file: Any, header: bytes, remaining: float, where: str) -> bytes:

@@ -37,6 +37,7 @@ class OptionInfo:
       saved: whether training folders keep the value.
       runs_code: whether the value names code that runs. The user must name it, not a training folder.
       is_address: whether the value may be a URL that is no file: the address of a server, or a handle.
+      takes_urls: whether the value may be the URL of a file or folder that TensorFlow serves, such as gs://.
     """
 
     help: str
@@ -48,6 +49,7 @@ class OptionInfo:
     saved: bool = True
     runs_code: bool = False
     is_address: bool = False
+    takes_urls: bool = False
 
     def fault(self, value: Any) -> str | None:
         """Return what is wrong with ``value``, as the end of a sentence, or None."""
@@ -65,7 +67,7 @@ class OptionInfo:
             return f"must be above {self.above:g}."
         if self.at_most is not None and not value <= self.at_most:
             return f"must be at most {self.at_most:g}."
-        return _storage().fault_of(value) if self.may_be_url(value) else None
+        return _storage().fault_of(value, self.takes_urls) if self.may_be_url(value) else None
 
     def may_be_url(self, value: Any) -> bool:
         """Return whether ``value`` has to be looked at as a path or a URL of a file."""
@@ -75,6 +77,10 @@ class OptionInfo:
 def _storage() -> types.ModuleType:
     """Return the module that knows paths and URLs, imported late: commands check first that the package is ours."""
     return importlib.import_module("datasets.storage")
+
+
+def _path_of(path: str | os.PathLike[str]) -> Path:
+    return _storage().path_of(path)
 
 
 def option(default: Any, help: str, **info: Any) -> Any:
@@ -142,12 +148,10 @@ def read_yaml(path: str | os.PathLike[str], options: Any) -> dict[str, Any]:
       UsageError: the file cannot be read, is not a mapping, or holds an unknown key or a value of the wrong type; the
         message names the file, the key and the closest valid key.
     """
-    if "://" in os.fspath(path):
-        if fault := _storage().fault_of(os.fspath(path)):
-            raise UsageError(f"--config={path} {fault}")
-        path = _storage().local_path(os.fspath(path))
+    if "://" in str(path) and (fault := _storage().fault_of(str(path), takes_urls=True)):
+        raise UsageError(f"--config={path} {fault}")
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.safe_load(_path_of(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"Cannot read the configuration file {path}: {error.strerror}.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -173,7 +177,7 @@ def refuse_code_of_training_folder(
     Raises:
       UsageError: it does.
     """
-    if not any(any(Path(path).parent.glob(pattern)) for pattern in _OF_TRAINING_FOLDERS):
+    if not any(any(_path_of(path).parent.glob(pattern)) for pattern in _OF_TRAINING_FOLDERS):
         return
     for spec in flag_specs(options):
         if spec.info.runs_code and values.get(spec.name) and spec.name not in given:
@@ -214,7 +218,7 @@ def write_yaml(path: str | os.PathLike[str], options: Any) -> None:
 
     values = {spec.name: spec.default for spec in flag_specs(options) if spec.info.saved}
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-    with replacing(Path(path)) as temporary:
+    with replacing(_path_of(path)) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

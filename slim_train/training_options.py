@@ -26,7 +26,10 @@ class DataOptions(Options):
     """Data."""
 
     dataset_dir: str | None = option(
-        None, "Folder with the TFRecord files: of download_and_convert_data, or of other tools.", aliases=("data_dir",)
+        None,
+        "Folder with the TFRecord files: of download_and_convert_data, or of other tools.",
+        aliases=("data_dir",),
+        takes_urls=True,
     )
     dataset_name: str | None = option(
         None, "Name of the data set: the prefix of its file names. Default: the name in info.json."
@@ -267,6 +270,7 @@ class RestoreOptions(Options):
         None,
         "Checkpoint to start from: a file prefix, or a folder, whose latest checkpoint is used. A checkpoint "
         "in --train_dir takes precedence.",
+        takes_urls=True,
     )
     checkpoint_exclude_scopes: str | None = option(
         None,
@@ -305,7 +309,9 @@ class RestoreOptions(Options):
 class LoopOptions(Options):
     """Run."""
 
-    train_dir: str = option("/tmp/tfmodel/", "Folder for checkpoints, logs and config.yaml.", aliases=("output_dir",))
+    train_dir: str = option(
+        "/tmp/tfmodel/", "Folder for checkpoints, logs and config.yaml.", aliases=("output_dir",), takes_urls=True
+    )
     max_number_of_steps: int | None = option(
         None, "Global step at which to stop. Default: --num_epochs, or never.", at_least=1
     )
@@ -328,7 +334,7 @@ class LoopOptions(Options):
     max_checkpoints_to_keep: int = option(5, "Number of checkpoints to keep in --train_dir. 0: keep all.", at_least=0)
     profile_steps: str | None = option(None, "FIRST,LAST: write a TensorBoard profile of these steps.", saved=False)
     dry_run: bool = option(False, "Build everything and print the plan, without training.", saved=False)
-    log_dir: str | None = option(None, "Folder for event files. Default: --train_dir.", saved=False)
+    log_dir: str | None = option(None, "Folder for event files. Default: --train_dir.", saved=False, takes_urls=True)
     work_dir: str | None = option(None, "For old command lines. Ignored.", saved=False)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets.archives import unpack
 from datasets.errors import DataError
 from datasets.files import cache_folder
+from datasets.storage import copy_file, is_url
 from slim_train.checkpoints.find import newest_checkpoint
 from slim_train.errors import RunError, UsageError
 
@@ -34,7 +35,11 @@ def checkpoint_of_archive(archive: Path) -> str:
             home.parent.mkdir(parents=True, exist_ok=True)
             log.info("Unpacking %s into %s.", archive, home)
             with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=home.parent) as work_dir:
-                unpack(archive, Path(work_dir, "unpacked"))
+                here = archive
+                if is_url(archive):
+                    here = Path(work_dir, archive.name)
+                    copy_file(archive, here)
+                unpack(here, Path(work_dir, "unpacked"))
                 checkpoint_below(Path(work_dir, "unpacked"))
                 Path(work_dir, "unpacked").replace(home)
         return checkpoint_below(home)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from datasets.files import replacing
+from datasets.storage import copy_file, path_of
 from slim_train.checkpoints.find import is_complete
 from slim_train.checkpoints.training_folder import BEST, PREFIX
 from slim_train.errors import UsageError
@@ -34,7 +34,7 @@ class BestCheckpoint:
     """
 
     def __init__(self, train_dir: str | Path, split: str | None = None) -> None:
-        self.folder = Path(train_dir) / BEST
+        self.folder = path_of(train_dir) / BEST
         self._record = self.folder / "best.json"
         self.value, self.step = float("-inf"), -1
         self._name, self._split = "", split
@@ -63,7 +63,7 @@ class BestCheckpoint:
         if value <= self.value:
             return False
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = Path(checkpoint).name
+        name = path_of(checkpoint).name
         if not self._copy(checkpoint):
             log.warning("%s was deleted before it could be kept: see --max_checkpoints_to_keep.", checkpoint)
             return False
@@ -82,13 +82,12 @@ class BestCheckpoint:
 
     def _copy(self, checkpoint: str) -> bool:
         """Copy the files of a checkpoint, and say whether the copy is whole; the training may be deleting them."""
-        name = Path(checkpoint).name
+        name = path_of(checkpoint).name
         copies = []
         try:
-            for file in Path(checkpoint).parent.glob(f"{name}*"):
+            for file in path_of(checkpoint).parent.glob(f"{name}*"):
                 if _is_of(name, file):
-                    with replacing(self.folder / file.name) as temporary:
-                        shutil.copyfile(file, temporary)
+                    copy_file(file, self.folder / file.name)
                     copies.append(self.folder / file.name)
         except FileNotFoundError:
             copies.append(self.folder / name)

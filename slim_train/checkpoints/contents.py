@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets.storage import path_of
 from slim_train.checkpoints.find import step_of
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
@@ -76,7 +77,7 @@ def read_contents(prefix: str) -> CheckpointContents:
       RunError: it cannot be read.
     """
     try:
-        reader = tf.train.load_checkpoint(prefix)
+        reader = tf.train.NewCheckpointReader(prefix)
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         step = step_of(prefix)
     except _READ_ERRORS as error:
@@ -99,7 +100,7 @@ def count_not_finite(
     Raises:
       RunError: the values of a variable cannot be read.
     """
-    reader = tf.train.load_checkpoint(contents.prefix)
+    reader = tf.train.NewCheckpointReader(contents.prefix)
     found = {}
     for done, variable in enumerate(contents.variables, 1):
         if tf.as_dtype(variable.dtype).is_floating:
@@ -126,7 +127,7 @@ def _kind(name: str, shapes: Mapping[str, Any]) -> str:
 
 
 def _files(prefix: str) -> list[Path]:
-    path = Path(prefix)
+    path = path_of(prefix)
     files = [path] if path.is_file() else []
     return [*files, *path.parent.glob(f"{path.name}.index"), *path.parent.glob(f"{path.name}.data-*")]
 

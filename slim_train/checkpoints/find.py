@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from datasets.storage import path_of
 from slim_train.checkpoints.training_folder import PREFIX
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
@@ -18,10 +19,10 @@ _SHARD = re.compile(r"\.data-\d{5}-of-(\d{5})$")
 
 def is_complete(prefix: str) -> bool:
     """Whether ``prefix`` names a checkpoint whose files are all there and readable: the test of an interrupted save."""
-    index = Path(f"{prefix}.index")
+    index = path_of(f"{prefix}.index")
     if not index.is_file():
         # The single-file format of TF-Slim's oldest released checkpoints.
-        return Path(prefix).is_file() and _opens(prefix)
+        return path_of(prefix).is_file() and _opens(prefix)
     shards = [match for file in index.parent.glob(f"{index.stem}.data-*") if (match := _SHARD.search(file.name))]
     return bool(shards) and len(shards) == int(shards[0].group(1)) and _opens(prefix)
 
@@ -33,9 +34,9 @@ def latest_checkpoint(folder: str | Path) -> str | None:
     a checkpoint whose writing was cut short.
     """
     state = _state(folder)
-    listed = [Path(state.model_checkpoint_path).name] if state else []
+    listed = [path_of(state.model_checkpoint_path).name] if state else []
     for name in dict.fromkeys([*listed, *_saved_names(folder)]):
-        prefix = str(Path(folder) / name)
+        prefix = str(path_of(folder) / name)
         if is_complete(prefix):
             return prefix
         log.warning("Ignoring %s: it is incomplete.", prefix)
@@ -44,7 +45,7 @@ def latest_checkpoint(folder: str | Path) -> str | None:
 
 def newest_checkpoint(folder: str | Path) -> str | None:
     """The latest checkpoint of a training folder, or the only one, of any name, in another folder; None without."""
-    return latest_checkpoint(folder) or _only_checkpoint(Path(folder))
+    return latest_checkpoint(folder) or _only_checkpoint(path_of(folder))
 
 
 def repair_state(folder: str | Path) -> str | None:
@@ -56,30 +57,30 @@ def repair_state(folder: str | Path) -> str | None:
     state = _state(folder)
     if newest is None:
         if state is not None:
-            (Path(folder) / "checkpoint").unlink()
+            (path_of(folder) / "checkpoint").unlink()
         return None
     # A file that was written elsewhere may name the checkpoint of another folder.
-    if state is None or Path(state.model_checkpoint_path).absolute() != Path(newest).absolute():
-        complete = [Path(prefix).name for prefix in saved_checkpoints(folder)]
-        tf.train.update_checkpoint_state(str(folder), Path(newest).name, complete)
+    if state is None or path_of(state.model_checkpoint_path).absolute() != path_of(newest).absolute():
+        complete = [path_of(prefix).name for prefix in saved_checkpoints(folder)]
+        tf.train.update_checkpoint_state(str(folder), path_of(newest).name, complete)
     return newest
 
 
 def saved_checkpoints(folder: str | Path) -> list[str]:
     """Return the prefixes of the complete checkpoints of a training folder, oldest first."""
-    prefixes = [str(Path(folder) / name) for name in reversed(_saved_names(folder))]
+    prefixes = [str(path_of(folder) / name) for name in reversed(_saved_names(folder))]
     return [prefix for prefix in prefixes if is_complete(prefix)]
 
 
 def step_of(prefix: str) -> int:
     """Return the global step stored in a checkpoint; 0 where it stores none (released checkpoints often do not)."""
-    reader = tf.train.load_checkpoint(prefix)
+    reader = tf.train.NewCheckpointReader(prefix)
     return int(reader.get_tensor("global_step")) if reader.has_tensor("global_step") else 0
 
 
 def _opens(prefix: str) -> bool:
     try:
-        tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+        tf.train.NewCheckpointReader(prefix).get_variable_to_shape_map()
     except (tf.errors.OpError, RuntimeError, ValueError):
         return False
     return True
@@ -87,7 +88,7 @@ def _opens(prefix: str) -> bool:
 
 def _saved_names(folder: str | Path) -> list[str]:
     """Return names of the numbered checkpoints in a training folder, newest first, complete or not."""
-    steps = (file.stem.rpartition("-")[2] for file in Path(folder).glob(f"{PREFIX}-*.index"))
+    steps = (file.stem.rpartition("-")[2] for file in path_of(folder).glob(f"{PREFIX}-*.index"))
     return [f"{PREFIX}-{step}" for step in sorted(map(int, filter(str.isdigit, steps)), reverse=True)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from datasets.storage import path_of
 from slim_train.checkpoints.archives import ENDINGS, checkpoint_of_archive
 from slim_train.checkpoints.find import is_complete, newest_checkpoint
 from slim_train.errors import UsageError
@@ -19,7 +20,7 @@ def resolve_checkpoint(path: str) -> str:
     Raises:
       UsageError: there is nothing at ``path``, or nothing that is a checkpoint.
     """
-    given = Path(path)
+    given = path_of(path)
     if given.is_dir():
         found = newest_checkpoint(given)
         if found is None:
@@ -30,7 +31,7 @@ def resolve_checkpoint(path: str) -> str:
     prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
     if is_complete(prefix):
         return prefix
-    if given.exists() or Path(f"{prefix}.index").exists():
+    if given.exists() or path_of(f"{prefix}.index").exists():
         raise UsageError(f"{path} is not a complete TensorFlow checkpoint.")
     raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.{_download(given)}")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
+from datasets.storage import path_of
 from deployment import partitions
 from slim_train.checkpoints import scopes
 from slim_train.errors import UsageError
@@ -71,7 +71,7 @@ def plan_restore(
     by_name = partitions.by_stored_name(variables)
     excluded = scopes.select(by_name, exclude_scopes, "checkpoint_exclude_scopes")
     wanted = {name: by_name[name] for name in by_name if name not in set(excluded)}
-    stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    stored = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     missing = [name for name in wanted if name not in stored]
     if missing and not ignore_missing:
         lacks = f"{checkpoint} lacks {len(missing)} of the net's {len(by_name)} variables, first {missing[0]}. "
@@ -102,7 +102,7 @@ def check_resume(checkpoint: str, variables: Iterable[Any], describe_changes: Ca
     Raises:
       UsageError: it does not; the message names the variable and what was probably changed.
     """
-    stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    stored = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     for name, (variable, *_) in partitions.by_stored_name(variables).items():
         shape = partitions.stored_shape(variable)
         if name in stored and list(stored[name]) == shape:
@@ -115,7 +115,7 @@ def check_resume(checkpoint: str, variables: Iterable[Any], describe_changes: Ca
         )
         raise UsageError(
             f"Cannot resume: {checkpoint} {held}{wanted}. {why} Use its flags again, with --config="
-            f"{Path(checkpoint).parent / 'config.yaml'}, or another --train_dir, or --restart."
+            f"{path_of(checkpoint).parent / 'config.yaml'}, or another --train_dir, or --restart."
         )
 
 

@@ -6,13 +6,13 @@ import errno
 import itertools
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets.files import replacing
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetInfo, DatasetSpec, SplitInfo, read_labels, write_info
+from datasets.storage import copy_file, path_of
 from slim_train import config
 from slim_train.errors import UsageError
 from slim_train.training_options import TrainOptions
@@ -46,11 +46,11 @@ def start(folder: Path, options: TrainOptions, dataset: DatasetSpec) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RESULT).unlink(missing_ok=True)
-        if not (Path(dataset.dataset_dir) / INFO_FILE).is_file():  # records of another tool
+        if not (path_of(dataset.dataset_dir) / INFO_FILE).is_file():  # records of another tool
             split = SplitInfo(dataset.num_samples, dataset.class_counts)
             write_info(folder, DatasetInfo(dataset.name, dataset.labels, {dataset.split_name: split}))
         else:
-            _copy_description(Path(dataset.dataset_dir), folder)
+            _copy_description(path_of(dataset.dataset_dir), folder)
         config.write_yaml(folder / CONFIG, options)  # last: an evaluator that waits for it reads the class names too
     except OSError as error:
         raise UsageError(f"--train_dir: cannot write to {folder}: {error.strerror}.") from error
@@ -59,8 +59,7 @@ def start(folder: Path, options: TrainOptions, dataset: DatasetSpec) -> None:
 def _copy_description(dataset_dir: Path, folder: Path) -> None:
     for name in _OF_THE_DATA_SET:
         if (dataset_dir / name).is_file():
-            with replacing(folder / name) as temporary:
-                shutil.copyfile(dataset_dir / name, temporary)
+            copy_file(dataset_dir / name, folder / name)
 
 
 def set_aside(train_dir: str | Path) -> Path | None:
@@ -69,7 +68,7 @@ def set_aside(train_dir: str | Path) -> Path | None:
     Raises:
       UsageError: they cannot be moved.
     """
-    folder = Path(train_dir)
+    folder = path_of(train_dir)
     old = [path for pattern in _OF_A_RUN for path in folder.glob(pattern)]
     if not old:
         return None
@@ -85,7 +84,7 @@ def set_aside(train_dir: str | Path) -> Path | None:
 
 def is_set_aside(train_dir: str | Path, checkpoint: str) -> bool:
     """Return whether :func:`set_aside` would move the checkpoint with the prefix ``checkpoint``."""
-    folder, path = Path(train_dir).resolve(), Path(checkpoint).resolve()
+    folder, path = path_of(train_dir).resolve(), path_of(checkpoint).resolve()
     return path.parent in (folder, folder / BEST) and (path.parent.name == BEST or path.name.startswith(PREFIX))
 
 
@@ -147,7 +146,7 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
 
 
 def add_metrics(folder: Path, values: dict[str, Any]) -> None:
-    """Append a line to metrics.jsonl.
+    """Append a line to metrics.jsonl on this machine.
 
     Raises:
       OSError: the line cannot be written; no part of it stays.
@@ -168,8 +167,7 @@ def forget_metrics_after(folder: Path, step: int) -> int:
     lines = _metrics_lines(folder)
     kept = [line for line in lines if (values := _values(line)) is not None and float(values["step"]) <= step]
     if len(kept) < len(lines):
-        with replacing(folder / METRICS) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+        write_metrics(folder, "".join(kept))
     return len(lines) - len(kept)
 
 
@@ -187,9 +185,20 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _metrics_lines(folder: Path) -> list[str]:
+def metrics_text(folder: Path) -> str:
+    """Return what metrics.jsonl holds; "" if there is none."""
     path = folder / METRICS
-    return path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else []
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def write_metrics(folder: Path, text: str) -> None:
+    """Write metrics.jsonl as a whole."""
+    with replacing(folder / METRICS) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _metrics_lines(folder: Path) -> list[str]:
+    return metrics_text(folder).splitlines(keepends=True)
 
 
 def _values(line: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import contextlib
 import re
 from pathlib import Path
 
+from datasets.storage import path_of
 from slim_train.checkpoints.training_folder import PREFIX
 
 # TensorFlow writes under such a name first, and leaves the file there if it cannot finish it.
@@ -25,7 +26,7 @@ def remove_temporary_files(folder: Path) -> None:
 
 def remove_parts(prefix: str) -> None:
     """Remove the files of a checkpoint that is incomplete. Errors are ignored."""
-    path = Path(prefix)
+    path = path_of(prefix)
     with contextlib.suppress(OSError):
         for part in list(path.parent.glob(f"{path.name}.*")):
             _remove(part)

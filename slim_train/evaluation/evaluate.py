@@ -15,6 +15,7 @@ from datasets.factory import split_files
 from datasets.foreign import RecordsAsTold
 from datasets.record_files import check_apart
 from datasets.spec import DatasetSpec
+from datasets.storage import path_of
 from deployment.devices import local_device_type
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
@@ -205,7 +206,7 @@ def run(options: EvalOptions) -> EvaluationReport:
     _refuse_files_trained_on(dataset, folder)
     model, _ = resolve_spec(folder, _overrides(options, dataset), first)
     training_folder.check_labels(folder, dataset.labels)
-    eval_dir = Path(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
+    eval_dir = path_of(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
     report = None
     with Evaluator(
         dataset,
@@ -284,7 +285,7 @@ def _refuse_files_trained_on(dataset: DatasetSpec, folder: Path) -> None:
 
 def _folder(options: EvalOptions) -> Path:
     """Return the training folder; one that is followed may not be there yet."""
-    path = Path(options.checkpoint_path)
+    path = path_of(options.checkpoint_path)
     return path if options.eval_interval_secs and not path.is_dir() else training_folder_of(path)
 
 
@@ -353,7 +354,7 @@ def _config(options: EvalOptions, model: ModelSpec) -> Any:
 
 
 def _checkpoint(options: EvalOptions) -> str | None:
-    path = Path(options.checkpoint_path)
+    path = path_of(options.checkpoint_path)
     if path.is_dir() or options.eval_interval_secs:
         return newest_checkpoint(path)
     if not path.parent.is_dir():
@@ -367,7 +368,7 @@ def _checkpoints_to_evaluate(options: EvalOptions, first: str | None) -> Iterato
         assert first is not None
         yield first
         return
-    folder = Path(options.checkpoint_path)
+    folder = path_of(options.checkpoint_path)
     evaluated = None
     while True:
         # Asked before looking for a checkpoint: one written just before the end is not missed.

@@ -16,10 +16,13 @@ class EvalOptions(Options):
         "/tmp/tfmodel/",
         "Training folder, whose latest checkpoint is evaluated, or a checkpoint.",
         aliases=("train_dir", "output_dir"),
+        takes_urls=True,
     )
-    eval_dir: str | None = option(None, "Folder for the results. Default: eval_<split> in the checkpoint's folder.")
+    eval_dir: str | None = option(
+        None, "Folder for the results. Default: eval_<split> in the checkpoint's folder.", takes_urls=True
+    )
     dataset_dir: str | None = option(
-        None, "Folder with the TFRecord files. Default: that of the training.", aliases=("data_dir",)
+        None, "Folder with the TFRecord files. Default: that of the training.", aliases=("data_dir",), takes_urls=True
     )
     dataset_name: str | None = option(None, "Name of the data set. Default: the name in info.json.")
     dataset_split_name: str = option("test", "Split to evaluate.", aliases=("split",))

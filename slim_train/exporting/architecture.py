@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasets.files import replacing
 from datasets.spec import INFO_FILE, read_info
+from datasets.storage import path_of
 from slim_train.errors import UsageError
 from slim_train.exporting.options import GraphOptions, SourceOptions
 from slim_train.inference.label_files import read_class_names
@@ -45,7 +46,7 @@ def _count_classes(source: SourceOptions) -> int:
     if source.labels:
         return len(read_class_names(source.labels))
     name = source.dataset_name or "imagenet"
-    if source.dataset_dir and (Path(source.dataset_dir) / INFO_FILE).is_file():
+    if source.dataset_dir and (path_of(source.dataset_dir) / INFO_FILE).is_file():
         count = read_info(source.dataset_dir).num_classes
     elif name in _CLASSES:
         count = _CLASSES[name]

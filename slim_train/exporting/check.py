@@ -18,6 +18,7 @@ from datasets.examples import features
 from datasets.factory import get_dataset
 from datasets.record_files import find_any_record_files
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
+from datasets.storage import path_of
 from datasets.tfrecords import scan_records
 from slim_train.inference.loaders import SERVING
 from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
@@ -111,7 +112,7 @@ def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) 
 
 def _open_unseen(name: str | None, dataset_dir: str) -> DatasetSpec:
     """Open a split that is not trained on, else the first that there is."""
-    splits = _split_names(Path(dataset_dir))
+    splits = _split_names(path_of(dataset_dir))
     if not splits:
         raise DataError(f"{dataset_dir} holds no split.")
     unseen = next((split for split in ("validation", "test") if split in splits), splits[0])

@@ -20,6 +20,7 @@ class SourceOptions(Options):
         "Training folder, whose latest checkpoint is exported, or a checkpoint. Without it, the graph of the "
         "net without weights is written to --output_file, as research/slim does.",
         aliases=("train_dir", "output_dir"),
+        takes_urls=True,
     )
     model_name: str | None = option(
         None,
@@ -32,8 +33,11 @@ class SourceOptions(Options):
         "Folder of the data set: class names for a checkpoint without labels.txt, and images for the check. "
         "Default: that of the training.",
         aliases=("data_dir",),
+        takes_urls=True,
     )
-    labels: str | None = option(None, "File of class names, one per line. Default: labels.txt of the training folder.")
+    labels: str | None = option(
+        None, "File of class names, one per line. Default: labels.txt of the training folder.", takes_urls=True
+    )
     num_classes: int | None = option(None, "As in training. Default: that of the training folder.", at_least=1)
     labels_offset: int | None = option(None, "As in training. Default: that of the training folder.")
     preprocessing_name: str | None = option(None, "Preprocessing recipe. Default: that of the training folder.")
@@ -59,7 +63,9 @@ class SourceOptions(Options):
 class ResultOptions(Options):
     """What to write."""
 
-    export_dir: str | None = option(None, "Folder for the files. Default: export/ in the checkpoint's folder.")
+    export_dir: str | None = option(
+        None, "Folder for the files. Default: export/ in the checkpoint's folder.", takes_urls=True
+    )
     formats: str = option(",".join(FORMATS), f"What to write: comma-separated, of {', '.join(FORMATS)}.")
     precision: str = option(
         "fp32",
@@ -70,6 +76,7 @@ class ResultOptions(Options):
     output_file: str | None = option(
         None,
         "Write only the frozen graph, to this file.",
+        takes_urls=True,
     )
 
     def __post_init__(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from datasets.images import ImageRejected, normalise
 from datasets.spec import INFO_FILE, read_info
+from datasets.storage import copy_file, is_url, path_of, remove_folder
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.exporting import check, formats
@@ -33,6 +34,8 @@ from slim_train.training_options import TrustedCodeOptions
 log = logging.getLogger(__name__)
 
 RESULT = "export.json"
+# Servers take a folder for a SavedModel when it holds this file.
+_MAKES_A_SAVED_MODEL = "saved_model.pb"
 _DEFAULT_NET = "inception_v3"
 # The largest difference of a probability that rounding explains, by where the rounding is: sums in another order, or
 # weights in 16 bits. Weights in 8 bits may do anything, which is shown and not judged.
@@ -130,7 +133,7 @@ def _write_graph_alone(options: ExportOptions) -> ExportReport:
             "--train_dir is missing: the training folder, or the checkpoint, to export. --output_file without one "
             "writes the graph of --model_name alone."
         )
-    path = Path(options.result.output_file)
+    path = path_of(options.result.output_file)
     try:
         write_architecture(path, options.source, options.graph, options.code)
     except OSError as error:
@@ -176,7 +179,7 @@ def _trained_model(source: SourceOptions, code: TrustedCodeOptions) -> TrainedMo
             code=code,
         ),
     )
-    if source.dataset_dir and (Path(source.dataset_dir) / INFO_FILE).is_file():
+    if source.dataset_dir and (path_of(source.dataset_dir) / INFO_FILE).is_file():
         training_folder.check_labels(trained.folder, read_info(source.dataset_dir).labels)
     return trained
 
@@ -270,13 +273,17 @@ def _destination(options: ExportOptions, trained: TrainedModel) -> Path:
     if result.output_file and Path(result.output_file).suffix == ".json":
         raise UsageError(f"--output_file={result.output_file}: the frozen graph has a .json beside it; call it .pb.")
     if result.output_file:
-        return Path(result.output_file).absolute().parent
-    return Path(result.export_dir) if result.export_dir else trained.folder / "export"
+        return path_of(result.output_file).absolute().parent
+    return path_of(result.export_dir) if result.export_dir else trained.folder / "export"
 
 
 @contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A folder in ``folder`` that is removed at the end, whatever happens."""
+    """A folder in ``folder`` that is removed at the end, whatever happens; on this machine if that is a URL."""
+    if is_url(folder):
+        with tempfile.TemporaryDirectory(prefix="slim-train-") as here:
+            yield Path(here)
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
@@ -294,10 +301,13 @@ def _publish(staging: Path, folder: Path) -> None:
     Raises:
       UsageError: a folder that is no SavedModel is in the way.
     """
+    if is_url(folder):
+        _upload(staging, folder)
+        return
     sources = [*staging.glob("saved_model/*"), *(file for file in staging.iterdir() if file.is_file())]
     targets = [folder / source.relative_to(staging) for source in sources]
     for source, target in zip(sources, targets, strict=True):
-        if target.is_dir() and (source.is_file() or not (target / "saved_model.pb").is_file()):
+        if target.is_dir() and (source.is_file() or not (target / _MAKES_A_SAVED_MODEL).is_file()):
             raise UsageError(f"{target} is not a SavedModel: move it, or use another --export_dir.")
     for source, target in zip(sources, targets, strict=True):
         target.parent.mkdir(exist_ok=True)
@@ -305,6 +315,22 @@ def _publish(staging: Path, folder: Path) -> None:
             # A folder cannot be replaced in one step. The old version goes first, under a name that is no version.
             target.rename(staging / f"old-{target.name}")
         source.replace(target)
+
+
+def _upload(staging: Path, folder: Path) -> None:
+    """Copy what is in ``staging`` to a URL; a version of the SavedModel is one from its last file on.
+
+    Raises:
+      UsageError: the store cannot be written.
+    """
+    try:
+        for version in staging.glob("saved_model/*"):
+            remove_folder(folder / version.relative_to(staging).as_posix())
+        files = [file for file in staging.rglob("*") if file.is_file()]
+        for file in sorted(files, key=lambda file: (file.name == _MAKES_A_SAVED_MODEL, file.parent == staging, file)):
+            copy_file(file, folder / file.relative_to(staging).as_posix())
+    except OSError as error:
+        raise UsageError(f"Cannot write to {folder}: {error.strerror}.") from error
 
 
 def _version(info: ExportInfo) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec, read_info
+from datasets.storage import path_of
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.find import step_of
 from slim_train.checkpoints.resolve import resolve_checkpoint
@@ -63,12 +64,12 @@ class TrainedModel:
             preprocessing=self.spec.preprocessing,
             scaled_decoding=self.spec.recipe.scaled_decoding,
             step=step_of(self.checkpoint),
-            checkpoint=Path(self.checkpoint).name,
+            checkpoint=path_of(self.checkpoint).name,
         )
 
     def takes_averages(self) -> bool:
         """Return whether moving averages are taken, for the log."""
-        names = tf.train.load_checkpoint(self.checkpoint).get_variable_to_shape_map()
+        names = tf.train.NewCheckpointReader(self.checkpoint).get_variable_to_shape_map()
         return self.use_averages is not False and any(name.endswith(f"/{AVERAGE}") for name in names)
 
     def decode(self, encoded: Any) -> Any:
@@ -123,7 +124,7 @@ class TrainedModel:
 
 def training_folder_of(checkpoint_or_folder: str | Path) -> Path:
     """Return the training folder that a checkpoint, or a folder of checkpoints, belongs to: above ``best/``."""
-    path = Path(checkpoint_or_folder)
+    path = path_of(checkpoint_or_folder)
     folder = path if path.is_dir() else path.parent
     is_best = folder.name == training_folder.BEST and not (folder / training_folder.CONFIG).exists()
     return folder.parent if is_best else folder
@@ -170,7 +171,7 @@ def resolve_spec(
     offset = given.labels_offset if given.labels_offset is not None else trained.data.labels_offset
     offset = 0 if given.labels is not None else offset
     num_classes = given.num_classes or trained.data.num_classes
-    folders = [folder, Path(given.labels_folder or folder)]
+    folders = [folder, path_of(given.labels_folder or folder)]
     names = given.labels if given.labels is not None else _labels_of(folders, num_classes, offset)
     if is_identified and given.labels_offset is None:
         _check_background(checkpoint, num_classes, len(names), has_labels=given.labels is not None)

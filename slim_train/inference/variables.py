@@ -33,7 +33,7 @@ class VariableRestorer:
         Raises:
           RunError: the checkpoint does not fit the net.
         """
-        stored = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+        stored = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
         restored = self._names(stored)
         for name, variable in restored.items():
             if list(stored.get(name, ())) != variable.shape.as_list():

@@ -41,11 +41,11 @@ def open_split(
     """
     module = find_dataset_module(dataset_file, name)
     if module:
-        told = module.told(split_name, os.fspath(dataset_dir), told)
+        told = module.told(split_name, str(dataset_dir), told)
     said = told.num_samples
     with ProgressBars() as progress:
         folder = data_set_of(dataset_dir, _conversion_processes(), progress.update)
-        if folder != os.fspath(dataset_dir):
+        if folder != str(dataset_dir):
             told = RecordsAsTold()  # the records are ours: evaluation may have the flags from a training on others
         dataset = get_dataset(name, split_name, folder, flag, told, progress.update)
     if module and said not in (None, dataset.num_samples):

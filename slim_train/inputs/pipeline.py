@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from datasets.spec import DatasetSpec
+from datasets.storage import path_of
 from deployment.threads import available_cpus
 from slim_train.inputs import records as records_of
 from slim_train.inputs.errors import check_labels, explain_input_error
@@ -243,7 +243,7 @@ def _records_in_order(dataset: DatasetSpec) -> Any:
 def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: tuple[int, int] | None) -> Any:
     """Serialized records without end: every epoch holds each once, in a new order."""
     num_files = len(dataset.files)
-    bytes_per_record = sum(Path(file).stat().st_size for file in dataset.files) / max(1, dataset.num_samples)
+    bytes_per_record = sum(path_of(file).stat().st_size for file in dataset.files) / max(1, dataset.num_samples)
     buffer_size = int(min(dataset.num_samples, _SHUFFLE_BYTES / max(1.0, bytes_per_record))) or 1
 
     files = tf.data.Dataset.from_tensor_slices(list(dataset.files))

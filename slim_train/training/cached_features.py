@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets.spec import DatasetSpec
+from datasets.storage import is_url, path_of
 from deployment.cluster import ClusterConfig
 from slim_train.errors import UsageError
 from slim_train.model.spec import ModelSpec
@@ -26,6 +27,11 @@ def check_options(options: TrainOptions, cluster: ClusterConfig) -> None:
         )
     if options.data.use_synthetic_data:
         raise UsageError("--cache_features and --use_synthetic_data cannot be combined.")
+    if is_url(_folder(options)):
+        raise UsageError(
+            f"--feature_cache_dir is required: features are cached on this machine, and --train_dir="
+            f"{options.loop.train_dir} is a URL."
+        )
     augment = options.augment
     for name in ("mixup_alpha", "cutmix_alpha"):
         if getattr(augment, name):
@@ -56,5 +62,9 @@ def make_cache(options: TrainOptions, dataset: DatasetSpec, model: ModelSpec, pr
         seed=options.loop.seed or 0,
         num_preprocessing_threads=options.data.num_preprocessing_threads,
     )
-    folder = options.restore.feature_cache_dir or Path(options.loop.train_dir) / "feature_cache"
-    return FeatureCache(source, Path(folder))
+    return FeatureCache(source, _folder(options))
+
+
+def _folder(options: TrainOptions) -> Path:
+    given = options.restore.feature_cache_dir
+    return path_of(given) if given else path_of(options.loop.train_dir) / "feature_cache"

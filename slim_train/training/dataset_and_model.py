@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from datasets.foreign import RecordsAsTold
 from datasets.record_files import check_apart
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
+from datasets.storage import path_of
 from slim_train.errors import UsageError
 from slim_train.inputs.data_set import open_split
 from slim_train.model.spec import ModelSpec, resolve_model
@@ -82,7 +82,7 @@ def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
 
 def _warn_of_small_images(dataset: DatasetSpec, model: ModelSpec) -> None:
     """Warn if conversion made the images smaller than the net takes them."""
-    if not (Path(dataset.dataset_dir) / INFO_FILE).is_file():
+    if not (path_of(dataset.dataset_dir) / INFO_FILE).is_file():
         return
     max_side = read_info(dataset.dataset_dir).settings.get("max_image_side")
     if isinstance(max_side, int) and max_side < model.image_size:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
+from datasets.storage import path_of
 from deployment import servers, task_status
 from slim_train.checkpoints import training_folder
 from slim_train.evaluation import evaluate
@@ -16,7 +16,7 @@ _LOOKS_EVERY_SECS = 2
 
 def follow(options: TrainOptions) -> None:
     """Wait for the training to begin, and evaluate its checkpoints until it ends."""
-    train_dir = Path(options.loop.train_dir)
+    train_dir = path_of(options.loop.train_dir)
 
     def missing() -> list[str]:
         has_begun = (train_dir / training_folder.CONFIG).is_file()

@@ -285,7 +285,7 @@ def _frozen_trunk(model: ModelSpec, model_variables: Iterable[Any], trained: Ite
 
 
 def _digest_of_weights(checkpoint: str, names: Iterable[str]) -> str:
-    reader = tf.train.load_checkpoint(checkpoint)
+    reader = tf.train.NewCheckpointReader(checkpoint)
     return _digest(part for name in sorted(names) for part in (name.encode(), reader.get_tensor(name)))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from datasets.record_format import RecordFormat
 from datasets.spec import INFO_FILE, DatasetSpec
+from datasets.storage import path_of
 from deployment.cluster import ClusterConfig
 from deployment.devices import DeploymentConfig
 from slim_train import config
@@ -57,7 +58,7 @@ class Job:
     @property
     def train_dir(self) -> Path:
         """The training folder."""
-        return Path(self.options.loop.train_dir)
+        return path_of(self.options.loop.train_dir)
 
     @property
     def log_dir(self) -> str:
@@ -143,7 +144,7 @@ class Job:
         elif records.label_key != usual.label_key:
             values["label_key"] = records.label_key
         # Records of other tools may be without a name: then the data set is called as its folder is.
-        is_named = (Path(self.dataset.dataset_dir) / INFO_FILE).is_file()
+        is_named = (path_of(self.dataset.dataset_dir) / INFO_FILE).is_file()
         return {**values, "dataset_name": self.dataset.name if is_named else self.options.data.dataset_name}
 
     def resolved_options(self) -> TrainOptions:
@@ -151,7 +152,7 @@ class Job:
         return config.with_values(
             self.options,
             {
-                "dataset_dir": str(Path(self.dataset.dataset_dir).absolute()),
+                "dataset_dir": str(path_of(self.dataset.dataset_dir).absolute()),
                 **self._resolved_records(),
                 "num_classes": self.model.num_classes,
                 "train_image_size": self.model.image_size,

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from datasets.storage import path_of
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
@@ -120,8 +121,8 @@ class LeasedSaver(PatientSaver):
         kept = listed[-most:] if most else [saved]
         if most:
             self.recover_last_checkpoints(kept)
-        names = [Path(path).name for path in kept] if self._relative else kept
-        tf.train.update_checkpoint_state(str(Path(saved).parent), names[-1], names)
+        names = [path_of(path).name for path in kept] if self._relative else kept
+        tf.train.update_checkpoint_state(str(path_of(saved).parent), names[-1], names)
         for path in listed[: -len(kept)] if most else ():
             try:
                 tf.train.remove_checkpoint(path)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from datasets.spec import DatasetSpec
+from datasets.storage import path_of
 from deployment import servers
 from deployment.cluster import ClusterConfig
 from deployment.devices import DeploymentConfig
@@ -135,7 +135,7 @@ def _checkpoint_to_resume(options: TrainOptions) -> str | None:
     if options.loop.restart:
         return None
     find = latest_checkpoint if options.loop.dry_run else repair_state
-    resumed = find(Path(options.loop.train_dir))
+    resumed = find(path_of(options.loop.train_dir))
     if resumed:
         ignored = " and ignoring --checkpoint_path" if options.restore.checkpoint_path else ""
         log.warning("RESUMING from %s%s; --restart would start over.", resumed, ignored)

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from datasets.storage import path_of
 from deployment import servers, task_status
 from slim_train.checkpoints import unfinished
 from slim_train.checkpoints.find import is_complete
@@ -117,4 +118,4 @@ def _why_not_written(error: Any) -> str | None:
 
 
 def _folder(prefix: str) -> Path:
-    return Path(prefix).parent
+    return path_of(prefix).parent

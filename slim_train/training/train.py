@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
+from datasets.storage import path_of
 from deployment import parameter_server, servers
 from deployment.cluster import ClusterConfig
 from slim_train.checkpoints import training_folder
@@ -88,7 +88,7 @@ def _trains(options: TrainOptions, cluster: ClusterConfig) -> bool:
 
 
 def _is_complete(options: TrainOptions) -> bool:
-    return training_folder.is_complete(Path(options.loop.train_dir), options)
+    return training_folder.is_complete(path_of(options.loop.train_dir), options)
 
 
 def train(

@@ -12,11 +12,12 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from datasets.files import replacing
+from datasets.files import cache_folder, replacing
+from datasets.storage import copy_file, is_url, remove_folder
 from slim_train.errors import UsageError
 from slim_train.nets.record import NetRecord
 from slim_train.preprocessing.recipe import Recipe
@@ -107,7 +108,13 @@ def _copy(files: Sequence[str], target: Path) -> dict[str, Any]:
     """Copy files, the first of which is what the user named and the others lie below its folder."""
     paths = [Path(os.path.abspath(file)) for file in files]  # noqa: PTH100 -- links stay what they are
     root, new = paths[0].parent, target.with_name(f".{target.name}.new")
-    digests = {}
+    digests: dict[str, str | None] = {}
+    if is_url(target):
+        remove_folder(target)
+        for path in paths:
+            copy_file(path, target / path.relative_to(root).as_posix())
+            digests[path.relative_to(root).as_posix()] = _digest(path)
+        return {"file": paths[0].name, "sha256": digests}
     shutil.rmtree(new, ignore_errors=True)
     for path in paths:
         relative = path.relative_to(root)
@@ -132,11 +139,30 @@ def _trusted_copy(folder: Path, given: UserCodeOptions, flag: str, trained: str 
     copied = _manifest(folder).get(flag)
     if copied is None:
         raise UsageError(f"{home} holds no copy of {trained}: give --{flag}.")
+    own = _on_this_machine(home / _FLAGS[flag], copied["sha256"])
     for name, digest in copied["sha256"].items():
-        path = home / _FLAGS[flag] / name
+        path = own / name
         if digest is None or _digest(path) != digest:
             raise UsageError(f"{path} is missing or is not what the model was trained with: give --{flag}.")
-    return str(home / _FLAGS[flag] / copied["file"])
+    return str(own / copied["file"])
+
+
+def _on_this_machine(folder: Path, digests: Mapping[str, str]) -> Path:
+    """Return ``folder``; for a URL, the folder in the user's cache that its files are copied to.
+
+    Raises:
+      UsageError: they cannot be read.
+    """
+    if not is_url(folder):
+        return folder
+    own = cache_folder() / "model_code" / hashlib.sha256(json.dumps([str(folder), digests]).encode()).hexdigest()[:16]
+    try:
+        for name in digests:
+            (own / name).parent.mkdir(parents=True, exist_ok=True)
+            copy_file(folder / name, own / name)
+    except OSError as error:
+        raise UsageError(f"Cannot read {error.filename}: {error.strerror}.") from error
+    return own
 
 
 def _trusted_module(folder: Path, given: UserCodeOptions, trained: str | None) -> str | None:

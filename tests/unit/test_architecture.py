@@ -289,6 +289,46 @@ def test_modules_inside_of_tensorflow_are_named_nowhere() -> None:
     assert not naming, "\n".join(naming)
 
 
+# A path of a user's may be a URL: datasets.storage makes the path object. Where paths are of this machine, and why.
+ONLY_THIS_MACHINE = (
+    (r"datasets\.distributed\..+", "conversion on Spark: not converted yet"),
+    (r"datasets\.(storage|files|tensorflow_files|url_path)", "the way to files itself"),
+    (
+        r"datasets\.(class_folders|convert|converted_folder|output|fer|packed|mnist|cifar10|archives)",
+        "not converted yet",
+    ),
+    (r"datasets\.(scan|inspection\..+)", "records of other tools are read by processes here"),
+    (r"deployment\..+", "no files of users"),
+    (r"slim_train\.(function_digest|own_packages|recipes|registry|user_functions)", "code and files of the package"),
+    (r"slim_train\.(nets|preprocessing|user_code)\..+", "code is imported from this machine"),
+    (r"slim_train\.(api|cli|bulk|inference|reports|retraining|serving|zoo)\..+", "not yet"),
+    (r"slim_train\.checkpoints\.archives", "unpacks into the user's cache"),
+    (r"slim_train\.exporting\.run", "writes into a folder of this machine first"),
+    (r"slim_train\.training\.augmentation_sheet", "not yet"),
+)
+LOCAL_FILE_CALL = re.compile(
+    r"(pathlib\.)?Path|open|(shutil|glob|os\.path)\.\w+"
+    r"|os\.(fspath|open|scandir|listdir|stat|rename|replace|makedirs|mkdir|remove|unlink)"
+)
+
+
+def local_file_calls(module: str) -> list[str]:
+    """Return the calls in a module that take any path for one of this machine."""
+    calls = (node for node in ast.walk(ast.parse(MODULES[module].read_text("utf-8"))) if isinstance(node, ast.Call))
+    named = [(call.lineno, ast.unparse(call.func)) for call in calls]
+    return [f"{module}:{line} calls {name}" for line, name in named if LOCAL_FILE_CALL.fullmatch(name)]
+
+
+def test_paths_of_users_are_made_by_one_module() -> None:
+    migrated = [name for name in MODULES if not any(re.fullmatch(pattern, name) for pattern, _ in ONLY_THIS_MACHINE)]
+    assert [call for module in migrated for call in local_file_calls(module)] == []
+
+
+@pytest.mark.parametrize("pattern", [pattern for pattern, _ in ONLY_THIS_MACHINE])
+def test_the_list_of_those_that_make_their_own_paths_only_shrinks(pattern: str) -> None:
+    assert any(local_file_calls(module) for module in MODULES if re.fullmatch(pattern, module))
+
+
 def without_tensorflow() -> list[str]:
     """The commands, and the modules whose docstrings say 'No TensorFlow'."""
     marked = []

@@ -155,6 +155,6 @@ def test_a_file_url_is_the_path_that_it_names():
     assert _Outer(folder="file:///data/my%20run").folder == "/data/my run"
 
 
-def test_a_configuration_file_at_a_url_is_refused():
-    with pytest.raises(UsageError, match="--config=gs://bucket/recipe.yaml .*gcsfuse"):
-        read_yaml("gs://bucket/recipe.yaml", _Outer())
+def test_a_configuration_file_at_a_url_that_nothing_serves_is_refused():
+    with pytest.raises(UsageError, match="--config=s3://bucket/recipe.yaml .*mount-s3"):
+        read_yaml("s3://bucket/recipe.yaml", _Outer())

@@ -97,7 +97,7 @@ def _slim_checkpoint(conf: UaiConf) -> Predictor:
 def _count_outputs(conf: UaiConf, record: NetRecord) -> int:
     """Return the classes of the checkpoint: the length of the bias of its net's head."""
     checkpoint = resolve_checkpoint(str(conf.model_dir))
-    shapes = tf.train.load_checkpoint(checkpoint).get_variable_to_shape_map()
+    shapes = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
     head = record.head_scopes[0]
     for name, shape in shapes.items():
         if name.startswith(f"{head}/") and name.endswith("/biases"):

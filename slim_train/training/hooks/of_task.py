@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from deployment import tf_private
 from deployment.threads import available_cpus
+from slim_train.checkpoints.metrics_file import MetricsFile
 from slim_train.evaluation.evaluate import Evaluator
 from slim_train.inputs.decoding_speed import measure_decoding
 from slim_train.optim.losses import class_shares
@@ -77,7 +77,10 @@ def _make_hooks(
     on_evaluation: Sequence[Callable[[Evaluated], None]],
     resources: ExitStack,
 ) -> tuple[StepMetrics, PlateauHook | None, list[Any]]:
-    metrics = _step_metrics(job, graph)
+    metrics_file = MetricsFile(job.train_dir, job.options.loop.save_summaries_secs) if job.is_chief else None
+    if metrics_file:
+        resources.callback(metrics_file.close)
+    metrics = _step_metrics(job, graph, metrics_file)
     resources.callback(metrics.close)
     plateau = _plateau(job, graph) if _watches_for_plateau(job) else None
     hooks = [metrics, *_of_every_task(job, graph, phase)]
@@ -88,7 +91,7 @@ def _make_hooks(
         hooks += _savers(job, graph, scaffold)
         # With an evaluator in the cluster, only stopping early needs evaluations of the chief's own.
         if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
-            hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources))
+            hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources, metrics_file))
         hooks.append(CatchUp(graph, lambda: scaffold.saver, job.train_dir))
         profiled = job.options.loop.profiled_steps()
         if profiled:
@@ -104,14 +107,14 @@ def _make_hooks(
     return metrics, plateau, hooks
 
 
-def _step_metrics(job: Job, graph: TrainingGraph) -> StepMetrics:
+def _step_metrics(job: Job, graph: TrainingGraph, metrics_file: MetricsFile | None) -> StepMetrics:
     return StepMetrics(
         graph,
         images_per_step=job.schedule.images_per_step,
         steps_per_epoch=job.schedule.steps_per_epoch,
         every_n_steps=job.options.loop.log_every_n_steps,
         last_step=job.schedule.last_step,
-        train_dir=job.train_dir if job.is_chief else None,
+        metrics_file=metrics_file,
         log_dir=job.log_dir if job.is_chief else None,
         is_asynchronous=job.schedule.is_asynchronous,
         loss_name=job.options.optimizer.loss,
@@ -185,6 +188,7 @@ def _validation(
     stop: StopOnSignal,
     on_evaluation: Sequence[Callable[[Evaluated], None]],
     resources: ExitStack,
+    metrics_file: MetricsFile | None,
 ) -> ValidationHook:
     validation = job.options.validation
     assert job.validation_set is not None
@@ -207,8 +211,9 @@ def _validation(
         every_n_steps=validation.eval_every_n_steps or max(1, round(job.schedule.steps_per_epoch)),
         patience=validation.early_stopping_patience,
         split=job.validation_set.split_name,
-        train_dir=Path(job.options.loop.train_dir),
+        train_dir=job.train_dir,
         log_dir=job.log_dir,
         is_interrupted=is_interrupted,
         on_evaluation=on_evaluation,
+        metrics_file=metrics_file,
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 from deployment import task_status
-from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.metrics_file import MetricsFile
 from slim_train.errors import RunError
 from slim_train.progress import ProgressBar
 from slim_train.tf_compat import tf
@@ -33,7 +32,7 @@ class StepMetrics(tf.train.SessionRunHook):
       images_per_step: images that one global step consumes.
       steps_per_epoch: global steps of one pass over the data, for the epoch in the log.
       last_step: where training ends, or None.
-      train_dir: folder of metrics.jsonl; None writes nothing and draws no bar (workers that are not the chief).
+      metrics_file: metrics.jsonl; None writes nothing and draws no bar (workers that are not the chief).
       log_dir: folder of event files; None writes none.
       is_asynchronous: whether other workers change the variables during a step. How many of their updates came between
         the reading of the variables and the own update is then shown, as the mean since the last line: ``staleness``.
@@ -52,7 +51,7 @@ class StepMetrics(tf.train.SessionRunHook):
         steps_per_epoch: float,
         every_n_steps: int,
         last_step: int | None,
-        train_dir: Path | None,
+        metrics_file: MetricsFile | None,
         log_dir: str | None = None,
         is_asynchronous: bool = False,
         loss_name: str = "softmax",
@@ -64,7 +63,7 @@ class StepMetrics(tf.train.SessionRunHook):
         self._staleness: list[int] | None = [] if is_asynchronous else None
         self._images_per_step, self._steps_per_epoch = images_per_step, steps_per_epoch
         self._every, self._last_step = every_n_steps, last_step
-        self._train_dir, self._log_dir = train_dir, log_dir
+        self._file, self._log_dir = metrics_file, log_dir
         self._bar: ProgressBar | None = None
         self._logged_at = self._began = 0.0
         self._logged_step = self._first_step = self.step = self.own_steps = 0
@@ -76,12 +75,12 @@ class StepMetrics(tf.train.SessionRunHook):
         self.step = self._logged_step = int(session.run(self._global_step))
         if self._bar is None:
             self._bar = ProgressBar("training", self._last_step, "steps", start=self.step, lines=False)
-            if self._train_dir:
+            if self._file:
                 self._bar.__enter__()
             self._began, self._first_step = time.monotonic(), self.step
         task_status.report(state="training", waiting_for=[], step=self.step, last_step=self._last_step)
-        if self._train_dir:
-            training_folder.forget_metrics_after(self._train_dir, self.step)
+        if self._file:
+            self._file.forget_after(self.step)
         self._logged_at = time.monotonic()
 
     def before_run(self, run_context: Any) -> Any:
@@ -131,12 +130,12 @@ class StepMetrics(tf.train.SessionRunHook):
 
     def _write(self, values: dict[str, float]) -> None:
         try:
-            if self._train_dir:
-                training_folder.add_metrics(self._train_dir, values)
+            if self._file:
+                self._file.add(values)
                 self._misses_lines = False
         except OSError as error:
             if not self._misses_lines:
-                log.warning("Lines are missing from %s/metrics.jsonl: %s.", self._train_dir, error.strerror)
+                log.warning("Lines are missing from %s: %s.", error.filename, error.strerror)
             self._misses_lines = True
 
     def images_per_second(self) -> float:

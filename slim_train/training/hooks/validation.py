@@ -11,6 +11,7 @@ from typing import Any
 from deployment import task_status
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
+from slim_train.checkpoints.metrics_file import MetricsFile
 from slim_train.checkpoints.training_folder import PREFIX
 from slim_train.evaluation.evaluate import EvaluationInterrupted
 from slim_train.tf_compat import tf
@@ -51,6 +52,7 @@ class ValidationHook(tf.train.SessionRunHook):
       train_dir: the training folder.
       log_dir: folder of event files; None writes none.
       split: name of the split that is evaluated.
+      metrics_file: metrics.jsonl, if other hooks add to it too.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class ValidationHook(tf.train.SessionRunHook):
         is_interrupted: Callable[[], bool] = lambda: False,
         on_evaluation: Sequence[Callable[[Evaluated], None]] = (),
         split: str | None = None,
+        metrics_file: MetricsFile | None = None,
     ) -> None:
         self._on_evaluation = on_evaluation
         self._global_step = graph.global_step
@@ -73,6 +76,7 @@ class ValidationHook(tf.train.SessionRunHook):
         self._saver, self._evaluate = saver, evaluate
         self._every, self._patience = every_n_steps, patience
         self._train_dir, self._log_dir = train_dir, log_dir
+        self._file = metrics_file or MetricsFile(train_dir)
         self.best = BestCheckpoint(train_dir, split)
         self._without_better = 0
 
@@ -146,7 +150,7 @@ class ValidationHook(tf.train.SessionRunHook):
     def _record(self, step: int, metrics: dict[str, float]) -> None:
         values = {"step": step} | {f"eval_{name}": value for name, value in metrics.items()}
         try:
-            training_folder.add_metrics(self._train_dir, values)
+            self._file.add(values)
         except OSError as error:
             log.warning("The evaluation of step %d is missing from metrics.jsonl: %s.", step, error.strerror)
 

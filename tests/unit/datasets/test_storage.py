@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from datasets.storage import fault_of, scheme_of
+from datasets.storage import fault_of, is_url, path_of, scheme_of
+from datasets.url_path import UrlPath
 
 
 @pytest.mark.parametrize(
@@ -38,3 +41,21 @@ def test_the_fault_of_a_url_names_its_scheme_and_what_to_install(url: str, advic
     fault = str(fault_of(url))
     assert url.partition("//")[0] in fault
     assert advice in fault
+
+
+def test_urls_that_tensorflow_serves_are_for_flags_that_take_them() -> None:
+    assert fault_of("gs://bucket/run", takes_urls=True) is None
+    assert "s3://" in str(fault_of("s3://bucket/run", takes_urls=True))
+
+
+def test_a_path_of_this_machine_stays_one(tmp_path: Path) -> None:
+    assert type(path_of(tmp_path)) is type(tmp_path)
+    assert path_of("file:///data/my%20run") == Path("/data/my run")
+    assert not is_url("/data/gs://run")
+
+
+def test_a_url_becomes_its_path() -> None:
+    path = path_of("gs://bucket/run")
+    assert path == UrlPath("gs://bucket/run")
+    assert path_of(path) is path
+    assert is_url(path)

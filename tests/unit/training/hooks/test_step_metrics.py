@@ -8,6 +8,7 @@ import types
 
 import pytest
 
+from slim_train.checkpoints.metrics_file import MetricsFile
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
 from slim_train.training.hooks.step_metrics import StepMetrics
@@ -29,7 +30,7 @@ def _lines(tmp_path, losses, **kwargs):
     with tf.Graph().as_default():
         graph = _graph(losses)
         arguments = {"images_per_step": 4, "steps_per_epoch": 10.0, "every_n_steps": 4, "last_step": 2 * len(losses)}
-        metrics = StepMetrics(graph, **arguments, train_dir=tmp_path, **kwargs)
+        metrics = StepMetrics(graph, **arguments, metrics_file=MetricsFile(tmp_path), **kwargs)
         with tf.train.MonitoredSession(hooks=[metrics]) as session:
             for _ in losses:
                 session.run(graph.step)

@@ -1,0 +1,64 @@
+"""metrics.jsonl while a training writes it. No TensorFlow on this machine; at a URL, its client."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+from datasets.storage import is_url
+from slim_train.checkpoints import training_folder
+
+log = logging.getLogger(__name__)
+
+
+class MetricsFile:
+    """Adds lines to the metrics.jsonl of a training folder.
+
+    On this machine a line is in the file at once. Files at a URL cannot be appended to: there the whole file is written
+    every ``every_secs`` seconds and by :meth:`close`. A killed process loses the lines since.
+
+    Args:
+      train_dir: the training folder.
+      every_secs: seconds between writes to a URL.
+    """
+
+    def __init__(self, train_dir: Path, every_secs: float = 0) -> None:
+        self._folder, self._every = train_dir, every_secs
+        self._is_url = is_url(train_dir)
+        self._text: str | None = None  # of the whole file at a URL, as far as it is known
+        self._is_written = True
+        self._written_at = time.monotonic()
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Add a line."""
+        if not self._is_url:
+            training_folder.add_metrics(self._folder, values)
+            return
+        if self._text is None:
+            self._text = training_folder.metrics_text(self._folder)
+        self._text += json.dumps(values) + "\n"
+        self._is_written = False
+        if time.monotonic() - self._written_at >= self._every:
+            self.flush()
+
+    def forget_after(self, step: int) -> None:
+        """Drop the lines of steps beyond ``step``, which are made again."""
+        self.flush()
+        training_folder.forget_metrics_after(self._folder, step)
+        self._text = None
+
+    def flush(self) -> None:
+        """Write to the URL what was not written yet. A store that does not answer is tried again later."""
+        if self._is_written or self._text is None:
+            return
+        self._written_at = time.monotonic()
+        try:
+            training_folder.write_metrics(self._folder, self._text)
+            self._is_written = True
+        except OSError as error:
+            log.warning("Cannot write %s: %s. Trying again later.", error.filename, error.strerror)
+
+    close = flush

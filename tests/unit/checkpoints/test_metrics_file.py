@@ -1,0 +1,61 @@
+"""metrics.jsonl on this machine and at a URL."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from datasets.storage import path_of
+from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.metrics_file import MetricsFile
+
+
+@pytest.fixture
+def folder(request: pytest.FixtureRequest) -> Path:
+    """A training folder at a URL."""
+    return path_of(f"ram://metrics/{request.node.name}")
+
+
+def test_a_line_is_on_this_machine_at_once(tmp_path: Path) -> None:
+    MetricsFile(tmp_path, every_secs=1e9).add({"step": 1})
+    assert training_folder.read_metrics(tmp_path) == [{"step": 1}]
+
+
+def test_lines_reach_a_url_at_intervals_and_at_the_end(folder: Path) -> None:
+    metrics = MetricsFile(folder, every_secs=1e9)
+    metrics.add({"step": 1})
+    metrics.add({"step": 2})
+    assert training_folder.read_metrics(folder) == []
+    metrics.close()
+    assert training_folder.read_metrics(folder) == [{"step": 1}, {"step": 2}]
+    at_once = MetricsFile(folder)
+    at_once.add({"step": 3})
+    assert [line["step"] for line in training_folder.read_metrics(folder)] == [1, 2, 3]
+
+
+def test_lines_of_steps_that_come_again_are_dropped(folder: Path) -> None:
+    metrics = MetricsFile(folder, every_secs=1e9)
+    for step in (1, 2, 3):
+        metrics.add({"step": step})
+    metrics.forget_after(1)
+    metrics.add({"step": 2, "loss": 0.5})
+    metrics.close()
+    assert training_folder.read_metrics(folder) == [{"step": 1}, {"step": 2, "loss": 0.5}]
+
+
+def test_a_store_that_cannot_be_written_does_not_stop_the_training(
+    caplog: pytest.LogCaptureFixture, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = MetricsFile(folder)
+
+    def fail(url: str, content: bytes) -> None:
+        raise OSError(errno.EIO, "Throttled", url)
+
+    with monkeypatch.context() as broken:
+        broken.setattr("datasets.tensorflow_files.copy", fail)
+        metrics.add({"step": 1})
+    assert "Throttled. Trying again later." in caplog.text
+    metrics.close()
+    assert training_folder.read_metrics(folder) == [{"step": 1}]

@@ -1,0 +1,81 @@
+"""A training whose data and folder are at URLs, on the file system in memory that TensorFlow has built in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datasets.storage import copy_file, path_of
+from slim_train.checkpoints import training_folder
+from slim_train.errors import UsageError
+from slim_train.evaluation import evaluate
+from slim_train.evaluation.options import EvalOptions
+from slim_train.exporting import run as exporting
+from slim_train.exporting.options import CheckOptions, ExportOptions, ResultOptions, SourceOptions
+from slim_train.training import train
+from slim_train.training_options import TrainOptions
+
+TRAIN_DIR = "ram://urls/run"
+
+
+@pytest.fixture
+def records(dataset_dir: Path) -> str:
+    """The records at a URL."""
+    url = path_of("ram://urls/records")
+    for file in dataset_dir.iterdir():
+        copy_file(file, url / file.name)
+    return str(url)
+
+
+def test_a_url_is_trained_on_resumed_evaluated_and_exported(
+    records: str, options: Callable[..., TrainOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = {"dataset_dir": records, "train_dir": TRAIN_DIR, "eval_split_name": "test", "log_every_n_steps": 1}
+    train.run(options(**flags))
+    result = train.run(options(**flags, max_number_of_steps=3))
+
+    assert result is not None
+    assert (result.global_step, result.own_steps) == (3, 1)
+    assert result.checkpoint == f"{TRAIN_DIR}/model.ckpt-3"
+    assert [line["step"] for line in result.history if "loss" in line] == [1, 2, 3]
+    assert str(result.best_checkpoint).startswith(f"{TRAIN_DIR}/best/model.ckpt-")
+    folder = path_of(TRAIN_DIR)
+    assert training_folder.read_options(folder) is not None
+    assert training_folder.trained_labels(folder) == ("dark", "light")
+    assert any(path.name.startswith("events.out.tfevents") for path in folder.iterdir())
+    assert not [path for path in folder.iterdir() if "tmp" in path.name]
+
+    report = evaluate.run(EvalOptions(checkpoint_path=TRAIN_DIR, eval_interval_secs=1))
+    assert (report.step, report.images) == (3, 6)
+    assert (folder / "eval_test" / "eval_test.json").is_file()
+    assert len((folder / "eval_test" / "predictions_test.csv").read_text().splitlines()) == 7
+
+    exported = exporting.run(
+        ExportOptions(
+            source=SourceOptions(checkpoint_path=TRAIN_DIR),
+            result=ResultOptions(formats="saved_model,frozen"),
+            check=CheckOptions(num_check_images=2),
+        )
+    )
+    assert all((path_of(f"{TRAIN_DIR}/export") / file.path).exists() for file in exported.files)
+    assert (folder / "export" / "saved_model" / "3" / "saved_model.pb").is_file()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_restart_puts_what_is_at_the_url_aside(records: str, options: Callable[..., TrainOptions]) -> None:
+    folder = path_of("ram://urls/again")
+    (folder / "best").mkdir()
+    for name in ("checkpoint", "model.ckpt-9.index", "best/best.json"):
+        (folder / name).write_text(name)
+    assert training_folder.set_aside(folder) == folder / "previous-1"
+    assert (folder / "previous-1" / "best" / "best.json").read_text() == "best/best.json"
+    assert [path.name for path in folder.iterdir()] == ["previous-1"]
+
+
+def test_features_are_not_cached_at_a_url(records: str, options: Callable[..., TrainOptions]) -> None:
+    flags = {"train_dir": TRAIN_DIR, "cache_features": True, "trainable_scopes": "auto"}
+    with pytest.raises(UsageError, match="--feature_cache_dir is required.*ram://"):
+        train.run(options(**flags))
