@@ -23,7 +23,7 @@ def _steps(cluster):
 def test_a_parameter_server_that_dies_and_comes_back_costs_no_more_than_the_steps_since_the_checkpoint(make_cluster):
     cluster = make_cluster("--max_number_of_steps=500", "--save_interval_secs=1", ps=1, chief=1, worker=1)
     cluster.start_all()
-    cluster.wait_for_log("worker 0", "step ")
+    cluster.wait_for_log("worker 0", "images/s")
     cluster.wait_for_step(100)
     cluster.kill("ps 0")
     cluster.start("ps 0")
@@ -41,7 +41,7 @@ def test_a_parameter_server_that_dies_and_comes_back_costs_no_more_than_the_step
 def test_one_of_two_parameter_servers_that_dies_and_comes_back_is_filled_again_by_the_master(make_cluster):
     cluster = make_cluster("--max_number_of_steps=500", "--save_interval_secs=1", ps=2, master=1, worker=1)
     cluster.start_all()
-    cluster.wait_for_log("worker 0", "step ")
+    cluster.wait_for_log("worker 0", "images/s")
     cluster.wait_for_step(100)
     cluster.kill("ps 1")
     cluster.start("ps 1")
@@ -55,7 +55,7 @@ def test_one_of_two_parameter_servers_that_dies_and_comes_back_is_filled_again_b
 def test_sigterm_lets_a_synchronous_worker_leave_and_the_others_go_on(make_cluster):
     cluster = make_cluster("--max_number_of_steps=100000", "--sync_replicas", ps=1, worker=2)
     cluster.start_all()
-    cluster.wait_for_log("worker 1", "step ")
+    cluster.wait_for_log("worker 1", "images/s")
     cluster.signal("worker 1", signal.SIGTERM)
     assert cluster.exit_codes("worker 1") == {"worker 1": 0}, cluster.logs()
     cluster.wait_for_step(_steps(cluster)[-1] + 20)
@@ -67,12 +67,12 @@ def test_sigterm_lets_a_synchronous_worker_leave_and_the_others_go_on(make_clust
 def test_a_worker_and_a_chief_that_are_killed_join_again_at_the_current_step(make_cluster):
     cluster = make_cluster("--max_number_of_steps=2500", "--save_interval_secs=600", ps=1, chief=1, worker=1)
     cluster.start_all()
-    cluster.wait_for_log("worker 0", "step ")
+    cluster.wait_for_log("worker 0", "images/s")
     cluster.kill("worker 0")
     step = _steps(cluster)[-1]
     cluster.wait_for_step(step + 50)
     cluster.start("worker 0")
-    cluster.wait_for_log("worker 0", "step ", times=2)
+    cluster.wait_for_log("worker 0", "images/s", times=2)
     cluster.kill("chief 0")
     cluster.start("chief 0")
     cluster.wait_for_log("chief 0", "joining it")
@@ -86,7 +86,7 @@ def test_sigterm_lets_a_worker_leave_and_makes_the_chief_end_the_job_with_a_chec
     cluster = make_cluster("--max_number_of_steps=100000", ps=2, worker=3)
     cluster.start_all()
     for worker in ("worker 1", "worker 2"):
-        cluster.wait_for_log(worker, "step ")
+        cluster.wait_for_log(worker, "images/s")
     cluster.signal("worker 1", signal.SIGTERM)
     assert cluster.exit_codes("worker 1") == {"worker 1": 0}
     cluster.wait_for_step(_steps(cluster)[-1] + 50)

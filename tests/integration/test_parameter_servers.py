@@ -57,7 +57,7 @@ def test_synchronous_workers_each_contribute_their_share_and_the_job_ends_on_eve
 def test_a_backup_worker_stands_in_for_one_that_is_killed(make_cluster):
     cluster = make_cluster("--max_number_of_steps=400", "--sync_replicas", "--replicas_to_aggregate=1", ps=1, worker=2)
     cluster.start_all()
-    cluster.wait_for_log("worker 1", "step ")
+    cluster.wait_for_log("worker 1", "images/s")
     cluster.kill("worker 1")
     assert cluster.exit_codes("worker 0", "ps 0") == {"worker 0": 0, "ps 0": 0}, cluster.logs()
     assert cluster.result()["global_step"] >= 400

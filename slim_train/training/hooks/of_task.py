@@ -22,6 +22,7 @@ from slim_train.training.hooks.input_bound import InputBound
 from slim_train.training.hooks.plateau import PlateauHook
 from slim_train.training.hooks.profile import Profile
 from slim_train.training.hooks.saving import CatchUp, SaveEverySteps
+from slim_train.training.hooks.saving_at_loss import SaveAtLoss
 from slim_train.training.hooks.step_metrics import StepMetrics
 from slim_train.training.hooks.stopping import EndOfJob, StopAtStep, StopOnSignal
 from slim_train.training.hooks.synchronous_replicas import SynchronousSteps
@@ -89,6 +90,10 @@ def _make_hooks(
         if job.cache is None and not job.options.data.use_synthetic_data:
             hooks.append(_input_bound(job))
         hooks += _savers(job, graph, scaffold)
+        if job.cluster.strategy == "parameter_servers":
+            at_loss = _save_at_loss(job, graph, scaffold)
+            resources.callback(at_loss.close)
+            hooks.append(at_loss)
         # With an evaluator in the cluster, only stopping early needs evaluations of the chief's own.
         if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
             hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources, metrics_file))
@@ -179,6 +184,13 @@ def _savers(job: Job, graph: TrainingGraph, scaffold: Any) -> list[Any]:
             tf.train.SummarySaverHook(save_secs=loop.save_summaries_secs, output_dir=job.log_dir, scaffold=scaffold)
         )
     return hooks
+
+
+def _save_at_loss(job: Job, graph: TrainingGraph, scaffold: Any) -> SaveAtLoss:
+    own = job.cluster.own
+    others = [task for task in job.cluster.tasks if task.job == own.job and task != own]
+    timeout_secs = job.options.cluster.task_timeout_secs
+    return SaveAtLoss(graph, others, timeout_secs, lambda: scaffold.saver, job.train_dir)
 
 
 def _validation(
