@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import signal
 import time
@@ -23,11 +24,12 @@ _REPORTED = {
     "warning": str,
     "lost": list,
 }
+_MAY_BE_NONE = ("step", "last_step", "steps_per_second", "images_per_second", "warning")
 
 
 @dataclasses.dataclass
 class TaskState:
-    """A task.
+    """The state of a task.
 
     Attributes:
       name: ``worker 1``.
@@ -39,7 +41,7 @@ class TaskState:
       step: global step that it has seen last.
       last_step: global step at which training ends.
       steps_per_second: its own training steps.
-      images_per_second: those of the whole job, as it sees them.
+      images_per_second: of the whole job.
       restarts: how often it was started again.
       exit_code: of its last process; negative for a signal, None while the first runs.
       warning: its last warning or error.
@@ -93,8 +95,7 @@ class ClusterStatus:
         if not isinstance(values, dict):
             return
         for key, value in values.items():
-            kind = _REPORTED.get(key)
-            if kind is not None and (value is None or isinstance(value, (kind, int) if kind is float else kind)):
+            if _is_known(key, value):
                 setattr(task, key, value)
 
     def ended(self, name: str, code: int, *, is_restarted: bool, is_stopping: bool) -> None:
@@ -136,6 +137,20 @@ class ClusterStatus:
         }
 
 
+def _is_known(key: str, value: Any) -> bool:
+    """Return whether a task may report this: programs of others do so, too."""
+    kind = _REPORTED.get(key)
+    if kind is None or isinstance(value, bool):
+        return False
+    if value is None:
+        return key in _MAY_BE_NONE
+    if kind is list:
+        return isinstance(value, list) and all(isinstance(name, str) for name in value)
+    if kind is float:
+        return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, kind)
+
+
 class Publisher:
     """Calls a function with the status of a job about once a second, and at its end.
 
@@ -168,4 +183,9 @@ def in_words(task: TaskState, max_restarts: int) -> str:
 
 def exit_in_words(code: int) -> str:
     """Return ``exit code 1`` or ``killed by SIGKILL``."""
-    return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:  # Real-time signals have no names.
+        return f"killed by signal {-code}"

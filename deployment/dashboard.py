@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from rich.console import Console, RenderableType
@@ -14,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployment.cluster_status import ClusterStatus, TaskState, in_words
-from deployment.role_output import write_to
+from deployment.role_output import discard, is_gone, write_to
 
 _EVERY_SECS = 0.5
 # On a narrower terminal addresses, which are all of this machine, have no place.
@@ -99,7 +100,8 @@ class Dashboard:
 
     def __exit__(self, *_: object) -> None:
         self._draw()
-        self._live.stop()
+        with self._terminal():
+            self._live.stop()
         logging.getLogger().handlers[:] = self._handlers
 
     def write(self, stream: TextIO, lines: bytes) -> None:
@@ -108,7 +110,8 @@ class Dashboard:
             write_to(stream, lines)
             return
         text = Text.from_ansi(lines.decode(errors="replace").rstrip("\n"))
-        self._console.print(text, soft_wrap=True, highlight=False)
+        with self._terminal():
+            self._console.print(text, soft_wrap=True, highlight=False)
 
     def refresh(self) -> None:
         """Draw the table as it is now, some times a second at most."""
@@ -118,7 +121,18 @@ class Dashboard:
     def _draw(self) -> None:
         self._drawn_at = time.monotonic()
         table = draw(self._status.tasks(), self._status.max_restarts, self._console.width)
-        self._live.update(table, refresh=True)
+        with self._terminal():
+            self._live.update(table, refresh=True)
+
+    @contextlib.contextmanager
+    def _terminal(self) -> Iterator[None]:
+        """Around what is written to the terminal: if that is closed, nothing more is shown, and the job goes on."""
+        try:
+            yield
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            discard(sys.stderr)
 
 
 class _LogsAbove(logging.Handler):

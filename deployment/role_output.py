@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from typing import TextIO
@@ -63,8 +64,21 @@ def write_to(stream: TextIO, lines: bytes) -> None:
     try:
         stream.buffer.write(lines)
         stream.buffer.flush()
-    except BrokenPipeError:
-        # Nobody reads it any more, of which SIGPIPE tells the supervisor. What still comes is thrown away.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+    except OSError as error:
+        # Nobody reads it any more, of which SIGPIPE tells the supervisor, or its terminal is closed, of which SIGHUP
+        # does. What still comes is thrown away.
+        if not is_gone(error):
+            raise
+        discard(stream)
+
+
+def is_gone(error: OSError) -> bool:
+    """Return whether an output failed because its reader has left or its terminal is closed."""
+    return error.errno in (errno.EPIPE, errno.EIO)
+
+
+def discard(stream: TextIO) -> None:
+    """Throw away what is written to a stream from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

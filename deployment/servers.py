@@ -138,7 +138,7 @@ def wait_until_none_missing(
     """
     began = time.monotonic()
     with ExitStack() as waiting:
-        said = False
+        said: Sequence[str] = ()
         while names := missing():
             if is_interrupted():
                 raise Interrupted
@@ -146,8 +146,10 @@ def wait_until_none_missing(
                 raise LostTaskError(f"waited {limit_secs:g} s without success for {', '.join(names)}")
             if not said:
                 log.info("Waiting for %s.", ", ".join(names))
-                waiting.enter_context(task_status.during("waiting", names))
-                said = True
+                waiting.enter_context(task_status.during("waiting"))
+            if names != said:
+                task_status.report(waiting_for=names)
+                said = names
             time.sleep(POLL_SECS)
 
 

@@ -189,7 +189,8 @@ class Supervisor:
             self._ended(process.role, self._bury(process))
 
     def _ended(self, role: Role, code: int) -> None:
-        if code != 0:
+        # One that was killed, or used wrongly, says nothing about those that it got no answer from.
+        if code > 0 and code != _BAD_USAGE:
             self._kill_hung(role)
         is_restarted = self._is_restarted(role, code)
         is_stopping = self._is_stopping or self._exit_code is not None

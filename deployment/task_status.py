@@ -23,7 +23,9 @@ STATES = ("starting", "waiting", "training", "saving", "evaluating", "serving")
 # What is written to a pipe at once stays together up to this many bytes (PIPE_BUF), and none of it must be lost.
 _MOST_BYTES = 4096
 _MOST_CHARACTERS_OF_WARNING = 300
-_lock = threading.Lock()
+_MOST_NAMES = 20
+# A handler of a signal may log a warning, and so report, in the middle of a report.
+_lock = threading.RLock()
 _state: dict[str, Any] = {"state": "starting", "waiting_for": []}
 
 
@@ -33,12 +35,18 @@ def report(**values: Any) -> None:
     """
     with _lock:
         _state.update({name: values[name] for name in _state if name in values})
-        line = (json.dumps(values) + "\n").encode()
+        line = (json.dumps({name: _shortened(value) for name, value in values.items()}) + "\n").encode()
         pipe = _pipe()
         # The reader may be gone, or slow: nothing waits for it.
         if pipe is not None and len(line) <= _MOST_BYTES:
             with contextlib.suppress(OSError):
                 os.write(pipe, line)
+
+
+def _shortened(value: Any) -> Any:
+    if not isinstance(value, list) or len(value) <= _MOST_NAMES:
+        return value
+    return [*value[:_MOST_NAMES], f"{len(value) - _MOST_NAMES} more"]
 
 
 def describe_pipe(pipe: int) -> str:

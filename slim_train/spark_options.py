@@ -40,6 +40,13 @@ class SparkOptions(Options):
 
         return self.uses_spark or under_spark_submit()
 
+    @property
+    def where(self) -> str:
+        """The cluster, at the start of messages."""
+        if self.spark_master:
+            return f"--spark_master={self.spark_master}"
+        return f"--spark_remote={self.spark_remote}" if self.spark_remote else "The session"
+
     def settings(self) -> dict[str, str]:
         """Return ``spark_conf`` by key.
 

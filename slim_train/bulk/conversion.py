@@ -13,6 +13,7 @@ from typing import Any
 
 from datasets.distributed.engine import BucketCount, Task, answers
 from datasets.errors import DataError
+from deployment.spark.executors import IdleWatch, is_idle
 from deployment.spark.session import first_line, spark_session
 from slim_train.bulk.on_spark import ship_packages
 from slim_train.errors import RunError
@@ -41,7 +42,7 @@ def spark_engine(options: SparkOptions) -> Iterator[SparkEngine]:
         tempfile.TemporaryDirectory(prefix="slim-train-") as folder,
     ):
         ship_packages(session, Path(folder))
-        yield SparkEngine(session)
+        yield SparkEngine(session, IdleWatch(lambda: is_idle(session), options.where))
 
 
 class SparkEngine:
@@ -49,15 +50,16 @@ class SparkEngine:
 
     Attributes:
       session: the session of Spark.
+      idle: warns if no executor runs the tasks.
     """
 
-    def __init__(self, session: Any) -> None:
-        self.session = session
+    def __init__(self, session: Any, idle: IdleWatch) -> None:
+        self.session, self._idle = session, idle
 
     def run(self, task: Task, job: Path, count: int, watch: Callable[[], None] | None = None) -> list[str]:
         """Call a function with the numbers 0 to ``count - 1``; RunError if the cluster fails."""
         table = self.session.range(0, count, 1, count).mapInArrow(_attempts(task, str(job)), _ANSWERS)
-        with _watched(watch):
+        with _watched(self._idle.look, *([watch] if watch else [])):
             rows = _collect(table)
         attempts = {row["number"]: row["answer"] for row in rows}
         return answers([attempts[number] for number in range(count)])
@@ -73,7 +75,8 @@ class SparkEngine:
         rows = rows.repartition(buckets, "bucket")
         rows = rows.sortWithinPartitions("bucket", "order_key", "label", "rank", *name)
         columns = rows.select("bucket", "split", "label", "rank", "name")
-        counted = _collect(columns.mapInArrow(_write_buckets(str(job)), _COUNTS))
+        with _watched(self._idle.look):
+            counted = _collect(columns.mapInArrow(_write_buckets(str(job)), _COUNTS))
         return [BucketCount(row["bucket"], row["split"], row["images"]) for row in counted]
 
 
@@ -137,16 +140,14 @@ def _collect(table: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _watched(watch: Callable[[], None] | None) -> Iterator[None]:
-    """Call ``watch`` now and then while the block waits for the cluster, and at its end."""
-    if watch is None:
-        yield
-        return
+def _watched(*watches: Callable[[], None]) -> Iterator[None]:
+    """Call ``watches`` now and then while the block waits for the cluster, and at its end."""
     ended = threading.Event()
 
     def poll() -> None:
         while not ended.wait(_POLL_SECS):
-            watch()
+            for watch in watches:
+                watch()
 
     thread = threading.Thread(target=poll, daemon=True)
     thread.start()
@@ -155,4 +156,5 @@ def _watched(watch: Callable[[], None] | None) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-    watch()
+    for watch in watches:
+        watch()

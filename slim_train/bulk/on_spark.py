@@ -44,8 +44,7 @@ def run_on_spark(options: SparkOptions, job: Path, parts: Sequence[Part]) -> lis
         with spark_session(options.spark_master, options.spark_remote, options.settings(), "slim-train") as session:
             archive = ship_packages(session, job)
             table = session.range(0, len(parts), 1, len(parts)).mapInArrow(tasks(str(job), archive.name), _RESULT)
-            where = f"--spark_master={options.spark_master}" if options.spark_master else "The session"
-            watch = IdleWatch(lambda: is_idle(session), where)
+            watch = IdleWatch(lambda: is_idle(session), options.where)
             with _shown_progress(job.parent, parts, images, watch):
                 try:
                     rows = table.collect()

@@ -1,4 +1,4 @@
-"""What the commands that write the Kubernetes manifests of a training job share: their flags, and what they refuse."""
+"""The flags of the commands that write the Kubernetes manifests of a training job, and their checks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class JobOptions(Options):
     """Job."""
 
     name: str = option("slim-train", "Name of the job: lower-case letters, digits and -, beginning with a letter.")
-    namespace: str | None = option(None, "Kubernetes namespace. Default: that of the submitter.")
+    namespace: str | None = option(None, "Kubernetes namespace. Default: the submitter's.")
     image: str | None = option(None, "Container image with slim-train, built from the Dockerfile.")
     data_claim: str | None = option(None, "Persistent volume claim for /data, which holds --dataset_dir. Read-only.")
     train_claim: str | None = option(None, "Persistent volume claim for /models, which holds --train_dir.")
@@ -57,7 +57,7 @@ class TaskOptions(Options):
 
 @dataclass(frozen=True)
 class RenderOptions(Options):
-    """Everything that the commands can be told."""
+    """The options of the commands."""
 
     job: JobOptions = field(default_factory=JobOptions)
     tasks: TaskOptions = field(default_factory=TaskOptions)
@@ -141,7 +141,7 @@ def _training(options: RenderOptions) -> TrainOptions:
     _check_mounted("checkpoint_path", training.restore.checkpoint_path, DATA_MOUNT, MODELS_MOUNT)
     if training.loop.restart or training.loop.dry_run:
         flag = "restart" if training.loop.restart else "dry_run"
-        raise UsageError(f"--{flag} is not for a job: a task that Kubernetes starts again would obey it again.")
+        raise UsageError(f"--{flag} cannot be used in a job: it would apply again to a task that Kubernetes restarts.")
     clones = training.cluster.num_clones
     if options.tasks.gpus_per_worker > 1 and clones == 1:
         clones = options.tasks.gpus_per_worker

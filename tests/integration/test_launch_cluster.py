@@ -441,6 +441,30 @@ def test_a_terminal_shows_the_state_of_each_task_below_the_output_and_is_left_cl
     assert re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", shown).endswith(b"\n")
 
 
+@pytest.mark.parametrize("dashboard", ["--dashboard", "--nodashboard"])
+def test_a_terminal_that_is_closed_leaves_the_roles_time_to_save(launcher, monkeypatch, dashboard):
+    monkeypatch.setenv("TERM", "xterm")
+    controller, terminal = pty.openpty()
+    program = """
+        def stop(number, _frame):
+            print("saving", flush=True)
+            time.sleep(1)
+            note("saved")
+            sys.exit(0)
+
+        signal.signal(signal.SIGTERM, stop)
+        note("ready")
+        sleep_for_ever()
+    """
+    process = launcher.start(program, "--num_ps=0", "--num_workers=1", dashboard, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    launcher.wait_for("worker0.ready")
+    os.close(controller)
+    process.send_signal(signal.SIGHUP)  # as the kernel does if the terminal is the session's
+    process.wait(TIME_LIMIT)
+    assert (launcher.folder / "worker0.saved").exists()
+
+
 def test_without_a_dashboard_a_terminal_gets_the_lines_alone(launcher, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     controller, terminal = pty.openpty()

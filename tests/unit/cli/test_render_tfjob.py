@@ -58,7 +58,7 @@ def test_a_clone_runs_on_each_gpu(tmp_path):
         (["--train_dir=/tmp/x"], "--train_dir=/tmp/x is on no volume"),
         (["--train_dir=/models/../etc"], "--train_dir=/models/../etc is on no volume"),
         (["--checkpoint_path=/checkpoints"], "it must be in /data or /models"),
-        (["--restart"], "--restart is not for a job"),
+        (["--restart"], "--restart cannot be used in a job"),
         (["--name=My_Job"], "--name=My_Job cannot be"),
         ([f"--name={'a' * 52}"], "cannot be"),
         (["--memory_per_ps=4GB"], "--memory_per_ps=4GB must be a Kubernetes quantity"),

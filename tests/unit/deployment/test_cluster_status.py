@@ -64,7 +64,23 @@ def test_a_task_that_trains_and_does_not_answer_hangs_but_not_one_that_was_start
     assert status.hung("worker 0") == []
 
 
-@pytest.mark.parametrize("line", [b"no json\n", b"[1]\n", b'{"state": 1}\n', b'{"pid": 5}\n', b"\xff\n", b"{}\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no json\n",
+        b"[1]\n",
+        b"\xff\n",
+        b"{}\n",
+        b'{"pid": 5}\n',
+        b'{"state": 1}\n',
+        b'{"state": null}\n',
+        b'{"step": true}\n',
+        b'{"steps_per_second": NaN}\n',
+        b'{"lost": null}\n',
+        b'{"lost": [["worker 1"]]}\n',
+        b'{"waiting_for": [1]}\n',
+    ],
+)
 def test_what_is_not_understood_is_ignored(status, line):
     before = status.to_dict()
     status.reported("worker 0", line)
@@ -78,6 +94,7 @@ def test_what_is_not_understood_is_ignored(status, line):
         (TaskState("worker 0", state="waiting", waiting_for=["ps 0 (a:1)", "ps 1 (b:2)"]), "waiting for ps 0, ps 1"),
         (TaskState("worker 0", state="failed", exit_code=1), "failed: exit code 1"),
         (TaskState("worker 0", state="failed", exit_code=-9), "failed: killed by SIGKILL"),
+        (TaskState("worker 0", state="failed", exit_code=-35), "failed: killed by signal 35"),
         (TaskState("worker 0", state="stopped", exit_code=0), "stopped: exit code 0"),
     ],
 )

@@ -5,11 +5,37 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 
 import pytest
 
 from deployment import task_status
 from deployment.task_status import PIPE, ReportWarnings, describe_pipe
+
+
+def test_a_signal_whose_handler_logs_a_warning_may_come_in_the_middle_of_a_report(reported, monkeypatch):
+    dumps = json.dumps
+    handler = ReportWarnings()
+    record = logging.LogRecord("job", logging.WARNING, __file__, 1, "stopping", (), None)
+
+    def interrupted(values):
+        monkeypatch.setattr(json, "dumps", dumps)
+        handler.emit(record)
+        return dumps(values)
+
+    monkeypatch.setattr(json, "dumps", interrupted)
+    thread = threading.Thread(target=task_status.report, kwargs={"step": 3}, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert reported() == [{"warning": "stopping"}, {"step": 3}]
+
+
+def test_a_long_list_of_tasks_is_shortened_to_what_a_pipe_takes_at_once(reported):
+    task_status.report(waiting_for=[f"worker {index} (host:2222)" for index in range(1000)])
+    (values,) = reported()
+    assert values["waiting_for"][0] == "worker 0 (host:2222)"
+    assert values["waiting_for"][-1] == "980 more"
 
 
 @pytest.fixture

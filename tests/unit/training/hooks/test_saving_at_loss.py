@@ -28,8 +28,8 @@ def worker():
     server.stop(grace=0).wait()
 
 
-def _run(task, folder, between, timeout_secs=1.0):
-    """The steps at which a job saved that took a step, then had ``between`` called, then took steps for 2.5 seconds."""
+def _run(task, folder, between, timeout_secs=2.0):
+    """The steps at which a job saved that took a step, then had ``between`` called, then took steps for 4 seconds."""
     with tf.Graph().as_default():
         global_step = tf.train.create_global_step()
         step = global_step.assign_add(1)
@@ -40,7 +40,7 @@ def _run(task, folder, between, timeout_secs=1.0):
             session.run(step)
             waiting.wait(1.0)
             between()
-            for _ in range(25):
+            for _ in range(40):
                 waiting.wait(0.1)
                 session.run(step)
                 if saved_checkpoints(folder):
