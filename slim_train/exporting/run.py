@@ -321,16 +321,27 @@ def _upload(staging: Path, folder: Path) -> None:
     """Copy what is in ``staging`` to a URL; a version of the SavedModel is one from its last file on.
 
     Raises:
-      UsageError: the store cannot be written.
+      UsageError: the store cannot be written, or a folder that is no SavedModel is in the way.
     """
     try:
         for version in staging.glob("saved_model/*"):
-            remove_folder(folder / version.relative_to(staging).as_posix())
+            target = folder / version.relative_to(staging).as_posix()
+            if not _may_be_replaced(target, version):
+                raise UsageError(f"{target} is not a SavedModel: move it, or use another --export_dir.")
+            remove_folder(target)
         files = [file for file in staging.rglob("*") if file.is_file()]
         for file in sorted(files, key=lambda file: (file.name == _MAKES_A_SAVED_MODEL, file.parent == staging, file)):
             copy_file(file, folder / file.relative_to(staging).as_posix())
     except OSError as error:
         raise UsageError(f"Cannot write to {folder}: {error.strerror}.") from error
+
+
+def _may_be_replaced(target: Path, version: Path) -> bool:
+    """Return whether what is at a URL is missing, a SavedModel, or a part of one from an interrupted upload."""
+    if (target / _MAKES_A_SAVED_MODEL).is_file() or not target.is_dir():
+        return True
+    names = {path.name for path in version.iterdir()}
+    return all(path.name in names for path in target.iterdir())
 
 
 def _version(info: ExportInfo) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datasets.storage import path_of
 from slim_train import config
 from slim_train.errors import RunError, UsageError
 from slim_train.exporting import check, formats, run
@@ -286,6 +287,21 @@ def test_a_folder_of_something_else_is_left_alone(place: str, training_folder: P
         run.run(options(formats="saved_model,frozen", **flags))
     left = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()]
     assert left == [f"{place}/thesis.tex"]
+
+
+def test_a_folder_of_something_else_at_a_url_is_left_alone_and_a_part_of_an_upload_is_replaced(
+    training_folder: Path,
+) -> None:
+    version = path_of("ram://exporting/out/saved_model/7")
+    (version / "thesis.tex").write_text("pages")
+    (version / "variables" / "variables.index").write_text("of an interrupted upload")
+    flags = {"checkpoint_path": str(training_folder), "export_dir": "ram://exporting/out", "num_check_images": 0}
+    with pytest.raises(UsageError, match="saved_model/7 is not a SavedModel: move it"):
+        run.run(options(formats="saved_model", **flags))
+    assert [path.name for path in version.iterdir()] == ["thesis.tex", "variables"]
+    (version / "thesis.tex").unlink()
+    run.run(options(formats="saved_model", **flags))
+    assert (version / "saved_model.pb").is_file()
 
 
 def test_a_file_that_does_not_match_the_checkpoint_is_not_exported(
