@@ -10,13 +10,17 @@ import re
 import shutil
 from pathlib import Path
 from typing import cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from datasets.files import replacing
 from datasets.url_path import UrlPath
 
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
+_URL = re.compile(rf"(?P<scheme>{_SCHEME})://")
 LOCAL = "file"
+_FILE_URL = re.compile(r"file://(localhost(?=/))?", re.IGNORECASE)
+# Between the entries of a comma-separated list; a comma in a path is no end.
+_BEFORE_URL = re.compile(rf",(?={_SCHEME}://)")
 
 # What TensorFlow has built in since 2.16, beside file.
 SERVED = ("gs", "ram")
@@ -42,7 +46,12 @@ def scheme_of(path: str) -> str:
 
 def local_path(path: str) -> str:
     """Return the path that a ``file://`` URL names; anything else as it is."""
-    return unquote(urlsplit(path).path) if scheme_of(path) == LOCAL else path
+    return unquote(_FILE_URL.sub("", path, count=1)) if scheme_of(path) == LOCAL else path
+
+
+def local_list(text: str) -> str:
+    """Return a path, or a comma-separated list of paths, with the paths that ``file://`` URLs name."""
+    return ",".join(map(local_path, _BEFORE_URL.split(text)))
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:
@@ -58,6 +67,8 @@ def fault_of(path: str, takes_urls: bool = False) -> str | None:
       takes_urls: whether URLs that TensorFlow serves will do.
     """
     scheme = scheme_of(path)
+    if scheme == LOCAL and not local_path(path).startswith("/"):
+        return "must be file:///absolute/path."
     if scheme in ("", LOCAL) or (takes_urls and scheme in SERVED):
         return None
     mount = _MOUNTS.get(scheme, _ANY_MOUNT)
@@ -65,6 +76,12 @@ def fault_of(path: str, takes_urls: bool = False) -> str | None:
     if scheme in SERVED:
         return f"must be a path of this machine: {scheme}:// is not supported here. {advice}"
     return f"is a URL, and nothing here serves {scheme}://. {advice}"
+
+
+def fault_of_list(text: str, takes_urls: bool = False) -> str | None:
+    """Return :func:`fault_of` of a path, or of the first wrong one in a comma-separated list."""
+    faults = (fault_of(path, takes_urls) for path in _BEFORE_URL.split(text))
+    return next(filter(None, faults), None)
 
 
 def path_of(path: str | os.PathLike[str]) -> Path:

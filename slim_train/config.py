@@ -67,7 +67,7 @@ class OptionInfo:
             return f"must be above {self.above:g}."
         if self.at_most is not None and not value <= self.at_most:
             return f"must be at most {self.at_most:g}."
-        return _storage().fault_of(value, self.takes_urls) if self.may_be_url(value) else None
+        return _storage().fault_of_list(value, self.takes_urls) if self.may_be_url(value) else None
 
     def may_be_url(self, value: Any) -> bool:
         """Return whether ``value`` has to be looked at as a path or a URL of a file."""
@@ -113,7 +113,7 @@ class Options:
             if fault:
                 raise UsageError(f"--{field.name}={value} {fault}")
             if info.may_be_url(value):
-                object.__setattr__(self, field.name, _storage().local_path(value))
+                object.__setattr__(self, field.name, _storage().local_list(value))
 
 
 def flag_specs(options: Any, group: str = "") -> Iterator[FlagSpec]:

@@ -51,18 +51,27 @@ def read_recipe(name: str) -> Recipe:
 
 
 def config_path(value: str | os.PathLike[str]) -> Path:
-    """Return the file that a ``--config`` stands for: a file, or the name of a recipe.
+    """Return the file that a ``--config`` stands for: a path, a URL, or the name of a recipe.
+
+    A folder does not hide the recipe of its name.
 
     Raises:
-      UsageError: it is neither.
+      UsageError: it is neither, or a URL that cannot be reached.
     """
-    path = Path(value)
-    if path.exists():
+    from datasets.storage import fault_of, is_url, path_of  # not at the top: commands check first that it is ours
+
+    text = os.fspath(value)
+    if fault := fault_of(text, takes_urls=True):
+        raise UsageError(f"--config={text} {fault}")
+    path = path_of(text)
+    if is_url(path):
+        return path  # a look at it would cost a request, and reading tells as much
+    if path.exists() and not (path.is_dir() and text in recipe_names()):
         return path
-    if path.name != os.fspath(value) or path.suffix:
+    if path.name != text or path.suffix:
         hint = f" --config={path.stem} is the recipe that comes with slim-train." if path.stem in recipe_names() else ""
         raise UsageError(f"Cannot read the configuration file {path}: it does not exist.{hint}")
-    return read_recipe(os.fspath(value)).path
+    return read_recipe(text).path
 
 
 def _folder() -> Path:

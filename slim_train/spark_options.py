@@ -19,7 +19,9 @@ class SparkOptions(Options):
     )
     spark_remote: str | None = option(None, "Spark Connect server, for example sc://host:15002.", is_address=True)
     spark_conf: str | None = option(
-        None, "Spark settings, for example spark.executor.memory=4g,spark.task.cpus=2. Comma-separated."
+        None,
+        "Spark settings, for example spark.executor.memory=4g,spark.task.cpus=2. Comma-separated.",
+        is_address=True,
     )
 
     def __post_init__(self) -> None:

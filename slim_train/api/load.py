@@ -66,6 +66,7 @@ def load(
 
     if fault := storage.fault_of(os.fspath(path)):
         raise UsageError(f"load(): {os.fspath(path)} {fault}")
+    path = storage.local_path(os.fspath(path))
     options = options_from(ClassifierOptions(), "load", flags, {})
     with one_usage_error(), tensorflow_ready():
         from slim_train.inference.classifier import load_classifier

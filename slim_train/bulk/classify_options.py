@@ -43,5 +43,12 @@ class ClassifyOptions(Options):
         self.images.check()
         if not self.predictions.predictions_dir:
             raise UsageError("--predictions_dir is required (--help lists the flags).")
-        if self.predictions.csv_file and not Path(self.predictions.csv_file).absolute().parent.is_dir():
-            raise UsageError(f"--csv_file: there is no folder {Path(self.predictions.csv_file).parent}.")
+        if self.predictions.csv_file:
+            _check_csv_file(Path(self.predictions.csv_file))
+
+
+def _check_csv_file(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"--csv_file: there is no folder {path.parent}.")
+    if path.is_dir():
+        raise UsageError(f"--csv_file={path} is a folder: name a file, for example {path / 'predictions.csv'}.")

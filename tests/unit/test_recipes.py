@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets.storage import path_of
 from slim_train import config, recipes
 from slim_train.api.flags import options_from
 from slim_train.cli import slim_models, train_image_classifier
@@ -81,3 +82,32 @@ def test_a_recipe_by_name_is_a_configuration_file_on_the_command_line_and_in_pyt
     assert train_image_classifier.COMMAND.main(["--config=fer2013", "--dataset_dir=/absent"]) == 2
     assert "--dataset_dir=/absent does not exist" in capsys.readouterr().err
     assert options_from(TrainOptions(), "train", {}, {}, "fer2013").model.model_name == "face_vgg"
+
+
+def test_a_folder_does_not_hide_the_recipe_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("fer2013").mkdir()
+    assert recipes.config_path("fer2013") == recipes.read_recipe("fer2013").path
+
+
+@pytest.mark.parametrize("scheme", ["file", "ram"])
+def test_a_configuration_file_may_be_at_a_url(scheme: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"{scheme}://{tmp_path}/my.yaml"
+    path_of(url).write_text("dataset_dir: /absent")
+    assert train_image_classifier.COMMAND.main([f"--config={url}"]) == 2
+    assert "--dataset_dir=/absent does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("s3://bucket/my.yaml", "--config=s3://bucket/my.yaml is a URL, and nothing here serves s3://"),
+        ("ram://absent/my.yaml", "Cannot read the configuration file ram://absent/my.yaml: "),
+        ("file:///absent/my.yaml", "Cannot read the configuration file /absent/my.yaml: it does not exist."),
+    ],
+)
+def test_a_url_without_a_configuration_file_is_refused(
+    url: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_image_classifier.COMMAND.main([f"--config={url}"]) == 2
+    assert message in capsys.readouterr().err

@@ -40,3 +40,10 @@ def test_where_there_is_no_model_is_a_usage_error(tmp_path: Path) -> None:
 def test_a_url_that_nothing_serves_is_refused() -> None:
     with pytest.raises(st.UsageError, match="s3://bucket/export is a URL.*Install"):
         st.load("s3://bucket/export")
+
+
+def test_a_file_url_names_a_path_of_this_machine(tmp_path: Path) -> None:
+    with pytest.raises(st.UsageError, match=f"^{tmp_path}/gone does not exist"):
+        st.load(f"file://{tmp_path}/gone")
+    with pytest.raises(st.UsageError, match=r"load\(\): file://models/fer must be file:///absolute/path"):
+        st.load("file://models/fer")

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from slim_train import config
+from slim_train.bulk.classify_options import ClassifyOptions
 from slim_train.bulk.options import ExtractOptions
 from slim_train.errors import UsageError
 from slim_train.spark_options import SparkOptions
@@ -29,6 +31,19 @@ WHOLE = {"checkpoint_path": "models/x", "image_dir": "images", "output_dir": "fe
 def test_a_missing_or_doubled_flag_is_named(flags: dict[str, Any], complaint: str) -> None:
     with pytest.raises(UsageError, match=complaint):
         config.with_values(ExtractOptions(), {**WHOLE, **flags}).check()
+
+
+@pytest.mark.parametrize(("csv_file", "complaint"), [("", "is a folder: name a file"), ("gone/a.csv", "no folder")])
+def test_a_csv_file_that_cannot_be_made_is_refused_first(csv_file: str, complaint: str, tmp_path: Path) -> None:
+    flags = {"image_dir": "images", "predictions_dir": "out", "csv_file": str(tmp_path / csv_file)}
+    with pytest.raises(UsageError, match=f"--csv_file.*{complaint}"):
+        config.with_values(ClassifyOptions(), flags).check()
+
+
+def test_spark_settings_may_hold_urls() -> None:
+    assert SparkOptions(spark_conf="spark.jars=a.jar,file:///b.jar,s3a://x/c.jar").settings() == {
+        "spark.jars": "a.jar,file:///b.jar,s3a://x/c.jar"
+    }
 
 
 def test_listing_end_points_needs_no_images() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.storage import fault_of, is_url, path_of, scheme_of
+from datasets.storage import fault_of, fault_of_list, is_url, local_list, path_of, scheme_of
 from datasets.url_path import UrlPath
 
 
@@ -52,6 +52,31 @@ def test_a_path_of_this_machine_stays_one(tmp_path: Path) -> None:
     assert type(path_of(tmp_path)) is type(tmp_path)
     assert path_of("file:///data/my%20run") == Path("/data/my run")
     assert not is_url("/data/gs://run")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("file:///a#b/c?d", "/a#b/c?d"),
+        ("file://localhost/data", "/data"),
+        ("FILE:///data", "/data"),
+        ("file:///localhost/data", "/localhost/data"),
+    ],
+)
+def test_a_file_url_names_a_path(url: str, path: str) -> None:
+    assert fault_of(url) is None
+    assert path_of(url) == Path(path)
+
+
+@pytest.mark.parametrize("url", ["file://models/fer", "file://", "file://localhosts/fer"])
+def test_a_file_url_of_another_machine_is_refused(url: str) -> None:
+    assert fault_of(url) == "must be file:///absolute/path."
+
+
+def test_each_path_of_a_list_may_be_a_file_url() -> None:
+    assert local_list("file:///a,b,file:///c%20d") == "/a,b,/c d"
+    assert fault_of_list("file:///a,/b,file:///c") is None
+    assert "gs://" in str(fault_of_list("/a,gs://b"))
 
 
 def test_a_url_becomes_its_path() -> None:
