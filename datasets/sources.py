@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from datasets.errors import DataError
 from datasets.images import EncodedImage
 from datasets.shrinking import Shrinking
 from datasets.splits import ImagesByClass
@@ -49,10 +50,18 @@ class ImageSource:
     reader: Reader
 
     def with_shrinking(self, shrinking: Shrinking | None) -> ImageSource:
-        """Return the source with images made smaller, if they are files; all others are small."""
+        """Return the source with images made smaller.
+
+        Raises:
+          DataError: the images are not in files of their own.
+        """
         reader: Any = self.reader
-        if shrinking is None or not hasattr(reader, "shrinking"):
+        if shrinking is None:
             return self
+        if not hasattr(reader, "shrinking"):
+            raise DataError(
+                "--max_image_side requires image files, and these images are packed in larger files: remove the flag."
+            )
         return dataclasses.replace(self, reader=dataclasses.replace(reader, shrinking=shrinking))
 
 

@@ -87,6 +87,8 @@ def write_shard(job: Path, number: int) -> str:
 
     source = _digest(settings, labels.classes, pieces)
     if (manifest := read_manifest(job.parent, path.name)) and manifest.source == source and _is_whole(path, manifest):
+        if settings.stop_at_bad_image and manifest.rejections:
+            raise bad_image(manifest.tally(split_name, len(labels.classes)).rejections[0])
         return json.dumps(False)
     manifest = _write(path, split_name, settings, labels.classes, pieces, source)
     write_json(_manifest_file(job.parent, path.name), vars(manifest))

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets.convert import convert_dataset
 from datasets.errors import DataError
 from datasets.fer import DATASET, read_csv
 from datasets.images import ImageRejected
+from datasets.shrinking import Shrinking
 from datasets.sources import Request
 
 _FACE = " ".join(str(pixel % 256) for pixel in range(48 * 48))
@@ -94,6 +96,13 @@ def _request(pic_path: Path | None, tmp_path: Path) -> Request:
 def test_a_folder_that_holds_the_csv_file_is_read_by_it(tmp_path: Path) -> None:
     _csv(tmp_path / "fer2013.csv", f"0,{_FACE},Training")
     assert DATASET.open(_request(tmp_path, tmp_path)).splits["train"] == [["fer2013.csv:2"]]
+
+
+def test_rows_of_a_csv_file_cannot_be_made_smaller(tmp_path: Path) -> None:
+    _csv(tmp_path / "fer2013.csv", f"0,{_FACE},Training")
+    with pytest.raises(DataError, match=r"^--max_image_side requires image files.*remove the flag\.$"):
+        convert_dataset("fer", tmp_path / "out", tmp_path, shrinking=Shrinking(24))
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_pic_path_one_learns_where_to_get_it(tmp_path: Path) -> None:

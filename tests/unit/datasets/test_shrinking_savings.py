@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from datasets import shrinking_savings
 from datasets.convert import convert_dataset
 from datasets.shrinking import Shrinking
 from datasets.shrinking_savings import measure_savings
@@ -41,3 +43,17 @@ def test_what_was_made_smaller_needs_no_proposal(
     assert "was converted with" not in caplog.text
     convert_dataset("image_folder", tmp_path / "data", photographs)
     assert "was converted with max_image_side=200" in caplog.text
+
+
+def test_an_epoch_is_one_of_the_training_split(
+    class_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shrinking_savings, "_NET_SIZE", 1)
+    pictures = class_folders({"test/a": 1, "train/a": 20})
+    report = convert_dataset("image_folder", tmp_path / "data", pictures)
+    assert next(iter(report.info.splits)) == "test"
+    seconds = itertools.chain.from_iterable(zip(itertools.repeat(5.0), itertools.repeat(0.0)))
+    monkeypatch.setattr(shrinking_savings, "_decoding_seconds", lambda encoded: next(seconds))
+    savings = measure_savings(tmp_path / "data", report.info, processors=1)
+    assert savings is not None
+    assert savings.seconds_per_epoch == 20

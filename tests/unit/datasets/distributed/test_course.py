@@ -157,6 +157,22 @@ def test_an_image_that_has_changed_is_written_again(
     assert contents(out) == contents(tmp_path / "here")
 
 
+def test_a_bad_image_of_an_interrupted_run_stops_one_that_stops_at_bad_images(
+    class_folders: Callable[[Mapping[str, int]], Path], tmp_path: Path, engine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures, out = class_folders(COUNTS), tmp_path / "out"
+    (pictures / "ant" / "empty.jpg").touch()
+
+    def crash(staged: Path, folder: Path, name: str) -> None:
+        raise Lost
+
+    with monkeypatch.context() as patch, pytest.raises(Lost):
+        patch.setattr("datasets.convert.publish", crash)
+        convert_dataset("image_folder", out, pictures, cluster=engine)
+    with pytest.raises(DataError, match=r"Bad image ant/empty.jpg"):
+        convert_dataset("image_folder", out, pictures, cluster=engine, on_error="fail")
+
+
 def test_files_that_were_moved_before_a_crash_are_taken_back(
     class_folders: Callable[[Mapping[str, int]], Path],
     tmp_path: Path,
