@@ -16,7 +16,7 @@ class IdleWatch:
     """Warns if stages wait, and no task of them runs: executors are lost, or there are none yet.
 
     Args:
-      is_idle: tells the present state, as :func:`is_idle` does.
+      is_idle: returns the current state, as :func:`is_idle` does.
       where: the flag that names the cluster, for the warning.
       seconds: to wait before the warning.
       clock: gives seconds.

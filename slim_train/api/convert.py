@@ -143,10 +143,9 @@ def run(options: ConvertOptions) -> ConversionReport:
       RunError: the work failed there.
     """
     from datasets.convert import NotClassFolders
-    from deployment.spark.session import under_spark_submit
     from slim_train.api.conversion import ConversionReport
 
-    if options.spark.uses_spark or under_spark_submit():
+    if options.spark.runs_on_spark:
         from slim_train.bulk.conversion import spark_engine
 
         try:

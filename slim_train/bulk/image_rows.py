@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import collections
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from datasets.errors import DataError
 from datasets.examples import features as example_features
 from datasets.images import ImageRejected
 from datasets.tfrecords import scan_records
 from slim_train.bulk.image_tables import read_images
-
-log = logging.getLogger(__name__)
 
 
 class ImageRow(NamedTuple):
@@ -72,7 +70,7 @@ class ImageOpener:
         """Return the images of records or tables by path, in one pass over each file; files are read singly instead.
 
         Raises:
-          DataError: a record file cannot be read.
+          DataError: a record file or table file cannot be read.
         """
         if not self._in_containers:
             return {}
@@ -95,7 +93,7 @@ class ImageOpener:
         try:
             yield from read_images(file, self.image_column, wanted).items()
         except (OSError, ValueError) as error:  # ValueError: pyarrow's ArrowInvalid
-            log.warning("%s cannot be read: %s", file, error)
+            raise DataError(f"Cannot read the table file {file}: {error}.") from error
 
     def _of_records(self, file: str, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
         for offset, record in scan_records(file, min(wanted)):

@@ -46,9 +46,13 @@ class MetricsFile:
 
     def forget_after(self, step: int) -> None:
         """Drop the lines of steps beyond ``step``, which are made again."""
+        if self._text is None:
+            training_folder.forget_metrics_after(self._folder, step)
+            return
+        # Not from the store: it may lack lines that it did not accept.
+        self._text = training_folder.metrics_until(self._text, step)
+        self._is_written = False
         self.flush()
-        training_folder.forget_metrics_after(self._folder, step)
-        self._text = None
 
     def flush(self) -> None:
         """Write to the URL what was not written yet. A store that does not answer is tried again later."""

@@ -164,11 +164,17 @@ def forget_metrics_after(folder: Path, step: int) -> int:
 
     What was measured after a checkpoint is void once training goes on from there: those steps come again.
     """
-    lines = _metrics_lines(folder)
-    kept = [line for line in lines if (values := _values(line)) is not None and float(values["step"]) <= step]
-    if len(kept) < len(lines):
-        write_metrics(folder, "".join(kept))
-    return len(lines) - len(kept)
+    text = metrics_text(folder)
+    kept = metrics_until(text, step)
+    if kept != text:
+        write_metrics(folder, kept)
+    return len(text.splitlines()) - len(kept.splitlines())
+
+
+def metrics_until(text: str, step: int) -> str:
+    """Return the lines of the text of a metrics.jsonl up to ``step``."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if (values := _values(line)) is not None and float(values["step"]) <= step)
 
 
 def read_options(folder: Path) -> TrainOptions | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from datasets.errors import DataError
 from datasets.images import ImageRejected
 from slim_train.bulk.image_tables import image_column, read_images, table_files
 from slim_train.bulk.listing import list_images
@@ -51,6 +52,17 @@ def test_a_table_of_hugging_face_gives_images_and_names_of_classes(tmp_path: Pat
     assert found == {"train.parquet@0": b"a"}
     with pytest.raises(ImageRejected, match="holds no image"):
         images.opener().read("train.parquet@1", found)
+
+
+@pytest.mark.parametrize("content", [None, b"PAR1"])
+def test_a_table_that_can_no_longer_be_read_is_an_error(content: bytes | None, tmp_path: Path) -> None:
+    file = write(tmp_path / "a.parquet", pyarrow.table({"content": [b"0"]}))
+    opener = listed(file).opener()
+    file.unlink()
+    if content:
+        file.write_bytes(content)
+    with pytest.raises(DataError, match=r"Cannot read the table file .*a\.parquet: "):
+        opener.read_all(["a.parquet@0"])
 
 
 def test_only_row_groups_with_wanted_rows_are_read(tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def test_a_store_that_cannot_be_written_does_not_stop_the_training(
     with monkeypatch.context() as broken:
         broken.setattr("datasets.tensorflow_files.copy", fail)
         metrics.add({"step": 1})
+        metrics.add({"step": 2})
+        metrics.forget_after(1)
     assert "Throttled. Trying again later." in caplog.text
     metrics.close()
     assert training_folder.read_metrics(folder) == [{"step": 1}]
