@@ -252,6 +252,7 @@ class RetrainFlags(TypedDict, total=False):
     tfhub_module: Text
     model_name: Text | None
     checkpoint_path: Text | None
+    preprocessing_name: Text | None
     image_size: int | None
     precision: Text
     scaled_decoding: Text
@@ -300,6 +301,7 @@ class ExtractFlags(TypedDict, total=False):
     model_name: Text | None
     checkpoint_path: Text | None
     train_dir: Text | None
+    preprocessing_name: Text | None
     tfhub_module: Text | None
     graph: Text | None
     saved_model_dir: Text | None

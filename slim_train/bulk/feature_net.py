@@ -169,6 +169,7 @@ def _flags(options: ModuleOptions) -> dict[str, Any]:
     return {
         "model_name": options.model_name,
         "checkpoint_path": str(Path(options.checkpoint_path or "").absolute()),
+        "preprocessing_name": options.preprocessing_name,
         "image_size": options.image_size,
     }
 
@@ -192,17 +193,17 @@ def _open(options: FeatureNetOptions, code: UserCodeOptions) -> Iterator[tuple[O
         with open_graph(options) as net:
             yield net, {name: str(Path(getattr(options, name)).absolute())}
         return
-    module_options = _module_options(options)
+    module_options = _module_options(options, code)
     with open_net(module_options, code) as net:
         yield net, _flags(module_options)
 
 
-def _module_options(options: FeatureNetOptions) -> ModuleOptions:
+def _module_options(options: FeatureNetOptions, code: UserCodeOptions) -> ModuleOptions:
     if options.tfhub_module:
         return ModuleOptions(
             tfhub_module=options.tfhub_module, image_size=options.image_size, precision=options.precision
         )
-    model_name = options.model_name
+    model_name, recipe = options.model_name, options.preprocessing_name
     if not model_name:
         checkpoint = resolve_checkpoint(options.checkpoint_path or "")
         folder = training_folder_of(checkpoint)
@@ -212,10 +213,12 @@ def _module_options(options: FeatureNetOptions) -> ModuleOptions:
         else:
             match = identify(checkpoint)
             model_name, size = match.record.name, match.image_size
+            recipe = recipe or (None if code.preprocessing_file else match.preprocessing)
         options = dataclasses.replace(options, image_size=options.image_size or size)
     return ModuleOptions(
         model_name=model_name,
         checkpoint_path=options.checkpoint_path,
+        preprocessing_name=recipe,
         image_size=options.image_size,
         precision=options.precision,
     )

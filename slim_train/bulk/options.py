@@ -51,6 +51,9 @@ class FeatureNetOptions(Options):
         None, "Net. Requires --checkpoint_path. Default: the net of the training folder --checkpoint_path."
     )
     checkpoint_path: str | None = option(None, "Checkpoint or training folder.", aliases=("train_dir",))
+    preprocessing_name: str | None = option(
+        None, "With --checkpoint_path: preprocessing recipe. Default: as in training, else the recipe of the net."
+    )
     tfhub_module: str | None = option(
         None,
         "Folder of a module in TF1 Hub or SavedModel format, or a handle to download (extra [hub]).",
@@ -124,6 +127,8 @@ class FeatureNetOptions(Options):
             )
         if self.model_name and given != ["checkpoint_path"]:
             raise UsageError(f"--model_name={self.model_name} and --{given[0]} cannot be combined: name one net.")
+        if self.preprocessing_name and not self.checkpoint_path:
+            raise UsageError(f"--preprocessing_name={self.preprocessing_name} requires --checkpoint_path.")
         if self.input_layer and not self.graph:
             raise UsageError("--input_layer requires --graph.")
         if (self.input_mean, self.input_std) != (None, None) and not self.is_graph:

@@ -124,6 +124,7 @@ def _extracted(options: RetrainOptions) -> Path:
         "validation_percentage": options.images.validation_percentage,
         "model_name": given.model_name,
         "checkpoint_path": given.checkpoint_path if given.model_name else None,
+        "preprocessing_name": given.preprocessing_name,
         "tfhub_module": None if given.model_name else given.tfhub_module,
         "image_size": given.image_size,
         "precision": given.precision,

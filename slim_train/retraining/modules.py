@@ -160,8 +160,13 @@ def open_net(options: ModuleOptions, code: UserCodeOptions | None = None) -> Ite
     """
     if options.model_name is not None:
         assert options.checkpoint_path is not None  # checked by the options
-        code = code or UserCodeOptions()
-        with _open_net(options.model_name, options.checkpoint_path, options.image_size, code) as net:
+        with _open_net(
+            options.model_name,
+            options.checkpoint_path,
+            options.image_size,
+            code or UserCodeOptions(),
+            options.preprocessing_name,
+        ) as net:
             yield net
         return
     if code and (code.model_file or code.model_module or code.preprocessing_file):
@@ -189,17 +194,19 @@ def _open_folder(name: str, folder: Path, image_size: int | None) -> Iterator[Op
 
 @contextlib.contextmanager
 def _open_net(
-    model_name: str, checkpoint_path: str, image_size: int | None, code: UserCodeOptions
+    model_name: str, checkpoint_path: str, image_size: int | None, code: UserCodeOptions, recipe_name: str | None
 ) -> Iterator[OpenNet]:
+    if recipe_name and code.preprocessing_file:
+        raise UsageError("--preprocessing_file and --preprocessing_name cannot be combined.")
     checkpoint = resolve_checkpoint(checkpoint_path)
     folder = training_folder_of(checkpoint)
     trained = training_folder.read_options(folder)
     known = ModelOptions()
     if trained and trained.model.model_name == model_name:
-        known, code = trained.model, code_to_run(folder, code, trained.code)
+        known, code = trained.model, code_to_run(folder, code, trained.code, recipe=recipe_name is None)
     size, channels = image_size or known.train_image_size, known.train_image_channels
     record = load_net(code, model_name, size, channels) or nets.get_record(model_name)
-    recipe = load_recipe(code) or get_recipe(known.preprocessing_name or record.preprocessing)
+    recipe = load_recipe(code) or get_recipe(recipe_name or known.preprocessing_name or record.preprocessing)
     size, channels = size or record.default_image_size, channels or record.channels
     with _session() as session:
         images = tf.placeholder(tf.float32, [None, size, size, 3], name="images")

@@ -34,6 +34,9 @@ class ModuleOptions(Options):
         None,
         "Checkpoint or training folder of --model_name. Ignored without --model_name.",
     )
+    preprocessing_name: str | None = option(
+        None, "Preprocessing recipe of --model_name. Default: as in training, else the recipe of the net."
+    )
     image_size: int | None = option(
         None, "Image height and width in pixels. Default: that of the module, else 224.", at_least=1
     )
@@ -137,6 +140,8 @@ class RetrainOptions(Options):
             )
         if self.module.model_name and not self.module.checkpoint_path:
             raise UsageError(f"--model_name={self.module.model_name} requires --checkpoint_path.")
+        if self.module.preprocessing_name and not self.module.model_name:
+            raise UsageError(f"--preprocessing_name={self.module.preprocessing_name} requires --model_name.")
         for flag in ("validation_batch_size", "test_batch_size"):
             if getattr(self.head, flag) == 0:
                 raise UsageError(f"--{flag}=0 must be a number of images, or -1 for all.")

@@ -1,20 +1,26 @@
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from slim_train import config
+from slim_train.bulk import feature_net
 from slim_train.bulk.feature_net import FeatureNet, list_end_points, load_feature_net
 from slim_train.bulk.features import FeatureBody
 from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import FeatureNetOptions, ListedImages
 from slim_train.errors import UsageError
+from slim_train.nets.factory import get_record
 from slim_train.retraining.bottlenecks import BottleneckStore
 from slim_train.retraining.modules import load_module
 from slim_train.retraining.options import ModuleOptions
 from slim_train.retraining.pictures import Pictures, compute_features
 from slim_train.training_options import UserCodeOptions
+from slim_train.zoo.identify import Match
 
 CODE = UserCodeOptions()
 
@@ -57,6 +63,23 @@ def test_features_are_those_of_retrain_and_broken_images_have_an_error(
     keys = compute_features(module, Pictures(image_dir, [row.path for row in images.rows]), store)
     np.testing.assert_allclose(first.vectors["features"], store.gather(keys), rtol=1e-5, atol=1e-6)
     assert module.identity == net.identity
+
+
+def test_a_recognized_checkpoint_is_preprocessed_as_its_weights_were_trained(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for file in training_folder.glob("model.ckpt-7.*"):
+        shutil.copy(file, tmp_path)
+    released = dataclasses.replace(
+        get_record("mobilenet_v1_025"), num_classes=5, checkpoint_image_size=32, checkpoint_preprocessing="vgg"
+    )
+    match = Match(released, 5, missing=(), reshaped=(), others=())
+    monkeypatch.setattr(feature_net, "identify", lambda checkpoint: match)
+    net = load_feature_net(options(tmp_path), CODE)
+    assert (net.preprocessing, net.height) == ("vgg", 32)
+    again = load_module(config.with_values(ModuleOptions(), net.flags))  # as retrain --features opens it
+    assert again.identity == net.identity
+    assert load_feature_net(options(tmp_path, preprocessing_name="inception"), CODE).identity != net.identity
 
 
 def test_without_pooling_all_values_of_a_map_are_stored(training_folder: Path) -> None:
