@@ -182,7 +182,9 @@ def read_options(folder: Path) -> TrainOptions | None:
     path = folder / CONFIG
     if not path.is_file():
         return None
-    return config.with_values(TrainOptions(), config.read_yaml(path, TrainOptions()))
+    values = config.read_yaml(path, TrainOptions())
+    # Trainings from before this flag decoded all pixels. Every later config.yaml holds it.
+    return config.with_values(TrainOptions(), {"scaled_decoding": "never", **values})
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:

@@ -128,7 +128,7 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
             _labels(folder, given.labels or info.labels, len(info.labels)),
             info.image_size,
             info.channels,
-            info.scaled_decoding,
+            info.scaled_decoding and _gives_pixels(session.graph),
         )
     if SERVING not in signatures:
         raise UsageError(f"{folder} has no signature {SERVING}; it has {', '.join(sorted(signatures)) or 'none'}.")
@@ -144,7 +144,7 @@ def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
     height, width = info.image_size
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(graph_def, name="")
-        if any(node.name == trained_model.DECODED for node in graph_def.node):
+        if not _gives_pixels(graph):
             encoded, decoded = (graph.get_tensor_by_name(f"{name}:0") for name in _DECODING)
         else:
             encoded = tf.placeholder(tf.string, [])
@@ -159,8 +159,14 @@ def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
         info.labels,
         info.image_size,
         info.channels,
-        info.scaled_decoding,
+        info.scaled_decoding and _gives_pixels(graph),
     )
+
+
+def _gives_pixels(graph: Any) -> bool:
+    """Return False if a graph decodes for preprocessing of a user. SavedModels hold the node below ``net/``."""
+    names = {operation.name for operation in graph.get_operations()}
+    return not names & {trained_model.DECODED, f"net/{trained_model.DECODED}"}
 
 
 def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelOverrides) -> LoadedModel:

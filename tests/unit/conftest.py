@@ -26,7 +26,9 @@ def _write_training_folder(folder: Path, *, seed: int = 0, averages_seed: int | 
     folder.mkdir(parents=True)
     (folder / "labels.txt").write_text("".join(f"{label}:{name}\n" for label, name in enumerate(FLOWERS)))
     (folder / "info.json").write_text(json.dumps({"num_class": 5, "num_sample_train": 10, "num_sample_test": 5}))
-    (folder / "config.yaml").write_text("dataset_dir: gone\nmodel_name: mobilenet_v1_025\ntrain_image_size: 64\n")
+    (folder / "config.yaml").write_text(
+        "dataset_dir: gone\nmodel_name: mobilenet_v1_025\ntrain_image_size: 64\nscaled_decoding: auto\n"
+    )
     with tf.Graph().as_default():
         nets.get_network_fn("mobilenet_v1_025", num_classes=5)(tf.zeros([1, 64, 64, 3]))
         shapes = {variable.op.name: variable.shape.as_list() for variable in slim.get_model_variables()}

@@ -33,6 +33,15 @@ def test_where_no_such_flag_was_changed_nothing_is_said(tmp_path: Path) -> None:
     assert training_folder.describe_changes(tmp_path / "elsewhere", _options()) == ""
 
 
+def test_a_training_from_before_scaled_decoding_decoded_all_pixels(tmp_path: Path) -> None:
+    path = tmp_path / training_folder.CONFIG
+    config.write_yaml(path, _options())
+    assert training_folder.read_options(tmp_path).model.scaled_decoding == "auto"
+    path.write_text(path.read_text().replace("scaled_decoding: auto\n", ""))
+    assert training_folder.read_options(tmp_path).model.scaled_decoding == "never"
+    assert training_folder.describe_changes(tmp_path, _options()) == ""
+
+
 def test_setting_aside_moves_everything_old_and_loses_nothing(tmp_path, save):
     save(tmp_path)
     (tmp_path / "metrics.jsonl").write_text("{}\n")

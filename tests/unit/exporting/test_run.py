@@ -19,6 +19,7 @@ from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import load_predictor
 from slim_train.inference.trained_model import find_trained_model
 from slim_train.tf_compat import tf
+from slim_train.training_options import UserCodeOptions
 
 Photo = Callable[..., bytes]
 FLOWERS = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]
@@ -194,6 +195,22 @@ def test_every_export_of_a_large_photograph_answers_as_the_checkpoint_does(
     np.testing.assert_allclose(graph.predict(large), in_full, atol=1e-5)
     with pytest.raises(UsageError, match="--scaled_decoding=never: .* Export again"):
         load_predictor(exported / "saved_model", ModelOverrides(scaled_decoding="never"))
+
+
+def test_preprocessing_of_a_user_gets_all_pixels_of_an_image_that_is_converted_first(
+    training_folder: Path, photo: Photo, tmp_path: Path
+) -> None:
+    (tmp_path / "prep.py").write_text(
+        "import tensorflow as tf\n"
+        "def preprocess_image(image, output_height, output_width, is_training):\n"
+        "    return tf.fill([output_height, output_width, 3], tf.cast(tf.shape(image)[0], tf.float32))\n"
+    )
+    code, export_dir = {"preprocessing_file": str(tmp_path / "prep.py")}, tmp_path / "export"
+    run.run(options(checkpoint_path=str(training_folder), export_dir=str(export_dir), num_check_images=0, **code))
+    trained = load_predictor(training_folder, ModelOverrides(code=UserCodeOptions(**code)))
+    for predictor in (trained, *(load_predictor(export_dir / file) for file in ("saved_model/7", "model.pb"))):
+        with predictor:
+            assert predictor.prepare(photo(size=(1600, 1200), mode="CMYK")).max() == 1200
 
 
 def test_an_input_described_by_hand_must_be_of_floats(exported: Path) -> None:
