@@ -67,8 +67,7 @@ def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
             f"--input_layer, --output_layer, --input_mean and --input_std are for exported graphs: {path} is a "
             "checkpoint, and preprocessing is as in training."
         )
-    num_classes = given.num_classes or (len(given.labels) if given.labels else None)
-    trained = find_trained_model(path, dataclasses.replace(given, num_classes=num_classes))
+    trained = find_trained_model(path, given, labels_only=True)
     return _load_ours(trained.freeze(), trained.info())
 
 

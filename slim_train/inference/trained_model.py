@@ -130,12 +130,15 @@ def training_folder_of(checkpoint_or_folder: str | Path) -> Path:
     return folder.parent if is_best else folder
 
 
-def find_trained_model(path: str | Path, given: ModelOverrides | None = None) -> TrainedModel:
+def find_trained_model(
+    path: str | Path, given: ModelOverrides | None = None, *, labels_only: bool = False
+) -> TrainedModel:
     """Return what a training folder or a checkpoint holds.
 
     Args:
       path: a training folder, whose newest checkpoint is taken, or a checkpoint.
       given: what overrides the folder.
+      labels_only: the command has --labels, but neither --num_classes nor --labels_offset.
 
     Raises:
       UsageError: there is no checkpoint, its net is neither named nor known, or the classes are not known.
@@ -143,12 +146,12 @@ def find_trained_model(path: str | Path, given: ModelOverrides | None = None) ->
     given = given or ModelOverrides()
     checkpoint = resolve_checkpoint(str(path))
     folder = training_folder_of(checkpoint)
-    spec, labels = resolve_spec(folder, given, checkpoint)
+    spec, labels = resolve_spec(folder, given, checkpoint, labels_only=labels_only)
     return TrainedModel(spec, labels, checkpoint, folder, given.use_averages)
 
 
 def resolve_spec(
-    folder: Path, given: ModelOverrides, checkpoint: str | None = None
+    folder: Path, given: ModelOverrides, checkpoint: str | None = None, *, labels_only: bool = False
 ) -> tuple[ModelSpec, tuple[str, ...]]:
     """Return the net that was trained in a folder and a name for each score.
 
@@ -156,6 +159,7 @@ def resolve_spec(
       folder: the training folder, or that of a checkpoint from elsewhere.
       given: what overrides the folder.
       checkpoint: shows which net it is, if neither the folder nor ``given`` names it.
+      labels_only: as for :func:`find_trained_model`.
 
     Raises:
       UsageError: the net is neither named nor known, or the classes are not known.
@@ -170,11 +174,13 @@ def resolve_spec(
     # Names that are given are one for each score, whatever the data set calls its classes.
     offset = given.labels_offset if given.labels_offset is not None else trained.data.labels_offset
     offset = 0 if given.labels is not None else offset
-    num_classes = given.num_classes or trained.data.num_classes
+    num_labels = len(given.labels) if labels_only and given.labels else None
+    num_classes = given.num_classes or num_labels or trained.data.num_classes
     folders = [folder, path_of(given.labels_folder or folder)]
     names = given.labels if given.labels is not None else _labels_of(folders, num_classes, offset)
     if is_identified and given.labels_offset is None:
-        _check_background(checkpoint, num_classes, len(names), has_labels=given.labels is not None)
+        has_labels = labels_only or given.labels is not None
+        _check_background(checkpoint, num_classes, len(names), has_labels, labels_only)
     channels = given.channels or trained.model.train_image_channels
     size = size or trained.model.train_image_size
     code = code_to_run(
@@ -206,6 +212,8 @@ def _identified(folder: Path, checkpoint: str | None, given: ModelOverrides) -> 
     if checkpoint is None or given.code.model_file or given.code.model_module:
         raise UsageError(f"{folder} has no config.yaml that would name the net: give --model_name.")
     match = identify(checkpoint)
+    if given.num_classes not in (None, match.num_classes):
+        raise UsageError(f"--num_classes={given.num_classes}: {checkpoint} has {match.num_classes} classes.")
     recipe = given.preprocessing_name or (None if given.code.preprocessing_file else match.preprocessing)
     size = match.image_size if given.input_height is None and given.input_width is None else None
     log.info(
@@ -225,14 +233,17 @@ def _identified(folder: Path, checkpoint: str | None, given: ModelOverrides) -> 
     )
 
 
-def _check_background(checkpoint: str | None, num_classes: int | None, num_names: int, has_labels: bool) -> None:
+def _check_background(
+    checkpoint: str | None, num_classes: int | None, num_names: int, has_labels: bool, labels_only: bool
+) -> None:
     """Refuse names that would all be one off: of ImageNet, some nets have a class 0 for background and some do not."""
     offset = num_names - (num_classes or num_names)
     if abs(offset) == 1:
         cure = "--labels must have a line for each" if has_labels else f"give --labels_offset={offset}"
+        keep = "" if labels_only else " --labels_offset=0 keeps the names as they are."
         raise UsageError(
             f"{checkpoint} has {num_classes} classes, and {num_names} are named. If the difference is a class 0 for "
-            f"background, {cure}."
+            f"background, {cure}.{keep}"
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from slim_train.errors import RunError, UsageError
 from slim_train.inference.overrides import ModelOverrides
+from slim_train.inference.predictor import load_predictor
 from slim_train.inference.trained_model import TrainedModel, find_trained_model
 from slim_train.tf_compat import tf
 
@@ -123,12 +124,18 @@ def test_a_checkpoint_by_itself_is_recognized(alone: Path, training_folder: Path
     np.testing.assert_array_equal(scores(trained), scores(find_trained_model(training_folder)))
 
 
+def test_another_number_of_classes_than_a_recognized_checkpoint_has_is_refused(alone: Path) -> None:
+    with pytest.raises(UsageError, match=r"--num_classes=7: .*model\.ckpt-7 has 5 classes\."):
+        find_trained_model(alone, ModelOverrides(num_classes=7))
+    assert find_trained_model(alone, ModelOverrides(num_classes=5)).spec.num_classes == 5
+
+
 @pytest.mark.parametrize("count", [4, 6])
 def test_names_that_may_all_be_one_off_are_refused(alone: Path, count: int) -> None:
     labels = [f"class {index}" for index in range(count)]
     with pytest.raises(UsageError, match=f"has 5 classes, and {count} are named.*--labels must have a line for each"):
-        find_trained_model(alone, ModelOverrides(labels=tuple(labels)))
+        load_predictor(alone, ModelOverrides(labels=tuple(labels)))
     (alone / "labels.txt").write_text("".join(f"{index}:{label}\n" for index, label in enumerate(labels)))
-    with pytest.raises(UsageError, match=f"are named.*give --labels_offset={count - 5}"):
+    with pytest.raises(UsageError, match=f"are named.*give --labels_offset={count - 5}.*=0 keeps"):
         find_trained_model(alone)
     assert len(find_trained_model(alone, ModelOverrides(labels_offset=count - 5)).labels) == 5
