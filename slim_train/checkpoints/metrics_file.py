@@ -50,8 +50,9 @@ class MetricsFile:
             training_folder.forget_metrics_after(self._folder, step)
             return
         # Not from the store: it may lack lines that it did not accept.
-        self._text = training_folder.metrics_until(self._text, step)
-        self._is_written = False
+        kept = training_folder.metrics_until(self._text, step)
+        self._is_written = self._is_written and kept == self._text
+        self._text = kept
         self.flush()
 
     def flush(self) -> None:
