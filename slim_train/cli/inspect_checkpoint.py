@@ -23,7 +23,7 @@ class ReportOptions(Options):
 
 @dataclass(frozen=True)
 class InspectCheckpointOptions(Options):
-    """Everything that inspect_checkpoint can be told."""
+    """The options of inspect_checkpoint."""
 
     report: ReportOptions = field(default_factory=ReportOptions)
     code: NetCodeOptions = field(default_factory=NetCodeOptions)

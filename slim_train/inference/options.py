@@ -31,15 +31,15 @@ class ClassifierOptions(Options):
     output_layer: str | None = option(
         None, "Probabilities: node of a graph, or key in a SavedModel's signature. Default: found by common names."
     )
-    input_height: int | None = option(None, "Image height in pixels. Default: that of the model.", at_least=1)
-    input_width: int | None = option(None, "Image width in pixels. Default: that of the model.", at_least=1)
+    input_height: int | None = option(None, "Image height in pixels. Default: the size in the model.", at_least=1)
+    input_width: int | None = option(None, "Image width in pixels. Default: the size in the model.", at_least=1)
     input_mean: float | None = option(
         None, "Number to subtract from pixels, 0..255, if the model does not preprocess images itself. Default: 0."
     )
     input_std: float | None = option(None, "Number to divide pixels by, after --input_mean. Default: 255.")
     scaled_decoding: str | None = option(
         None,
-        "auto: decode large JPEGs smaller than they are. never: decode all pixels. Default: that of the model.",
+        "auto: decode large JPEGs smaller than they are. never: decode all pixels. Default: as in training or export.",
         choices=SCALED_DECODING,
     )
     code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)

@@ -28,7 +28,7 @@ class ServedOptions(Options):
     top_k: int = option(5, "Number of classes in an answer of /service, best first.", at_least=1)
     scaled_decoding: str | None = option(
         None,
-        "auto: decode large JPEGs smaller than they are. never: decode all pixels. Default: that of the model.",
+        "auto: decode large JPEGs smaller than they are. never: decode all pixels. Default: as in training or export.",
         choices=SCALED_DECODING,
     )
     poll_secs: float = option(2.0, "Seconds between checks for a new version of a model. 0: never check.", at_least=0)

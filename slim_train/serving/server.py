@@ -95,7 +95,7 @@ def _sources(served: ServedOptions, code: UserCodeOptions, max_megapixels: float
     for name, path in named_paths("model_dir", served.model_dir):
         sources.append(FolderSource(name or _model_name(path), path, max_megapixels, code, served.scaled_decoding))
     for name, path in named_paths("conf", served.conf):
-        sources.append(UaiSource(name, path, max_megapixels))
+        sources.append(UaiSource(name, path, max_megapixels, served.scaled_decoding))
     return sources
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint is, for people: its net, its variables by kind, and values that are not finite."""
+"""The report on a checkpoint: its net, its variables by kind, and values that are not finite."""
 
 from __future__ import annotations
 
@@ -86,16 +86,17 @@ class CheckpointReport:
         if self.match is None or not self.match.fits:
             return
         record, checkpoint = self.match.record, f"--checkpoint_path={self.contents.prefix}"
-        yield from ("", "To label an image:", "", f"  label_image {checkpoint} \\", "    --labels=LABELS --image=IMAGE")
+        code = [f"--model_file={record.files[0]}"] if record.files else []
+        if not code:
+            yield from ("", "To label an image:", "", f"  label_image {checkpoint} \\")
+            yield "    --labels=LABELS --image=IMAGE"
         yield from ("", "To train a new last layer on it:", "", f"  train_image_classifier {checkpoint} \\")
         yield f"    --model_name={record.name} --checkpoint_exclude_scopes=auto --trainable_scopes=auto \\"
-        recipe = self.match.preprocessing
-        other = f"--preprocessing_name={recipe} " if recipe != record.preprocessing else ""
-        yield f"    {other}--dataset_dir=DIR --train_dir=DIR"
+        yield f"    {' '.join([*code, *self.match.input_flags(), '--dataset_dir=DIR', '--train_dir=DIR'])}"
 
 
 def inspect(path: str, nets: Sequence[NetRecord] = ()) -> CheckpointReport:
-    """Return what a checkpoint is. Reads all of its values.
+    """Return the report on a checkpoint. Reads all of its values.
 
     Args:
       path: a checkpoint, a folder with one, or an archive, as ``--checkpoint_path`` takes them.

@@ -50,10 +50,22 @@ class Match:
         """The recipe that the weights are probably for."""
         return (self._is_released and self.record.checkpoint_preprocessing) or self.record.preprocessing
 
+    def input_flags(self) -> list[str]:
+        """Return the flags of training that give the weights the input they are probably for."""
+        return list(released_flags(self.record)) if self._is_released else []
+
     @property
     def _is_released(self) -> bool:
         """Whether these may be the released weights: those alone are for another size or recipe than the default."""
         return self.num_classes == self.record.num_classes
+
+
+def released_flags(record: NetRecord) -> Iterator[str]:
+    """Yield the flags of training that give the released weights of a net their input, if its defaults do not."""
+    if record.checkpoint_preprocessing:
+        yield f"--preprocessing_name={record.checkpoint_preprocessing}"
+    if record.checkpoint_image_size:
+        yield f"--train_image_size={record.checkpoint_image_size}"
 
 
 def matches(shapes: Shapes, nets: tuple[NetRecord, ...] = ()) -> list[Match]:

@@ -17,6 +17,7 @@ from slim_train.nets.factory import get_record, net_names, net_origin
 from slim_train.nets.record import NetRecord
 from slim_train.progress import ProgressBar
 from slim_train.registry import BUILT_IN
+from slim_train.zoo.identify import released_flags
 
 NOTE = "GFLOPs: one image, 2 for each multiply-add. Top-1: percent of ImageNet, by the released weights."
 _PATTERN_CHARACTERS = set("*?[")
@@ -131,7 +132,7 @@ def _facts(entry: Entry) -> Iterator[tuple[str, str]]:
     if record.checkpoint_url:
         yield "released weights", record.checkpoint_url
         if record.checkpoint_preprocessing or record.checkpoint_image_size:
-            yield "  made for", " ".join(_checkpoint_flags(record))
+            yield "  made for", " ".join(released_flags(record))
     if record.imagenet_top1:
         yield "ImageNet top-1", f"{record.imagenet_top1:.1f}%"
 
@@ -147,16 +148,8 @@ def _commands(entry: Entry) -> Iterator[str]:
         return
     yield from ("To train a new last layer on the released weights:", "")
     yield f"  slim_models --download {record.name} && {command} \\"
-    flags = ["--checkpoint_exclude_scopes=auto", "--trainable_scopes=auto", *_checkpoint_flags(record)]
+    flags = ["--checkpoint_exclude_scopes=auto", "--trainable_scopes=auto", *released_flags(record)]
     yield f"    --checkpoint_path=checkpoints/{record.name} {' '.join(flags)}"
-
-
-def _checkpoint_flags(record: NetRecord) -> Iterator[str]:
-    """The flags that make the input what the released weights were trained on, where the net's defaults do not."""
-    if record.checkpoint_preprocessing:
-        yield f"--preprocessing_name={record.checkpoint_preprocessing}"
-    if record.checkpoint_image_size:
-        yield f"--train_image_size={record.checkpoint_image_size}"
 
 
 def _giga(number: int) -> str:

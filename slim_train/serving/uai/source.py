@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from slim_train.checkpoints.resolve import resolve_checkpoint
@@ -29,13 +30,21 @@ class UaiSource:
       name: what the model is called in URLs; None for its net or its class.
       path: of the conf.json.
       max_megapixels: of images that a built-in model is asked about.
+      scaled_decoding: auto or never, see :mod:`datasets.scaled_jpeg`; None: as the model says. For built-in models.
 
     Raises:
-      UsageError: the conf.json is wrong, or names a class that is neither in a file nor built in.
+      UsageError: the conf.json is wrong, names a class that is neither in a file nor built in, or has a class in a file
+        and ``scaled_decoding`` is given.
     """
 
-    def __init__(self, name: str | None, path: Path, max_megapixels: float) -> None:
+    def __init__(self, name: str | None, path: Path, max_megapixels: float, scaled_decoding: str | None = None) -> None:
         self._conf = read_uai_conf(path)
+        self._given = ModelOverrides(scaled_decoding=scaled_decoding)
+        if scaled_decoding and self._conf.main_file is not None:
+            raise UsageError(
+                f"--scaled_decoding={scaled_decoding}: {self._conf.main_file} of {path} decodes images itself: "
+                "omit the flag."
+            )
         self.name = name or self._conf.model_name or self._conf.main_class
         self._max_megapixels = max_megapixels
         if self._conf.main_file is None and self._conf.main_class not in _BUILT_IN:
@@ -53,15 +62,17 @@ class UaiSource:
         """Load the class or the built-in model."""
         if self._conf.main_file is not None:
             return UserModel(self._conf)
-        return ServedPredictor(_BUILT_IN[self._conf.main_class](self._conf), self._max_megapixels)
+        predictor = _BUILT_IN[self._conf.main_class](self._conf, self._given)
+        return ServedPredictor(predictor, self._max_megapixels)
 
 
-def _retrained_graph(conf: UaiConf) -> Predictor:
+def _retrained_graph(conf: UaiConf, given: ModelOverrides) -> Predictor:
     """frozen_inference_graph.pb and label_map.txt, as of TF-Hub's retrain; pixels are scaled to 0..1."""
     graph, labels = conf.model_dir / _GRAPH, conf.model_dir / _LABEL_MAP
     return load_predictor(
         graph if graph.is_file() else conf.model_dir,
-        ModelOverrides(
+        dataclasses.replace(
+            given,
             labels=read_class_names(labels) if labels.is_file() else None,
             input_height=conf.input_height,
             input_width=conf.input_width,
@@ -69,10 +80,10 @@ def _retrained_graph(conf: UaiConf) -> Predictor:
     )
 
 
-def _slim_checkpoint(conf: UaiConf) -> Predictor:
+def _slim_checkpoint(conf: UaiConf, given: ModelOverrides) -> Predictor:
     """Return a checkpoint folder with info.json and labels.txt."""
     if (conf.model_dir / "config.yaml").is_file():  # A folder of ours knows the rest by itself.
-        return load_predictor(conf.model_dir)
+        return load_predictor(conf.model_dir, given)
     if conf.model_name is None:
         raise UsageError(f"{conf.path}: infor.model_name must name the net of {conf.model_dir}.")
     try:
@@ -84,7 +95,8 @@ def _slim_checkpoint(conf: UaiConf) -> Predictor:
     surplus = _count_outputs(conf, record) - len(labels)
     return load_predictor(
         conf.model_dir,
-        ModelOverrides(
+        dataclasses.replace(
+            given,
             labels=(*labels, *(f"{_UNUSED_CLASS} {index}" for index in range(1, surplus + 1))),
             model_name=conf.model_name,
             preprocessing_name=conf.preprocessing_name,

@@ -1,7 +1,8 @@
-"""What a checkpoint is, as text and JSON; and the command that prints it."""
+"""The report on a checkpoint as text and JSON, and the command that prints it."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def test_the_text_says_what_it_is_and_how_to_use_it(lenet: Path) -> None:
     ):
         assert line in text.splitlines()
     assert "LeNet/conv1/weights  float32   5x5x1x32" in text
+
+
+def test_the_training_command_has_the_input_of_released_weights_and_the_file_of_the_net(lenet: Path) -> None:
+    report = inspect(str(lenet))
+    record = dataclasses.replace(
+        report.match.record,
+        num_classes=5,
+        checkpoint_preprocessing="cifarnet",
+        checkpoint_image_size=32,
+        files=("code/mine.py",),
+    )
+    text = dataclasses.replace(report, match=dataclasses.replace(report.match, record=record)).text()
+    assert "    --model_file=code/mine.py --preprocessing_name=cifarnet --train_image_size=32 --dataset_dir=DIR" in text
+    assert "label_image" not in text  # it takes a net of a file only with its training folder
 
 
 def test_the_command_prints_json_and_fails_on_values_that_are_not_finite(

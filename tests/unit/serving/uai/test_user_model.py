@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from slim_train.errors import UsageError
+from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import load_predictor
 from slim_train.serving.batcher import Batcher, BatchLimits
 from slim_train.serving.errors import RequestError
@@ -330,6 +331,22 @@ def test_the_slim_example_has_a_class_too_many(old_folder: Path, tmp_path: Path,
     servable = load(write_conf(tmp_path, "slimModel", "sliminfer", infor=SLIM))
     assert servable.labels == ("daisy", "dandelion", "roses", "sunflowers", "unused 1")
     assert len(servable.run([servable.prepare(photo())])[0]) == 5
+
+
+def test_a_built_in_model_decodes_in_full_if_the_server_is_told_so(
+    old_folder: Path, training_folder: Path, tmp_path: Path, photo: Callable[..., bytes]
+) -> None:
+    large = photo(size=(1200, 900))
+    source = UaiSource(None, write_conf(tmp_path, "slimModel", "sliminfer", infor=SLIM), 50, "never")
+    (scores,) = (servable := source.load(source.find())).run([servable.prepare(large)])
+    given = ModelOverrides(scaled_decoding="never")
+    np.testing.assert_allclose(scores, load_predictor(training_folder, given).predict([large])[0], atol=1e-6)
+
+
+def test_a_class_of_the_user_takes_no_scaled_decoding(tmp_path: Path) -> None:
+    write_model(tmp_path, "class Mine: pass\n")
+    with pytest.raises(UsageError, match=r"--scaled_decoding=never: .*mine\.py of .*conf\.json decodes images itself"):
+        UaiSource(None, write_conf(tmp_path, "Mine", "mine"), 50, "never")
 
 
 def test_the_slim_example_needs_its_net_named(old_folder: Path, tmp_path: Path) -> None:
