@@ -77,6 +77,7 @@ def pods(tmp_path, pod_environment):
     pods.close()
 
 
+@pytest.mark.slow
 def test_the_containers_of_rendered_jobs_train_together_and_say_whether_they_live(make_cluster, pods, shapes_dir):
     assert pods.container("worker")["command"] == ["train_image_classifier"]
     arguments = [word.replace("=/data", f"={shapes_dir}") for word in pods.container("worker")["args"]]
