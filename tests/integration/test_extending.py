@@ -101,6 +101,7 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_net_in_the_old_convention_learns_digits(digits: Path) -> None:
     for _, block in _blocks("examples/slim_net/README.md", "bash"):
         _run(block)

@@ -110,6 +110,7 @@ def test_every_task_of_a_cluster_finds_the_package_and_the_folder_does_not_need_
     assert "Unknown loss 'poly'" in resumed.stderr
 
 
+@pytest.mark.slow
 def test_the_sheet_of_augmentations_shows_that_of_a_package(shapes_dir, package, tmp_path):
     flags = [f"--dataset_dir={shapes_dir}", "--model_name=lenet", "--augmentation=brightness", "--num_images=4"]
     sheet = tmp_path / "sheet.png"
@@ -145,6 +146,7 @@ def test_a_program_trains_with_what_it_registers(shapes_dir, tmp_path):
     assert st.evaluate(tmp_path / "run", mistakes=0).accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_focal_loss_learns(shapes_dir, tmp_path):
     result = st.train(
         shapes_dir, tmp_path, model_name="lenet", batch_size=16, optimizer="momentum", learning_rate=0.002,
@@ -189,6 +191,7 @@ def test_workers_that_make_their_steps_together_train_with_the_package(make_clus
     assert st.evaluate(cluster.train_dir, mistakes=0).accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_the_file_of_a_net_may_register_more(shapes_dir, tmp_path):
     net = """
 import tf_slim as slim

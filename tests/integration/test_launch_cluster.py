@@ -148,6 +148,9 @@ def test_a_role_can_listen_on_its_port_and_again_after_a_restart(launcher):
         listener = socket.create_server(("", int(port)))
         socket.create_connection((host, int(port)))
         note("port", port)
+        if starts:
+            note("again")
+            wait_for("worker1.again")  # a job whose chief has ended restarts nobody
         sys.exit(0 if starts else 1)
     """
     result = launcher.run(listening, "--num_ps=0", "--num_workers=2", "--max_restarts=1")

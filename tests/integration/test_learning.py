@@ -44,6 +44,7 @@ def test_a_training_that_cannot_learn_says_so_once_and_in_its_result(grey_dir, t
     assert capfd.readouterr().err.count("The training does not learn") == 1
 
 
+@pytest.mark.slow
 def test_a_training_that_starts_slowly_is_not_taken_for_one_that_does_not_learn(shapes_dir, tmp_path, capfd):
     flags = ("--learning_rate=0.002", "--warmup_steps=150", "--max_number_of_steps=320")
     result = _train(shapes_dir, tmp_path, *flags)

@@ -364,6 +364,7 @@ def test_scopes_learn_at_their_own_rates_and_not_at_all_with_0(shapes_dir, tmp_p
     assert 2.5e-2 < change("fc4") < 5.5e-2
 
 
+@pytest.mark.slow
 def test_augmentation_mixing_and_erasing_train_together_and_repeat(shapes_dir, tmp_path):
     flags = [
         "--augmentation=rand-m3", "--mixup_alpha=0.2", "--cutmix_alpha=1", "--random_erasing=0.25", "--seed=5",

@@ -61,6 +61,7 @@ def test_images_have_the_classes_that_the_classifier_gives(
     assert json.loads((tmp_path / "out" / METRICS_FILE).read_text())["images"] == 8
 
 
+@pytest.mark.slow
 def test_a_second_run_classifies_what_is_missing(training_folder: Path, flowers: Path, tmp_path: Path) -> None:
     wanted = options(training_folder, flowers, tmp_path / "out")
     classify(wanted)

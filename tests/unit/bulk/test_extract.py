@@ -53,6 +53,7 @@ def test_every_image_has_a_row_and_the_model_is_described(options: ExtractOption
     assert len(part_files(tmp_path / "features")) == 3
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_what_is_missing(options: ExtractOptions, image_dir: Path, tmp_path: Path) -> None:
     extract(options)
     before = rows(tmp_path / "features")

@@ -29,10 +29,12 @@ _IMAGE_SIZE = 100
 # Numbers that are no kernel size and no width of any layer: what has one in its shape depends on the classes.
 _NUM_CLASSES, _OTHER_NUM_CLASSES = 17, 19
 # Up to half a minute each, in the same code as their smaller siblings.
-_LIKE_SMALLER_ONES = re.compile(r"resnet_v\d_(101|152|200)|p?nasnet_large|nasnet_cifar|inception_v4")
+_LIKE_SMALLER_ONES = re.compile(
+    r"resnet_v\d_(101|152|200)|p?nasnet_large|nasnet_cifar|pnasnet_mobile|inception_(v4|resnet_v2)"
+)
 # For tests that build a net several times.
 _OF_EACH_FAMILY = re.compile(
-    r"alexnet_v2|cifarnet|face_vgg|inception_v[123]|lenet|mobilenet_(v1_025|v2_035|v3_small)|overfeat|resnet_v\d_50|vgg_a"
+    r"alexnet_v2|cifarnet|face_vgg|inception_v1|lenet|mobilenet_(v1_025|v2_035|v3_small)|overfeat|resnet_v2_50|vgg_a"
 )
 _DEVICE = "/device:CPU:0"
 
