@@ -26,6 +26,11 @@ _CHANNEL_OPTIONS = (
 )
 
 
+def secs_between_looks(timeout_secs: float) -> float:
+    """Return the pause between two questions to a task that is gone after ``timeout_secs`` without an answer."""
+    return min(5.0, timeout_secs / 5)
+
+
 class Peers:
     """Other tasks, by the name that messages give them.
 
@@ -85,7 +90,7 @@ class PeerWatch:
         self, peers: Peers, expected: Mapping[str, bytes], patience_secs: float, on_loss: Callable[[str], None]
     ) -> None:
         self._peers, self._expected = peers, dict(expected)
-        self._patience, self._interval = patience_secs, min(5.0, patience_secs / 5)
+        self._patience, self._interval = patience_secs, secs_between_looks(patience_secs)
         self._on_loss = on_loss
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peer-watch", daemon=True)

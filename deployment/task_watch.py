@@ -16,11 +16,10 @@ from collections.abc import Iterable
 
 from deployment import connections, task_status
 from deployment.cluster import Task
-from deployment.peers import Peers
+from deployment.peers import Peers, secs_between_looks
 
 log = logging.getLogger(__name__)
 
-_MOST_SECS_BETWEEN_LOOKS = 5.0
 _MOST_SECS_IN_SILENCE = 1.0
 
 
@@ -36,7 +35,7 @@ class TaskWatch:
 
     def __init__(self, tasks: Iterable[Task], timeout_secs: float) -> None:
         self._states = {task.name: _State(str(task.address)) for task in tasks if task.address and timeout_secs}
-        self._timeout, self._interval = timeout_secs, min(_MOST_SECS_BETWEEN_LOOKS, timeout_secs / 5)
+        self._timeout, self._interval = timeout_secs, secs_between_looks(timeout_secs)
         # From the first question without an answer on, so that a process that slept itself finds nobody lost.
         self._most_silence = timeout_secs - self._interval
         self._stopped = threading.Event()

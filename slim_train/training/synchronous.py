@@ -17,15 +17,13 @@ from typing import Any
 
 from deployment import task_status
 from deployment.cluster import Task
-from deployment.peers import Peers
+from deployment.peers import Peers, secs_between_looks
 from deployment.servers import LostTaskError
 from slim_train.checkpoints.training_folder import PREFIX
 from slim_train.tf_compat import tf
 from slim_train.training import sessions
 
 log = logging.getLogger(__name__)
-
-_MOST_SECS_BETWEEN_LOOKS = 5.0
 
 
 class StepWatch(tf.train.SessionRunHook):
@@ -53,7 +51,7 @@ class StepWatch(tf.train.SessionRunHook):
         self.loss: str | None = None
         self._peers = Peers({task.name: str(task.address) for task in others if task.address})
         self._num_gradients, self._wait_secs, self._timeout = num_gradients, wait_secs, timeout_secs
-        self._interval = min(_MOST_SECS_BETWEEN_LOOKS, timeout_secs / 5)
+        self._interval = secs_between_looks(timeout_secs)
         self._give_up = give_up
         self._session: Any = None
         # A task makes at most this many steps with the gradients that others left. So a task that was last heard before

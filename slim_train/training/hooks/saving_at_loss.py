@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from deployment.cluster import Task
-from deployment.peers import Peers
-from slim_train.checkpoints.training_folder import PREFIX
-from slim_train.tf_compat import tf
+from deployment.peers import Peers, secs_between_looks
 from slim_train.training.graph import TrainingGraph
+from slim_train.training.hooks.saving import SavingHook
 
 log = logging.getLogger(__name__)
 
-_MOST_SECS_BETWEEN_LOOKS = 5.0
 
-
-class SaveAtLoss(tf.train.SessionRunHook):
+class SaveAtLoss(SavingHook):
     """Saves a checkpoint after the step in which another task that trains is found to be gone.
 
     A worker that is lost costs the job nothing, but what took it, such as a failing switch, may take a parameter server
@@ -30,7 +27,7 @@ class SaveAtLoss(tf.train.SessionRunHook):
       graph: the training graph.
       others: the other tasks that train.
       timeout_secs: silence after which a task is gone; 0 watches nothing.
-      saver: gives the saver of all variables, once the graph is finished.
+      saver: see the base class.
       train_dir: the training folder.
     """
 
@@ -42,9 +39,9 @@ class SaveAtLoss(tf.train.SessionRunHook):
         saver: Callable[[], Any],
         train_dir: Path,
     ) -> None:
-        self._global_step, self._saver, self._prefix = graph.global_step, saver, str(train_dir / PREFIX)
+        super().__init__(graph, saver, train_dir)
         self._peers = Peers({task.name: str(task.address) for task in others if task.address})
-        self._timeout, self._interval = timeout_secs, min(_MOST_SECS_BETWEEN_LOOKS, timeout_secs / 5)
+        self._timeout, self._interval = timeout_secs, secs_between_looks(timeout_secs)
         self._is_due = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="save-at-loss", daemon=True)
@@ -58,8 +55,7 @@ class SaveAtLoss(tf.train.SessionRunHook):
     def after_run(self, run_context: Any, run_values: Any) -> None:
         if self._is_due.is_set():
             self._is_due.clear()
-            step = int(run_context.session.run(self._global_step))
-            self._saver().save(run_context.session, self._prefix, global_step=step)
+            self.save(run_context.session)
 
     def end(self, session: Any) -> None:
         self.close()
