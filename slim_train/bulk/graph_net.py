@@ -10,7 +10,7 @@ from typing import Any
 from slim_train.bulk.options import FeatureNetOptions
 from slim_train.errors import UsageError
 from slim_train.inference import export_info
-from slim_train.inference.loaders import INPUTS, OUTPUTS, PIXELS, SERVING, choose, read_graph_def
+from slim_train.inference.loaders import INPUTS, OUTPUTS, PIXELS, SERVING, choose, load_signatures, read_graph
 from slim_train.inference.predictor import newest_saved_model
 from slim_train.retraining.modules import OpenNet
 from slim_train.tf_compat import tf
@@ -30,7 +30,8 @@ def open_graph(options: FeatureNetOptions) -> Iterator[OpenNet]:
     """
     path = Path(options.graph or options.saved_model_dir or "")
     if options.graph:
-        graph_def, info = read_graph_def(path), export_info.read_export_info(path.with_suffix(".json"))
+        graph_def, graph = read_graph(path)
+        info = export_info.read_export_info(path.with_suffix(".json"))
         files, given = [path], options.input_layer
     else:
         folder = newest_saved_model(path)
@@ -38,9 +39,11 @@ def open_graph(options: FeatureNetOptions) -> Iterator[OpenNet]:
             raise UsageError(f"--saved_model_dir={path} holds no SavedModel.")
         info = export_info.read_export_info(folder / export_info.FOLDER_IN_SAVED_MODEL / export_info.FILE)
         graph_def, given = _constants(folder, PIXELS if info else SERVING)
+        with tf.Graph().as_default() as graph:
+            tf.graph_util.import_graph_def(graph_def, name="")
         files = [file for file in folder.rglob("*") if file.is_file()]
     is_ours = info is not None and not options.input_layer
-    name = choose(_placeholders(graph_def, given), given or ("pixels" if is_ours else None), INPUTS, "input", path)
+    name = choose(_placeholders(graph, given), given or ("pixels" if is_ours else None), INPUTS, "input", path)
     shape = name.shape.as_list() if name.shape.rank == 4 else []
     if len(shape) != 4 or shape[3] not in (1, 3) or name.dtype != tf.float32:
         raise UsageError(
@@ -74,10 +77,7 @@ def open_graph(options: FeatureNetOptions) -> Iterator[OpenNet]:
 def _constants(folder: Path, signature_name: str) -> tuple[Any, str]:
     """Return the graph of a SavedModel with constants for variables, and the name of its image input."""
     with tf.Graph().as_default() as graph, tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:
-        try:
-            signatures = tf.saved_model.loader.load(session, ["serve"], str(folder)).signature_def
-        except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
-            raise UsageError(f"{folder} is not a SavedModel that TensorFlow can serve: {error}") from error
+        signatures = load_signatures(session, folder)
         if signature_name not in signatures:
             raise UsageError(f"{folder} has no signature {signature_name}: {', '.join(sorted(signatures)) or 'none'}.")
         signature = signatures[signature_name]
@@ -90,10 +90,8 @@ def _constants(folder: Path, signature_name: str) -> tuple[Any, str]:
         return frozen, floats[0].partition(":")[0]
 
 
-def _placeholders(graph_def: Any, given: str | None) -> dict[str, Any]:
+def _placeholders(graph: Any, given: str | None) -> dict[str, Any]:
     """Return the tensors that may be the input: placeholders, and the one that is named."""
-    with tf.Graph().as_default() as graph:
-        tf.graph_util.import_graph_def(graph_def, name="")
     named = (given or "").partition(":")[0]
     return {
         operation.name: operation.outputs[0]

@@ -18,7 +18,8 @@ from slim_train.tf_compat import tf
 MODEL, AVERAGES, SLOTS, OTHER = "model", "moving averages", "optimizer slots", "other"
 KINDS = (MODEL, AVERAGES, SLOTS, OTHER)
 
-_AVERAGE = "ExponentialMovingAverage"
+# The last part of the name of a moving average.
+AVERAGE = "ExponentialMovingAverage"
 _READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError)
 
 
@@ -118,10 +119,10 @@ def count_not_finite(
 
 def _kind(name: str, shapes: Mapping[str, Any]) -> str:
     base, _, last = name.rpartition("/")
-    if last == _AVERAGE:
+    if last == AVERAGE:
         return AVERAGES
     # Slots are named by their optimizer, below their variable or below its average.
-    if base in shapes or base.endswith(f"/{_AVERAGE}"):
+    if base in shapes or base.endswith(f"/{AVERAGE}"):
         return SLOTS
     return MODEL if base else OTHER
 

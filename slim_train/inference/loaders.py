@@ -73,9 +73,7 @@ def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
 
 def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
     """Return a GraphDef with its variables as constants: of export, of retrain, or another."""
-    graph_def = read_graph_def(path)
-    with tf.Graph().as_default() as graph:
-        tf.graph_util.import_graph_def(graph_def, name="")
+    graph_def, graph = read_graph(path)
     info = export_info.read_export_info(path.with_suffix(".json"))
     if info and not given.describes_input:
         _check_size(path, given, *info.image_size)
@@ -88,8 +86,8 @@ def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
     return _load_plain(_session(graph), image, scores, path, given)
 
 
-def read_graph_def(path: Path) -> Any:
-    """Return the GraphDef in a file.
+def read_graph(path: Path) -> tuple[Any, Any]:
+    """Return the GraphDef in a file, and the graph that it is imported into.
 
     Raises:
       UsageError: it holds none that TensorFlow can import.
@@ -97,21 +95,30 @@ def read_graph_def(path: Path) -> Any:
     graph_def = tf.GraphDef()
     try:
         graph_def.ParseFromString(path.read_bytes())
-        with tf.Graph().as_default():
+        with tf.Graph().as_default() as graph:
             tf.graph_util.import_graph_def(graph_def, name="")
     except (OSError, DecodeError, ValueError, tf.errors.OpError) as error:
         raise UsageError(f"{path} is not a frozen graph that TensorFlow reads: {error}") from error
-    return graph_def
+    return graph_def, graph
+
+
+def load_signatures(session: Any, folder: Path) -> Mapping[str, Any]:
+    """Load a SavedModel into the graph of ``session``, which must be the default, and return its signatures.
+
+    Raises:
+      UsageError: TensorFlow cannot serve it.
+    """
+    try:
+        return tf.saved_model.loader.load(session, ["serve"], str(folder)).signature_def
+    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+        raise UsageError(f"{folder} is not a SavedModel that TensorFlow can serve: {error}") from error
 
 
 def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
     """Return a SavedModel: one of export, or another that takes float images."""
     session = _session(tf.Graph())
-    try:
-        with session.graph.as_default():
-            signatures = tf.saved_model.loader.load(session, ["serve"], str(folder)).signature_def
-    except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
-        raise UsageError(f"{folder} is not a SavedModel that TensorFlow can serve: {error}") from error
+    with session.graph.as_default():
+        signatures = load_signatures(session, folder)
     info = export_info.read_export_info(folder / export_info.FOLDER_IN_SAVED_MODEL / export_info.FILE)
     if info and not given.describes_input:
         _check_size(folder, given, *info.image_size)
@@ -143,7 +150,8 @@ def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
     height, width = info.image_size
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(graph_def, name="")
-        if not _gives_pixels(graph):
+        gives_pixels = _gives_pixels(graph)
+        if not gives_pixels:
             encoded, decoded = (graph.get_tensor_by_name(f"{name}:0") for name in _DECODING)
         else:
             encoded = tf.placeholder(tf.string, [])
@@ -158,7 +166,7 @@ def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
         info.labels,
         info.image_size,
         info.channels,
-        info.scaled_decoding and _gives_pixels(graph),
+        info.scaled_decoding and gives_pixels,
     )
 
 

@@ -11,13 +11,14 @@ from typing import Any
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec, read_info
 from datasets.storage import path_of
 from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.contents import AVERAGE
 from slim_train.checkpoints.find import step_of
 from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.errors import UsageError
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.label_files import read_class_names
 from slim_train.inference.overrides import ModelOverrides
-from slim_train.inference.variables import AVERAGE, VariableRestorer
+from slim_train.inference.variables import VariableRestorer
 from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.model.spec import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets

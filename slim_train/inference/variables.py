@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from slim_train.checkpoints.contents import AVERAGE
 from slim_train.errors import RunError
 from slim_train.model.spec import ModelSpec
 from slim_train.tf_compat import slim, tf
-
-AVERAGE = "ExponentialMovingAverage"
 
 
 class VariableRestorer:

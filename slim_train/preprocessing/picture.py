@@ -80,8 +80,8 @@ class JpegPicture:
     def _scaled_window(self, window: Any, ratio: int) -> Any:
         """Return the window of the image at 1/ratio of its size, to the next pixel of that."""
         size = (tf.stack([self.height, self.width]) + (ratio - 1)) // ratio  # as libjpeg rounds
-        begin, length = (window + ratio // 2)[:2] // ratio, (window + ratio // 2)[2:] // ratio
-        length = tf.clip_by_value(length, 1, size)
+        scaled = (window + ratio // 2) // ratio
+        begin, length = scaled[:2], tf.clip_by_value(scaled[2:], 1, size)
         return tf.concat([tf.minimum(begin, size - length), length], axis=0)
 
 
