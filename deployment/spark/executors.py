@@ -34,8 +34,14 @@ class IdleWatch:
         self._warned = False
 
     def look(self) -> None:
-        """Look at the session; call it about once per second."""
-        if not self._is_idle():
+        """Look at the session; call it about once per second, in any thread. An error is logged for debugging."""
+        try:
+            is_idle = self._is_idle()
+        except Exception:
+            # Of Py4J, when the session ends at this moment.
+            log.debug("The state of the executors is not known:", exc_info=True)
+            return
+        if not is_idle:
             if self._warned:
                 log.info("%s: executors run tasks again.", self._where)
             self._since, self._warned = None, False

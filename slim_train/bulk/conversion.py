@@ -6,7 +6,6 @@ import contextlib
 import logging
 import re
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from datasets.distributed.engine import BucketCount, Task, answers
 from datasets.errors import DataError
 from deployment.spark.executors import IdleWatch, is_idle
 from deployment.spark.session import first_line, spark_session
-from slim_train.bulk.on_spark import ship_packages
+from slim_train.bulk.on_spark import polled, ship_packages
 from slim_train.errors import RunError
 from slim_train.spark_options import SparkOptions
 
@@ -24,7 +23,6 @@ log = logging.getLogger(__name__)
 _ANSWERS = "number long, answer string"
 _ROWS = "bucket int, split int, label int, name binary, nfc binary, split_key binary, order_key binary"
 _COUNTS = "bucket int, split int, images long"
-_POLL_SECS = 1.0
 
 
 @contextlib.contextmanager
@@ -59,8 +57,10 @@ class SparkEngine:
     def run(self, task: Task, job: Path, count: int, watch: Callable[[], None] | None = None) -> list[str]:
         """Call a function with the numbers 0 to ``count - 1``; RunError if the cluster fails."""
         table = self.session.range(0, count, 1, count).mapInArrow(_attempts(task, str(job)), _ANSWERS)
-        with _watched(self._idle.look, *([watch] if watch else [])):
+        with polled(self._idle.look, *([watch] if watch else [])):
             rows = _collect(table)
+        if watch:
+            watch()
         attempts = {row["number"]: row["answer"] for row in rows}
         return answers([attempts[number] for number in range(count)])
 
@@ -75,7 +75,7 @@ class SparkEngine:
         rows = rows.repartition(buckets, "bucket")
         rows = rows.sortWithinPartitions("bucket", "order_key", "label", "rank", *name)
         columns = rows.select("bucket", "split", "label", "rank", "name")
-        with _watched(self._idle.look):
+        with polled(self._idle.look):
             counted = _collect(columns.mapInArrow(_write_buckets(str(job)), _COUNTS))
         return [BucketCount(row["bucket"], row["split"], row["images"]) for row in counted]
 
@@ -137,24 +137,3 @@ def _collect(table: Any) -> Any:
         if found := re.search(r"datasets\.errors\.DataError: (.+)", str(error)):
             raise DataError(found[1]) from error
         raise RunError(f"The Spark job failed: {first_line(error)}") from error
-
-
-@contextlib.contextmanager
-def _watched(*watches: Callable[[], None]) -> Iterator[None]:
-    """Call ``watches`` now and then while the block waits for the cluster, and at its end."""
-    ended = threading.Event()
-
-    def poll() -> None:
-        while not ended.wait(_POLL_SECS):
-            for watch in watches:
-                watch()
-
-    thread = threading.Thread(target=poll, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    for watch in watches:
-        watch()

@@ -128,23 +128,26 @@ def ship_packages(session: Any, folder: Path) -> Path:
 @contextlib.contextmanager
 def _shown_progress(folder: Path, parts: Sequence[Part], images: int, idle: IdleWatch) -> Iterator[None]:
     """Show how many images are written, seen from the files, while the block waits for the cluster."""
+    with ProgressBar("computing on Spark", images, "images") as bar:
+        with polled(lambda: bar.update(finished(folder, parts)), idle.look):
+            yield
+        bar.update(images)
+
+
+@contextlib.contextmanager
+def polled(*calls: Callable[[], None]) -> Iterator[None]:
+    """Make the calls about once per second, in a thread, while the block waits for the cluster."""
     ended = threading.Event()
 
-    def watch(bar: ProgressBar) -> None:
+    def poll() -> None:
         while not ended.wait(_POLL_SECS):
-            bar.update(finished(folder, parts))
-            try:
-                idle.look()
-            except Exception:
-                # Of Py4J, when the session ends at this moment.
-                log.debug("The state of the executors is not known:", exc_info=True)
+            for call in calls:
+                call()
 
-    with ProgressBar("computing on Spark", images, "images") as bar:
-        thread = threading.Thread(target=watch, args=(bar,), daemon=True)
-        thread.start()
-        try:
-            yield
-            bar.update(images)
-        finally:
-            ended.set()
-            thread.join()
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -46,3 +46,12 @@ def test_a_session_is_idle_if_a_stage_waits_and_none_of_its_tasks_runs(
     stages: tuple[tuple[int, int, int], ...], expected: bool
 ) -> None:
     assert is_idle(session(*stages)) is expected
+
+
+def test_a_session_that_ends_during_a_look_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    def is_gone() -> bool:
+        raise ConnectionError("the session has ended")
+
+    with caplog.at_level("INFO"):
+        IdleWatch(is_gone, "--spark_master=yarn").look()
+    assert not caplog.records
