@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from datasets.url_path import UrlPath
 
@@ -34,7 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     An error removes it, and leaves an older ``path`` as it was. Any number of processes may write the same path: the
     last one wins. The temporary path keeps the suffix, which tells some writers the format. Nothing is synced to the
-    disk: callers that need that call ``os.fsync`` in the block.
+    disk: :func:`replacing_synced` does that.
 
     For a URL the temporary path is a file of this machine, which is written to the store as a whole.
 
@@ -57,3 +58,16 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_synced(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write ``path`` to, as :func:`replacing` does; it is on the disk before it appears.
+
+    Raises:
+      OSError: as :func:`replacing` does.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import socket
 from pathlib import Path
 from typing import Any
 
 from datasets.class_folders import ClassFolder, FolderReader
 from datasets.errors import DataError
-from datasets.files import replacing
+from datasets.files import replacing_synced
 from datasets.shrinking import Shrinking
 
 _STOPPED = "stopped"
@@ -102,10 +101,8 @@ def is_stopped(job: Path) -> bool:
 
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, synced; names that are not valid Unicode survive."""
-    with replacing(path) as temporary, temporary.open("w", encoding="ascii") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
+    with replacing_synced(path) as file:
+        file.write(json.dumps(content).encode("ascii"))
 
 
 def read_json(path: Path) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 from datasets.class_folders import list_class_folder
 from datasets.distributed.job import Settings, read_folders, read_json, read_settings, write_json
-from datasets.files import replacing
+from datasets.files import replacing_synced
 from datasets.splits import is_below, nfc, order_key, split_key
 
 _MOST_TASKS = 64
@@ -41,17 +41,14 @@ def list_folders(job: Path, number: int) -> str:
     found = []
     path = listing_file(job, number)
     path.parent.mkdir(exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        with pyarrow.parquet.ParquetWriter(file, _schema()) as writer:
-            for index in range(first, end):
-                listed = list_class_folder(Path(settings.root), folders[index].path, Path(settings.exclude))
-                for start in range(0, len(listed.names), _ROWS):
-                    writer.write_batch(_batch(index, listed.names[start : start + _ROWS], settings))
-                below = sum(is_below(name, settings.test_fraction, settings.split_by) for name in listed.names)
-                ignored = dict(listed.passed_over)
-                found.append((listed.class_name, len(listed.names), below, ignored, listed.warning))
-        file.flush()
-        os.fsync(file.fileno())
+    with replacing_synced(path) as file, pyarrow.parquet.ParquetWriter(file, _schema()) as writer:
+        for index in range(first, end):
+            listed = list_class_folder(Path(settings.root), folders[index].path, Path(settings.exclude))
+            for start in range(0, len(listed.names), _ROWS):
+                writer.write_batch(_batch(index, listed.names[start : start + _ROWS], settings))
+            below = sum(is_below(name, settings.test_fraction, settings.split_by) for name in listed.names)
+            ignored = dict(listed.passed_over)
+            found.append((listed.class_name, len(listed.names), below, ignored, listed.warning))
     return json.dumps(found)
 
 

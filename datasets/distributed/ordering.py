@@ -8,7 +8,6 @@ the sizes of the buckets say at which place each begins. No TensorFlow.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from datasets.distributed.engine import BucketCount
 from datasets.distributed.job import read_json, read_settings, write_json
 from datasets.distributed.listing import listing_file, read_excluded
-from datasets.files import replacing
+from datasets.files import replacing_synced
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,10 +119,8 @@ def write_buckets(job: Path, batches: Iterable[Any]) -> Iterator[BucketCount]:
             rows = table.select(["name", "label"]).filter(pyarrow.array(splits == split))
             path = bucket_file(job, split, bucket)
             path.parent.mkdir(exist_ok=True)
-            with replacing(path) as temporary, temporary.open("wb") as file:
+            with replacing_synced(path) as file:
                 pyarrow.parquet.write_table(rows, file)
-                file.flush()
-                os.fsync(file.fileno())
             yield BucketCount(bucket, split, rows.num_rows)
 
 

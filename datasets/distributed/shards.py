@@ -19,7 +19,7 @@ import google_crc32c
 
 from datasets.distributed.job import Settings, is_stopped, read_json, read_settings, write_json
 from datasets.distributed.ordering import Order, bucket_file, read_labels, read_order
-from datasets.files import replacing
+from datasets.files import replacing_synced
 from datasets.record_files import file_names
 from datasets.workers import Chunk, ChunkConverter, Rejection, cut_into_chunks
 from datasets.writing import Tally, bad_image
@@ -169,7 +169,7 @@ def _write(
     reader = settings.reader()
     converter = ChunkConverter(reader, classes)
     tally, checksum = Tally({split_name: [0] * len(classes)}), google_crc32c.Checksum()
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing_synced(path) as file:
         for names, labels in pieces():
             for chunk in cut_into_chunks(reader, Chunk(split_name, path.name, list(map(os.fsdecode, names)), labels)):
                 converted = converter(chunk)
@@ -178,8 +178,6 @@ def _write(
                 file.write(converted.records)
                 checksum.update(converted.records)
                 tally.add(chunk, converted)
-        file.flush()
-        os.fsync(file.fileno())
     counts = {str(label): count for label, count in enumerate(tally.class_counts[split_name]) if count}
     rejections = [(bad.name, bad.label, bad.reason, bad.detail) for bad in tally.rejections]
     crc = int.from_bytes(checksum.digest(), "big")

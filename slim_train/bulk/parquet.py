@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.files import replacing
+from datasets.files import replacing, replacing_synced
 from slim_train.bulk.image_rows import ImageRow
 from slim_train.errors import UsageError
 from slim_train.retraining.bottlenecks import Features
@@ -85,10 +85,8 @@ def write_rows(path: Path, rows: Sequence[ImageRow], results: Mapping[str, Any],
         **results,
         "error": pyarrow.array(list(errors), pyarrow.string()),
     }
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing_synced(path) as file:
         pyarrow.parquet.write_table(pyarrow.table(columns), file)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _lists(values: Features, whole: NDArray[np.bool_]) -> Any:

@@ -11,7 +11,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import tfrecords
-from datasets.files import replacing
+from datasets.files import replacing_synced
 from datasets.spec import DatasetSpec
 from deployment import servers
 from slim_train import __version__, extensions
@@ -203,15 +202,13 @@ class FeatureCache:
         log.info("Features to compute, once: %s.", self.describe())
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self.path) as temporary, temporary.open("wb") as file:
+            # The name must not outlive a loss of power that the contents do not.
+            with replacing_synced(self.path) as file:
                 descr = np.lib.format.dtype_to_descr(self._row)
                 header = {"descr": descr, "fortran_order": False, "shape": self._shape}
                 np.lib.format.write_array_header_1_0(file, header)
                 for rows in self._compute(config, device, is_interrupted):
                     file.write(rows.tobytes())
-                # The name must not outlive a loss of power that the contents do not.
-                file.flush()
-                os.fsync(file.fileno())
         except OSError as error:
             raise UsageError(f"--feature_cache_dir: cannot write {self.path}: {error.strerror}.") from error
         self._rows = self._open()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets.files import cache_folder, replacing
+from datasets.files import cache_folder, replacing, replacing_synced
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -29,6 +29,15 @@ def test_what_the_machine_refuses_is_told_of_the_file_and_not_of_its_temporary_n
         temporary.write_text("whole")
     assert told.value.filename == str(folder)
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_synced_file_is_on_the_disk_before_it_appears(tmp_path, monkeypatch):
+    path, synced = tmp_path / "file", []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append((os.fstat(descriptor).st_size, path.exists())))
+    with replacing_synced(path) as file:
+        file.write(b"whole")
+    assert synced == [(5, False)]
+    assert path.read_bytes() == b"whole"
 
 
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
