@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import images
-from datasets.examples import features
 from datasets.record_files import find_record_files
 from datasets.shrinking import Shrinking, shrunk
 from datasets.sources import TRAIN
 from datasets.spec import DatasetInfo
-from datasets.tfrecords import scan_records
+from datasets.tfrecords import scan_images
 
 MAX_SIDE = 512
 # Pixels of the input of most nets.
-_NET_SIZE = 224
+NET_SIZE = 224
 _LARGE = 4
 # Records are in random order: the first ones tell the median. Shrinking takes most of a second per photograph.
 _LOOKED_AT, _SHRUNK = 25, 5
@@ -43,7 +42,7 @@ class Savings:
 
     def __str__(self) -> str:
         return (
-            f"The median image has {self.median_side:,} pixels on its long side, and most nets take {_NET_SIZE}. "
+            f"The median image has {self.median_side:,} pixels on its long side, and most nets take {NET_SIZE}. "
             f"--max_image_side={MAX_SIDE} --overwrite would store about {_size(self.bytes_after)} instead of "
             f"{_size(self.bytes_before)}, and save about {self.seconds_per_epoch:,.1f} s of decoding per epoch on this "
             "machine."
@@ -58,13 +57,14 @@ def measure_savings(dataset_dir: Path, info: DatasetInfo, processors: int) -> Sa
       info: of the data set.
       processors: that decode in training.
     """
-    if info.image_sizes and max(info.image_sizes[1]) <= _LARGE * _NET_SIZE:
+    if info.image_sizes and max(info.image_sizes[1]) <= _LARGE * NET_SIZE:
         return None
     files = find_record_files(dataset_dir)
     split_name = TRAIN if TRAIN in info.splits else next(iter(info.splits), "")
-    found = _first_images(files.get((info.name, split_name), ()))
+    encoded = scan_images(files.get((info.name, split_name), ()), "image/encoded")
+    found = list(itertools.islice(encoded, _LOOKED_AT))
     median = int(statistics.median(max(images.size_of(data)) for data in found)) if found else 0
-    if median <= _LARGE * _NET_SIZE:
+    if median <= _LARGE * NET_SIZE:
         return None
     sample = found[:_SHRUNK]
     smaller = [shrunk(data, Shrinking(MAX_SIDE)).data for data in sample]
@@ -75,16 +75,11 @@ def measure_savings(dataset_dir: Path, info: DatasetInfo, processors: int) -> Sa
     return Savings(median, num_bytes, round(num_bytes * share), max(0.0, saved) * epoch / processors)
 
 
-def _first_images(paths: Sequence[Path]) -> list[bytes]:
-    records = (record for path in paths for _, record in scan_records(path))
-    return [features(record)["image/encoded"][1][0] for record in itertools.islice(records, _LOOKED_AT)]
-
-
 def _decoding_seconds(encoded: Sequence[bytes]) -> float:
     """Return the CPU time that images take as training decodes them."""
     began = time.process_time()
     for data in encoded:
-        images.decode(data, (_NET_SIZE, _NET_SIZE))
+        images.decode(data, (NET_SIZE, NET_SIZE))
     return time.process_time() - began
 
 

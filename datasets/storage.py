@@ -13,14 +13,13 @@ from typing import cast
 from urllib.parse import unquote
 
 from datasets.files import replacing
-from datasets.url_path import UrlPath
+from datasets.url_path import SCHEME, UrlPath
 
-_SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
-_URL = re.compile(rf"(?P<scheme>{_SCHEME})://")
+_URL = re.compile(rf"(?P<scheme>{SCHEME})://")
 LOCAL = "file"
 _FILE_URL = re.compile(r"file://(localhost(?=/))?", re.IGNORECASE)
 # Between the entries of a comma-separated list; a comma in a path is no end.
-_BEFORE_URL = re.compile(rf",(?={_SCHEME}://)")
+_BEFORE_URL = re.compile(rf",(?={SCHEME}://)")
 
 # What TensorFlow has built in since 2.16, beside file.
 SERVED = ("gs", "ram")

@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 import google_crc32c
 
 from datasets.errors import DataError
+from datasets.examples import features
 from datasets.files import replacing
 from datasets.storage import path_of
 
@@ -101,6 +102,19 @@ def scan_records(path: str | os.PathLike[str], start: int = 0) -> Iterator[tuple
         raise DataError(f"{path}: the compressed file is damaged or truncated: {error}.") from error
     except OSError as error:
         raise DataError(f"Cannot read the record file {path}: {error.strerror}.") from error
+
+
+def scan_images(files: Iterable[str | os.PathLike[str]], image_key: str) -> Iterator[bytes]:
+    """Yield the encoded images of the records of some files, in order.
+
+    Raises:
+      DataError: a file cannot be read or is damaged.
+      ValueError: a record is no Example.
+      KeyError, IndexError: a record holds no image under ``image_key``.
+    """
+    for file in files:
+        for _, record in scan_records(file):
+            yield features(record)[image_key][1][0]
 
 
 def compression_of(path: str | os.PathLike[str]) -> str:

@@ -27,7 +27,9 @@ from typing import IO, Any
 from datasets import tensorflow_files
 from datasets.tensorflow_files import FileStatus
 
-_URL = re.compile(r"(?P<root>[A-Za-z][A-Za-z0-9+.-]*://[^/]*)/?(?P<key>.*)", re.DOTALL)
+# A pattern of the scheme of a URL.
+SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
+_URL = re.compile(rf"(?P<root>{SCHEME}://[^/]*)/?(?P<key>.*)", re.DOTALL)
 _BUFFER_BYTES = 1 << 20
 _MAGIC = re.compile(r"[*?\[]")
 

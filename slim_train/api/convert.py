@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NET_SIZE = 224
 _OWN_IMAGES = "image_folder"
 
 
@@ -160,14 +159,15 @@ def run(options: ConvertOptions) -> ConversionReport:
 def _convert(options: ConvertOptions, cluster: Cluster | None) -> datasets.convert.ConversionReport:
     from datasets.convert import convert_dataset
     from datasets.shrinking import Shrinking
+    from datasets.shrinking_savings import NET_SIZE
     from deployment.threads import available_cpus
 
     source, output, split = options.source, options.output, options.split
-    if output.max_image_side and output.max_image_side < _NET_SIZE:
+    if output.max_image_side and output.max_image_side < NET_SIZE:
         log.warning(
             "--max_image_side=%d is below the %d pixels that most nets take: they enlarge the images again, without "
             "the detail that is lost.",
-            output.max_image_side, _NET_SIZE,
+            output.max_image_side, NET_SIZE,
         )  # fmt: skip
     assert source.dataset_name and output.dataset_dir  # required flags
     with ProgressBars() as progress:

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from datasets import images
 from datasets.errors import DataError
-from datasets.examples import features
 from datasets.factory import get_dataset
 from datasets.record_files import find_any_record_files
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
 from datasets.storage import path_of
-from datasets.tfrecords import scan_records
+from datasets.tfrecords import scan_images
 from slim_train.inference.loaders import SERVING
 from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
 from slim_train.tf_compat import native_chatter_hidden, tf
@@ -103,8 +102,7 @@ def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) 
         return []
     try:
         dataset = _open_unseen(name, dataset_dir)
-        held = (features(record) for file in dataset.files for _, record in scan_records(file))
-        return [example[dataset.records.image_key][1][0] for example in islice(held, count)]
+        return list(islice(scan_images(dataset.files, dataset.records.image_key), count))
     except (DataError, ValueError, KeyError) as error:
         log.info("No images of the data set to compare with: %s", error)
         return []

@@ -48,7 +48,7 @@ def test_what_was_made_smaller_needs_no_proposal(
 def test_an_epoch_is_one_of_the_training_split(
     class_folders: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shrinking_savings, "_NET_SIZE", 1)
+    monkeypatch.setattr(shrinking_savings, "NET_SIZE", 1)
     pictures = class_folders({"test/a": 1, "train/a": 20})
     report = convert_dataset("image_folder", tmp_path / "data", pictures)
     assert next(iter(report.info.splits)) == "test"

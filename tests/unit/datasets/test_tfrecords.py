@@ -13,6 +13,7 @@ from datasets.tfrecords import (
     image_example,
     record_checksums,
     record_starts,
+    scan_images,
     scan_records,
     write_records,
 )
@@ -139,3 +140,10 @@ def test_record_starts_end_before_a_record_that_is_cut_short_or_has_a_wrong_leng
     assert list(record_starts(tmp_path / "records")) == starts[:-1]
     (tmp_path / "records").write_bytes(whole[: starts[1]] + b"\xff" + whole[starts[1] + 1 :])
     assert list(record_starts(tmp_path / "records")) == starts[:2]
+
+
+def test_images_of_several_files_come_in_order(tmp_path: Path) -> None:
+    files = [tmp_path / "a.tfrecord", tmp_path / "b.tfrecord"]
+    for file, contents in zip(files, ([b"1", b"2"], [b"3"]), strict=True):
+        write_records(file, [image_example(content, "png", 0, "a", 1, 1, "a") for content in contents])
+    assert list(scan_images(files, "image/encoded")) == [b"1", b"2", b"3"]
