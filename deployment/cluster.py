@@ -92,6 +92,16 @@ class ClusterConfig:
         return "all_reduce" if self.num_replicas > 1 else "local"
 
     @property
+    def training_tasks(self) -> tuple[Task, ...]:
+        """The tasks that train, the chief among them."""
+        return tuple(task for task in self.tasks if task.job == "worker")
+
+    @property
+    def other_training_tasks(self) -> tuple[Task, ...]:
+        """The tasks that train, without this one."""
+        return tuple(task for task in self.training_tasks if task != self.own)
+
+    @property
     def num_ps_tasks(self) -> int:
         """Parameter servers; in a sparse cluster those up to the highest one known."""
         return self._size("ps")

@@ -63,7 +63,7 @@ def serve_parameters(
     server = start_server(cluster, parameter_server_config(cluster))
     task_status.report(state="serving")
     log.info("Serving parameters at %s until every training task is done.", cluster.own.address)
-    training = {task.number: task for task in cluster.tasks if task.job == "worker"}
+    training = {task.number: task for task in cluster.training_tasks}
     with tf.Graph().as_default(), TaskWatch(training.values(), task_timeout_secs) as watch:
         tokens = _DoneTokens(cluster.own, training, watch)
         with tf.Session(server.target, config=parameter_server_config(cluster)) as session:

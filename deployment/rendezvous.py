@@ -77,8 +77,8 @@ def meet(
       LostTaskError: not all came in time; the message names those missing.
       Interrupted: ``is_interrupted`` said so.
     """
-    training = [task for task in cluster.tasks if task.job == "worker"]
-    peers = Peers({task.name: str(task.address) for task in training if task != cluster.own})
+    training = cluster.training_tasks
+    peers = Peers({task.name: str(task.address) for task in cluster.other_training_tasks})
 
     def wait(missing: Callable[[], list[str]]) -> None:
         wait_until_none_missing(missing, limit_secs, is_interrupted)

@@ -142,7 +142,7 @@ def describe_changes(folder: Path, options: TrainOptions) -> str:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl, without one that a killed process left unfinished."""
-    return [values for line in _metrics_lines(folder) if (values := _values(line)) is not None]
+    return [values for line in metrics_text(folder).splitlines() if (values := _values(line)) is not None]
 
 
 def add_metrics(folder: Path, values: dict[str, Any]) -> None:
@@ -203,10 +203,6 @@ def write_metrics(folder: Path, text: str) -> None:
     """Write metrics.jsonl as a whole."""
     with replacing(folder / METRICS) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _metrics_lines(folder: Path) -> list[str]:
-    return metrics_text(folder).splitlines(keepends=True)
 
 
 def _values(line: str) -> dict[str, Any] | None:

@@ -191,7 +191,7 @@ class SessionCreator(tf.train.SessionCreator):
                 log.debug("No answer: %s", error)
                 session = None
             if session is None:
-                chief = next((task for task in self._cluster.tasks if task.job == "worker" and task.number == 0), None)
+                chief = next((task for task in self._cluster.training_tasks if task.number == 0), None)
                 address = f" ({chief.address})" if chief and chief.address else ""
                 return [f"{chief.name if chief else 'the chief'}{address} to prepare the variables"]
             found.append(session)

@@ -128,9 +128,12 @@ class SessionCreator(sessions.SessionCreator):
 
     def __init__(self, num_gradients: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        others = [task for task in self._cluster.tasks if task.job == "worker" and task != self._cluster.own]
         self._step_watch = StepWatch(
-            others, num_gradients, self._wait_secs, kwargs.get("task_timeout_secs", 0), self._give_up
+            self._cluster.other_training_tasks,
+            num_gradients,
+            self._wait_secs,
+            kwargs.get("task_timeout_secs", 0),
+            self._give_up,
         )
 
     def create_session(self) -> Any:

@@ -187,10 +187,8 @@ def _savers(job: Job, graph: TrainingGraph, scaffold: Any) -> list[Any]:
 
 
 def _save_at_loss(job: Job, graph: TrainingGraph, scaffold: Any) -> SaveAtLoss:
-    own = job.cluster.own
-    others = [task for task in job.cluster.tasks if task.job == own.job and task != own]
     timeout_secs = job.options.cluster.task_timeout_secs
-    return SaveAtLoss(graph, others, timeout_secs, lambda: scaffold.saver, job.train_dir)
+    return SaveAtLoss(graph, job.cluster.other_training_tasks, timeout_secs, lambda: scaffold.saver, job.train_dir)
 
 
 def _validation(
