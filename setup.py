@@ -47,6 +47,7 @@ EXTRAS = {
     "gpu": ("tensorflow[and-cuda]>=2.16,<2.22",),
     "heif": ("pillow-heif>=0.16",),
     "hub": ("tensorflow-hub>=0.16",),
+    "inspect": ("ImageHash>=4.3",),
     "parquet": ("pyarrow>=15.0",),
     "plots": ("matplotlib>=3.8",),
     "serve": (
@@ -60,6 +61,7 @@ EXTRAS = {
     "spark": ("pandas>=2.1", "pyarrow>=15.0", "pyspark>=3.5"),
     # Linters are held to one release: a newer one may find fault with code that has not changed.
     "dev": (
+        "ImageHash>=4.3",
         "httpx>=0.27",
         "ipykernel>=6.29",
         "kubeflow-training>=1.9",

@@ -15,8 +15,13 @@ from typing import Any
 
 from datasets.distributed.course import Cluster, images_on
 from datasets.distributed.job import Settings
+from datasets.duplicates.fingerprints import check_imagehash
+from datasets.duplicates.of_source import duplicates_of
 from datasets.errors import DataError, unknown_name
+from datasets.exclusions import ExcludedNames, read_exclusions, without_excluded
 from datasets.factory import get_dataset
+from datasets.grouped_split import grouped_split
+from datasets.grouping import groups_by_name, merged
 from datasets.output import REJECTED_FILE, publish, staging
 from datasets.registry import KNOWN
 from datasets.shrinking import Shrinking
@@ -29,6 +34,8 @@ from datasets.writing import Images, RecordWriter, Tally, single_image, write_re
 log = logging.getLogger(__name__)
 
 _MOST_NAMED = 20
+# Settings that info.json does not have if nothing of the kind was asked for.
+_NOT_SAID = ("max_image_side", "exclude_digest", "group_by", "group_duplicates")
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,10 @@ class _Options:
     on_error: str
     split_by: str
     shrinking: Shrinking | None = None
+    excluded: ExcludedNames | None = None
+    group_by: str | None = None
+    group_duplicates: bool = False
+    is_on_cluster: bool = False
 
     def __post_init__(self) -> None:
         if self.name not in KNOWN:
@@ -89,13 +100,28 @@ class _Options:
         for what, value in (("num_shards", self.num_shards), ("num_workers", self.num_workers)):
             if value < 1:
                 raise DataError(f"{what}={value} must be at least 1.")
+        if self.is_on_cluster and (self.excluded or self.is_grouped):
+            raise DataError("exclude, group_by and group_duplicates are for conversion in this process.")
+        if self.group_duplicates:
+            check_imagehash("--group_duplicates")
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether groups of images stay in one split."""
+        return self.group_by is not None or self.group_duplicates
 
     def settings(self, is_split: bool) -> dict[str, Any]:
         """What the content of the data set depends on, for info.json; ``is_split``: the source has its own splits."""
         settings: dict[str, Any] = {"seed": self.seed, "num_shards": self.num_shards}
         if self.shrinking:
             settings |= {"max_image_side": self.shrinking.max_side, "jpeg_quality": self.shrinking.jpeg_quality}
-        return settings if is_split else {**settings, "test_fraction": self.test_fraction, "split_by": self.split_by}
+        if self.excluded:
+            settings |= self.excluded.settings()
+        if is_split:
+            return settings
+        settings |= {"test_fraction": self.test_fraction, "split_by": self.split_by}
+        settings |= {"group_by": self.group_by} if self.group_by is not None else {}
+        return settings | ({"group_duplicates": True} if self.group_duplicates else {})
 
 
 def convert_dataset(
@@ -114,6 +140,9 @@ def convert_dataset(
     on_progress: OnProgress | None = None,
     source: ImageSource | None = None,
     cluster: Cluster | None = None,
+    exclude: str | os.PathLike[str] | None = None,
+    group_by: str | None = None,
+    group_duplicates: bool = False,
 ) -> ConversionReport:
     """Convert a data set to TFRecords: ``<name>_<split>.tfrecord``, labels.txt, info.json and rejected.csv.
 
@@ -135,14 +164,22 @@ def convert_dataset(
       shrinking: how large images are made smaller; None stores images as they are.
       on_progress: called as ``on_progress(what, done, total, unit)``.
       source: the images, if they are listed already.
-      cluster: converts class folders on many machines, to the same bytes; ``num_workers`` has no effect then. After a
-        failure, what is finished is kept for the next call.
+      cluster: converts class folders on many machines, to the same bytes; ``num_workers`` has no effect then, and
+        ``exclude`` and groups are refused. After a failure, what is finished is kept for the next call.
+      exclude: file that lists images to leave out, see :mod:`datasets.exclusions`.
+      group_by: regular expression whose groups are the part that file names of one group share, such as a patient:
+        all images of a group are in one split.
+      group_duplicates: whether images that are the same, or near-duplicates, are in one split.
 
     Raises:
       DataError: something about the images or the folders is wrong; the message says what to do.
     """
     began = time.monotonic()
-    options = _Options(name, test_fraction, seed, num_shards, num_workers, on_error, split_by, shrinking)
+    excluded = None if exclude is None else read_exclusions(Path(exclude))
+    options = _Options(
+        name, test_fraction, seed, num_shards, num_workers, on_error, split_by, shrinking, excluded, group_by,
+        group_duplicates, cluster is not None,
+    )  # fmt: skip
     folder = Path(dataset_dir)
     pictures = None if pic_path is None else Path(pic_path)
     if not overwrite and (folder / INFO_FILE).exists():
@@ -170,8 +207,17 @@ def _opened(
     """Yield the images, to be written here or by a cluster."""
     known = KNOWN[options.name]
     if cluster is None:
-        source = (source or known.open(request)).with_shrinking(options.shrinking)
-        yield _ImagesHere(source, options, staged, request.on_progress)
+        source = source or known.open(request)
+        if options.excluded:
+            source = without_excluded(source, options.excluded)
+        if options.is_grouped and source.is_split:
+            raise DataError(
+                "--group_by and --group_duplicates divide images that come without splits, and these come with "
+                f"{', '.join(source.splits)}. inspect_dataset --write_exclusions lists images that are in several "
+                "splits, and --exclude leaves them out."
+            )
+        groups = _groups(source, options, request.on_progress) if options.is_grouped else None
+        yield _ImagesHere(source.with_shrinking(options.shrinking), options, staged, request.on_progress, groups)
         return
     root = known.folders(request) if known.folders else None
     if root is None:
@@ -200,10 +246,10 @@ def _finished_before(folder: Path, options: _Options) -> ConversionReport:
     for split_name in info.splits:
         get_dataset(options.name, split_name, folder)  # raises where files are missing or are another data set's
     asked = options.settings(is_split=False)
-    unknown = {**asked, "max_image_side": None}  # of folders that do not say: what is asked, or not shrunk
+    unknown = {**asked, **dict.fromkeys(_NOT_SAID)}  # of folders that do not say: what is asked, or not done
     differences = [
         f"{key}={info.settings.get(key)}"
-        for key in dict.fromkeys((*asked, "max_image_side"))
+        for key in dict.fromkeys((*asked, *_NOT_SAID))
         if info.settings.get(key, unknown[key]) != asked.get(key)
     ]
     if differences:
@@ -233,7 +279,15 @@ def _convert(images: Images) -> tuple[Tally, list[Rejection]]:
 class _ImagesHere:
     """Images that this process lists, orders and writes."""
 
-    def __init__(self, source: ImageSource, options: _Options, staged: Path, on_progress: OnProgress) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        options: _Options,
+        staged: Path,
+        on_progress: OnProgress,
+        groups: Mapping[str, str] | None,
+    ) -> None:
+        self._groups = groups
         self.classes, self.is_split = source.classes, source.is_split
         self._source, self._options = source, options
         self._writer = RecordWriter(
@@ -251,15 +305,31 @@ class _ImagesHere:
         splits = self._source.splits
         if not self.is_split:
             images = [[name for name in names if name not in without] for names in splits[TRAIN]]
-            splits = _split(self._source, images, self._options)
+            splits = _split(self._source, images, self._options, self._groups)
         return self._writer.write(self._source, splits)
 
 
-def _split(source: ImageSource, images: ImagesByClass, options: _Options) -> dict[str, list[list[str]]]:
+def _groups(source: ImageSource, options: _Options, on_progress: OnProgress) -> dict[str, str]:
+    """Return the group of each image that belongs to one."""
+    names = [name for by_class in source.splits.values() for of in by_class for name in of]
+    groups = groups_by_name(names, options.group_by) if options.group_by is not None else {}
+    if options.group_duplicates:
+        groups = merged(groups, duplicates_of(source, options.num_workers, on_progress))
+    log.info(
+        "%s of %s images are in %s groups, which stay in one split each.",
+        f"{len(groups):,}", f"{len(names):,}", f"{len(set(groups.values())):,}",
+    )  # fmt: skip
+    return groups
+
+
+def _split(
+    source: ImageSource, images: ImagesByClass, options: _Options, groups: Mapping[str, str] | None
+) -> dict[str, list[list[str]]]:
     for class_name, names in zip(source.classes, images, strict=True):
         if len(names) == 1 and options.test_fraction > 0:
             raise single_image(class_name, names[0], source.reader)
-    return train_test_split(images, options.test_fraction, options.seed, options.split_by)
+    how = options.test_fraction, options.seed, options.split_by
+    return train_test_split(images, *how) if groups is None else grouped_split(source.classes, images, groups, *how)
 
 
 def _check_every_class_has_an_image(classes: Sequence[str], tally: Tally, rejections: Sequence[Rejection]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from datasets.errors import DataError, unknown_name
 from datasets.scan import FileScan, KeyScan
@@ -84,6 +85,25 @@ def label_counts(scan: FileScan, format_: RecordFormat) -> dict[str, int]:
     """Return label -> number of records; numbers are text."""
     key = scan.keys[format_.label_key]
     return key.hot if format_.label_kind == "one_hot" else key.counts
+
+
+def label_of(found: Mapping[str, tuple[str, list[Any]]], format_: RecordFormat, labels: Sequence[str]) -> int | None:
+    """Return the label of a record; None if it has none, or the name of no class.
+
+    Args:
+      found: the features of the record.
+      format_: where its label is.
+      labels: class names by label.
+    """
+    if format_.label_key not in found:
+        return None
+    _, values = found[format_.label_key]
+    if format_.label_kind == "one_hot":
+        return values.index(max(values))
+    if format_.label_kind == "text":
+        name = values[0].decode("utf-8", "replace")
+        return labels.index(name) if name in labels else None
+    return int(values[0])
 
 
 def _refuse_empty_images(scan: FileScan, image_key: str | None, where: Path) -> None:

@@ -11,15 +11,18 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from datasets.errors import DataError
 from datasets.images import ImageRejected
 from datasets.sources import Reader
 from datasets.tfrecords import frame, image_example
+
+T = TypeVar("T")
 
 _CHUNK_IMAGES = 64
 _CHUNK_BYTES = 1 << 20
@@ -106,8 +109,8 @@ def cut_into_chunks(reader: Reader, whole: Chunk) -> Iterator[Chunk]:
 
 
 def convert_chunks(
-    converter: ChunkConverter, tasks: Iterable[Chunk], num_workers: int
-) -> Generator[tuple[Chunk, ConvertedChunk], None, None]:
+    converter: Callable[[Chunk], T], tasks: Iterable[Chunk], num_workers: int
+) -> Generator[tuple[Chunk, T], None, None]:
     """Convert chunks in ``num_workers`` processes (1: in this one) and give them, in order, each with its outcome.
 
     Closing the generator ends the processes.
@@ -123,7 +126,7 @@ def convert_chunks(
     pool = ProcessPoolExecutor(
         num_workers, multiprocessing.get_context(_start_method()), initializer=_start_worker, initargs=(converter,)
     )
-    pending: collections.deque[tuple[Chunk, Future[ConvertedChunk]]] = collections.deque()
+    pending: collections.deque[tuple[Chunk, Future[T]]] = collections.deque()
     try:
         while True:
             for task in itertools.islice(tasks, num_workers * _CHUNKS_PER_WORKER - len(pending)):
@@ -150,10 +153,10 @@ def _start_method() -> str:
     return "fork" if alone and sys.platform == "linux" else "spawn"
 
 
-_converter: ChunkConverter
+_converter: Callable[[Chunk], Any]
 
 
-def _start_worker(converter: ChunkConverter) -> None:
+def _start_worker(converter: Callable[[Chunk], Any]) -> None:
     global _converter
     _converter = converter
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends the workers
@@ -168,5 +171,5 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _convert_in_worker(chunk: Chunk) -> ConvertedChunk:
+def _convert_in_worker(chunk: Chunk) -> Any:
     return _converter(chunk)

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from datasets.images import ImageRejected, check, header_of
-from datasets.inspection.image_stats import ImageStats
+from datasets.duplicates.fingerprints import Fingerprint
+from datasets.images import ImageRejected, header_of
+from datasets.inspection.image_stats import ImageStats, look_at
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,13 @@ class FileChunk:
       root: folder that the names are relative to.
       names: paths of the files.
       decode: whether to decode images in full.
+      compare: by what images are compared: bytes, pixels or near; "" if they are not.
     """
 
     root: str
     names: Sequence[str]
     decode: bool = False
+    compare: str = ""
 
 
 @dataclass
@@ -33,29 +36,34 @@ class FileFacts:
     Attributes:
       stats: the images.
       bad: files that are no images: [name, reason].
+      prints: name of an image -> its fingerprint, if images are compared.
     """
 
     stats: ImageStats = field(default_factory=ImageStats)
     bad: list[tuple[str, str]] = field(default_factory=list)
+    prints: dict[str, Fingerprint] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return all facts as values that JSON takes."""
-        return {"stats": self.stats.as_json(), "bad": self.bad}
+        return {"stats": self.stats.as_json(), "bad": self.bad, "prints": self.prints}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> FileFacts:
         """Return what :meth:`as_json` has given."""
-        return cls(ImageStats.from_json(content["stats"]), [(name, reason) for name, reason in content["bad"]])
+        prints = {name: Fingerprint(*of) for name, of in content["prints"].items()}
+        return cls(ImageStats.from_json(content["stats"]), [(name, reason) for name, reason in content["bad"]], prints)
 
 
-def chunks_of_files(root: str, names: Sequence[str], decode: bool, size: int = 500) -> Iterator[FileChunk]:
+def chunks_of_files(
+    root: str, names: Sequence[str], decode: bool, compare: str = "", size: int = 500
+) -> Iterator[FileChunk]:
     """Cut a list of files into chunks."""
     for start in range(0, len(names), size):
-        yield FileChunk(root, names[start : start + size], decode)
+        yield FileChunk(root, names[start : start + size], decode, compare)
 
 
 def read_files(chunk: FileChunk) -> FileFacts:
-    """Read the headers of a chunk's files, or decode them."""
+    """Read the headers of a chunk's files, or decode and compare them."""
     facts = FileFacts()
     for name in chunk.names:
         try:
@@ -63,7 +71,13 @@ def read_files(chunk: FileChunk) -> FileFacts:
                 size = os.fstat(file.fileno()).st_size
                 if not size:
                     raise ImageRejected("empty file")
-                facts.stats.add(check(file.read()) if chunk.decode else header_of(file), size)
+                if chunk.decode or chunk.compare:
+                    header, found = look_at(file.read(), chunk.decode, chunk.compare)
+                else:
+                    header, found = header_of(file), None
+                facts.stats.add(header, size)
+                if found:
+                    facts.prints[name] = found
         except OSError as error:
             facts.bad.append((name, f"cannot be read ({error.strerror})"))
         except ImageRejected as error:

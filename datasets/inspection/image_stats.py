@@ -7,7 +7,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from datasets.images import ImageHeader
+from datasets.duplicates.fingerprints import BYTES, Fingerprint, fingerprint
+from datasets.images import ImageHeader, check, header_of
+
+
+def look_at(data: bytes, decode: bool, compare: str) -> tuple[ImageHeader, Fingerprint | None]:
+    """Return the header of an encoded image, and its fingerprint if images are compared.
+
+    Args:
+      data: the encoded image.
+      decode: whether to decode it in full. Comparing pixels does so anyway.
+      compare: by what: bytes, pixels or near; "" if they are not.
+
+    Raises:
+      ImageRejected: it cannot be decoded, or has no header of an image.
+    """
+    header = (check if decode and compare in ("", BYTES) else header_of)(data)
+    return header, fingerprint(data, compare) if compare else None
 
 
 class Extent(NamedTuple):

@@ -7,6 +7,8 @@ import os
 import time
 from pathlib import Path
 
+from datasets.duplicates.fingerprints import NEAR, check_imagehash
+from datasets.duplicates.groups import DISTANCE
 from datasets.errors import DataError
 from datasets.foreign import RecordsAsTold
 from datasets.inspection.of_folders import inspect_folders
@@ -27,6 +29,8 @@ def inspect(
     num_workers: int = 1,
     write_info: bool = False,
     on_progress: OnProgress | None = None,
+    compare: str = "",
+    distance: int = DISTANCE,
 ) -> Inspection:
     """Return what a data set is, and what is wrong with it.
 
@@ -39,6 +43,8 @@ def inspect(
       num_workers: processes that read.
       write_info: whether to write info.json and labels.txt of records.
       on_progress: called as ``on_progress(what, done, total, unit)``.
+      compare: by what duplicates are looked for: bytes, pixels or near, each with those before it; "" if they are not.
+      distance: bits of 64 in which perceptual hashes of near-duplicates may differ.
 
     Raises:
       DataError: there is no data set that could be inspected.
@@ -49,7 +55,9 @@ def inspect(
         raise DataError(f"The data set folder {folder} does not exist.")
     if folder.is_file():
         folder, told = folder.parent, dataclasses.replace(told, file_pattern=_escaped(folder.name))
-    request = Request(decode, per_class, num_workers, on_progress)
+    if compare == NEAR:
+        check_imagehash("--duplicates=near")
+    request = Request(decode, per_class, num_workers, on_progress, compare, distance)
     files = find_records(folder, name, told)
     if files:
         inspection = inspect_records(files, told, request, write_info)

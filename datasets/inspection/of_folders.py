@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datasets.class_folders import NoImages, scan
+from datasets.duplicates.fingerprints import Fingerprint
 from datasets.errors import DataError
 from datasets.inspection.checks import classes_without_images
+from datasets.inspection.duplicates import FolderImages, duplicate_findings, find_duplicates
 from datasets.inspection.file_facts import chunks_of_files
 from datasets.inspection.image_stats import ImageStats
 from datasets.inspection.reading import Request, read_chunks
@@ -36,15 +38,22 @@ def inspect_folders(folder: Path, request: Request) -> Inspection:
     except NoImages:
         raise _nothing_in(folder) from None
     names = [name for split in source.splits.values() for of_class in split for name in of_class]
-    chunks = list(chunks_of_files(os.fspath(folder), names, request.decode, _FILES_IN_A_CHUNK))
+    chunks = list(chunks_of_files(os.fspath(folder), names, request.decode, request.compare, _FILES_IN_A_CHUNK))
     amounts = [len(chunk.names) for chunk in chunks]
-    worth = _FILES_WORTH_PROCESSES_TO_DECODE if request.decode else _FILES_WORTH_PROCESSES
+    worth = _FILES_WORTH_PROCESSES_TO_DECODE if request.decodes else _FILES_WORTH_PROCESSES
     stats, bad = ImageStats(), []
+    prints: dict[str, Fingerprint] = {}
     for found in read_chunks(chunks, amounts, "reading images", "images", request, worth):
         stats.merge(found.stats)
         bad += found.bad
+        prints |= found.prints
     if not stats.images:
         raise _nothing_in(folder)
+    duplicates = None
+    if request.compare:
+        splits = {split: _name(split, source) for split in source.splits}
+        duplicates = find_duplicates(FolderImages(source, folder, prints, splits), request.compare, request.distance)
+    findings = [*_findings_of_folders(source, bad), *(duplicate_findings(duplicates) if duplicates else ())]
     return Inspection(
         dataset_dir=os.fspath(folder),
         kind=CLASS_FOLDERS,
@@ -52,10 +61,15 @@ def inspect_folders(folder: Path, request: Request) -> Inspection:
         labels=source.classes,
         splits=_splits_of_folders(source, folder),
         images=stats,
-        findings=faults_first(_findings_of_folders(source, bad)),
-        decoded=request.decode,
+        findings=faults_first(findings),
+        decoded=request.decodes,
         samples=samples_of_folders(source, folder, frozenset(name for name, _ in bad), request.per_class),
+        duplicates=duplicates,
     )
+
+
+def _name(split: str, source: ImageSource) -> str:
+    return split if source.is_split else ALL
 
 
 def _nothing_in(folder: Path) -> DataError:
@@ -77,7 +91,7 @@ def _splits_of_folders(source: ImageSource, folder: Path) -> dict[str, SplitFact
     for split, classes in source.splits.items():
         counts = tuple(map(len, classes))
         size = sum(source.reader.size(name) for of_class in classes for name in of_class)
-        splits[split if source.is_split else ALL] = SplitFacts(sum(counts), counts, sum(counts), size)
+        splits[_name(split, source)] = SplitFacts(sum(counts), counts, sum(counts), size)
     return splits
 
 

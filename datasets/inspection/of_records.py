@@ -10,6 +10,7 @@ from pathlib import Path
 from datasets.errors import DataError
 from datasets.foreign import RecordsAsTold
 from datasets.inspection.checks import CHECKS, split_counts
+from datasets.inspection.duplicates import RecordImages, duplicate_findings, find_duplicates
 from datasets.inspection.image_stats import ImageStats
 from datasets.inspection.reading import Request, read_chunks
 from datasets.inspection.record_facts import NOT_READ, RecordChunk, RecordFacts, chunks_of, merge_chunks
@@ -64,12 +65,16 @@ def inspect_records(files: RecordFiles, told: RecordsAsTold, request: Request, w
         image_key=format_.image_key if format_ else None,
         label_key=format_.label_key if format_ else None,
         compression=next(iter(data.scans.values())).compression,
-        decoded=request.decode,
+        decoded=request.decodes,
     )
     if write_info:
         inspection, findings = write_info_of(inspection, data, findings)
+    duplicates = None
+    if request.compare:
+        duplicates = find_duplicates(RecordImages(data), request.compare, request.distance)
+        findings = [*findings, *duplicate_findings(duplicates)]
     samples = samples_of_records(data, inspection.class_counts or (), request.per_class)
-    return dataclasses.replace(inspection, findings=faults_first(findings), samples=samples)
+    return dataclasses.replace(inspection, findings=faults_first(findings), samples=samples, duplicates=duplicates)
 
 
 def _facts_of(files: RecordFiles, request: Request) -> dict[Path, RecordFacts]:
@@ -79,14 +84,14 @@ def _facts_of(files: RecordFiles, request: Request) -> dict[Path, RecordFacts]:
     for path in files.all:
         try:
             path.open("rb").close()
-            own = list(chunks_of(path, _CHUNK_BYTES, request.decode, request.per_class))
+            own = list(chunks_of(path, _CHUNK_BYTES, request.decode, request.per_class, request.compare))
         except OSError as error:
             reason = f"the file cannot be read ({error.strerror})"
             facts[path] = RecordFacts(1, FileScan(0, "", {}), damage=[(0, reason)])
             continue
         chunks += own
         amounts += [_size(path) // len(own)] * len(own)
-    worth = _BYTES_WORTH_PROCESSES_TO_DECODE if request.decode else _BYTES_WORTH_PROCESSES
+    worth = _BYTES_WORTH_PROCESSES_TO_DECODE if request.decodes else _BYTES_WORTH_PROCESSES
     of_file: dict[str, list[RecordFacts]] = {}
     for chunk, found in zip(
         chunks, read_chunks(chunks, amounts, "reading records", "bytes", request, worth), strict=True

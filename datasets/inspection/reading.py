@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from datasets.duplicates.fingerprints import BYTES
+from datasets.duplicates.groups import DISTANCE
 from datasets.inspection.processes import Chunk, read_all
 from datasets.sources import OnProgress
 
@@ -19,12 +21,21 @@ class Request:
       per_class: how many of the first images of each class to return.
       num_workers: processes that read.
       on_progress: called as ``on_progress(what, done, total, unit)``.
+      compare: by what duplicates are looked for: bytes, pixels or near; "" if they are not.
+      distance: bits of 64 in which perceptual hashes of near-duplicates may differ.
     """
 
     decode: bool = False
     per_class: int = 5
     num_workers: int = 1
     on_progress: OnProgress | None = None
+    compare: str = ""
+    distance: int = DISTANCE
+
+    @property
+    def decodes(self) -> bool:
+        """Whether every image is decoded in full."""
+        return self.decode or self.compare not in ("", BYTES)
 
 
 def read_chunks(
@@ -46,5 +57,5 @@ def read_chunks(
         facts[index] = found
         done += amounts[index]
         if request.on_progress:
-            request.on_progress("decoding images" if request.decode else what, done, total, unit)
+            request.on_progress("decoding images" if request.decodes else what, done, total, unit)
     return facts

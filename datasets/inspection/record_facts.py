@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from datasets.duplicates.fingerprints import Fingerprint
 from datasets.errors import DataError
 from datasets.examples import features
-from datasets.images import ImageRejected, check, header_of
-from datasets.inspection.image_stats import ImageStats
+from datasets.images import ImageRejected
+from datasets.inspection.image_stats import ImageStats, look_at
 from datasets.scan import FileScan, KeyScan, add_values, forget_names, merge
 from datasets.tfrecords import compression_of, record_starts, scan_records
 
@@ -44,6 +45,7 @@ class RecordChunk:
       records: how many; None: to the end of the file.
       decode: whether to decode images in full.
       per_value: how many records to remember for each value of a key that may be a label.
+      compare: by what images are compared: bytes, pixels or near; "" if they are not.
     """
 
     path: str
@@ -52,6 +54,7 @@ class RecordChunk:
     records: int | None = None
     decode: bool = False
     per_value: int = 0
+    compare: str = ""
 
 
 @dataclass
@@ -67,6 +70,7 @@ class RecordFacts:
       seen: key -> value -> the first records with it: [number, byte at which it begins].
       damage: records that cannot be read: [number, reason].
       mixed: key -> first record in which it has another type than before.
+      prints: key -> number of a record -> byte at which it begins and fingerprint of its image, if they are compared.
     """
 
     first: int
@@ -77,6 +81,7 @@ class RecordFacts:
     seen: dict[str, dict[str, list[tuple[int, int]]]] = field(default_factory=dict)
     damage: list[tuple[int, str]] = field(default_factory=list)
     mixed: dict[str, int] = field(default_factory=dict)
+    prints: dict[str, dict[int, tuple[int, Fingerprint]]] = field(default_factory=dict)
 
     @property
     def numbers(self) -> range:
@@ -102,18 +107,23 @@ class RecordFacts:
         scan = content["scan"]
         keys = {name: KeyScan(**key) for name, key in scan["keys"].items()}
         stats = {key: ImageStats.from_json(of_key) for key, of_key in content["stats"].items()}
+        prints = {
+            key: {int(number): (byte, Fingerprint(*of)) for number, (byte, of) in of_key.items()}
+            for key, of_key in content["prints"].items()
+        }
+        content = {**content, "prints": prints}
         return cls(**{**content, "scan": FileScan(scan["records"], scan["compression"], keys), "stats": stats})
 
 
-def chunks_of(path: Path, chunk_bytes: int, decode: bool, per_value: int) -> Iterator[RecordChunk]:
+def chunks_of(path: Path, chunk_bytes: int, decode: bool, per_value: int, compare: str = "") -> Iterator[RecordChunk]:
     """Cut a file into chunks of about ``chunk_bytes``; a compressed one stays whole."""
     start, first, number = 0, 1, 1
     if path.stat().st_size > chunk_bytes:
         for number, byte in enumerate(record_starts(path), start=1):
             if byte - start >= chunk_bytes:
-                yield RecordChunk(os.fspath(path), start, first, number - first, decode, per_value)
+                yield RecordChunk(os.fspath(path), start, first, number - first, decode, per_value, compare)
                 start, first = byte, number
-    yield RecordChunk(os.fspath(path), start, first, None, decode, per_value)
+    yield RecordChunk(os.fspath(path), start, first, None, decode, per_value, compare)
 
 
 def read_chunk(chunk: RecordChunk) -> RecordFacts:
@@ -164,6 +174,8 @@ def merge_chunks(chunks: Sequence[RecordFacts], per_value: int) -> RecordFacts:
         _extend(whole.bad, chunk.bad)
         for key, stats in chunk.stats.items():
             whole.stats.setdefault(key, ImageStats()).merge(stats)
+        for key, prints in chunk.prints.items():
+            whole.prints.setdefault(key, {}).update(prints)
         for key, seen in chunk.seen.items():
             _extend(whole.seen.setdefault(key, {}), seen, per_value)
         _extend({"": whole.damage}, {"": chunk.damage})
@@ -213,7 +225,7 @@ def _note_value(facts: RecordFacts, key: str, values: list[Any], number: int, by
         (value,) = values
         if isinstance(value, bytes):
             if len(value) > _LONGEST_TEXT or value.startswith(_STARTS) or not value:
-                _note_image(facts, key, value, number, chunk.decode)
+                _note_image(facts, key, value, number, byte, chunk)
                 return
             _list(facts.bad.setdefault(key, []), (number, "not an image"))
             value = value.decode(errors="replace")
@@ -227,13 +239,16 @@ def _note_value(facts: RecordFacts, key: str, values: list[Any], number: int, by
         places.append((number, byte))
 
 
-def _note_image(facts: RecordFacts, key: str, data: bytes, number: int, decode: bool) -> None:
+def _note_image(facts: RecordFacts, key: str, data: bytes, number: int, byte: int, chunk: RecordChunk) -> None:
     try:
         if not data:
             raise ImageRejected("empty")
         if len(data) < _SHORTEST_IMAGE or not data.startswith(_STARTS):
             raise ImageRejected("not an image")
-        facts.stats.setdefault(key, ImageStats()).add((check if decode else header_of)(data), len(data))
+        header, found = look_at(data, chunk.decode, chunk.compare)
+        facts.stats.setdefault(key, ImageStats()).add(header, len(data))
+        if found:
+            facts.prints.setdefault(key, {})[number] = (byte, found)
     except ImageRejected as error:
         _list(facts.bad.setdefault(key, []), (number, str(error)))
 

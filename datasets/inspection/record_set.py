@@ -109,8 +109,9 @@ def find_records(folder: Path, name: str | None, told: RecordsAsTold) -> RecordF
             check_shards(paths)
         except DataError as error:
             refusals.append(str(error))
-    ordered = sorted(of_name, key=lambda split: (_SPLITS.index(split) if split in _SPLITS else len(_SPLITS), split))
-    return RecordFiles(folder, name, {split: of_name[split] for split in ordered}, info, tuple(refusals))
+    return RecordFiles(
+        folder, name, {split: of_name[split] for split in sorted(of_name, key=split_order)}, info, tuple(refusals)
+    )
 
 
 def open_records(files: RecordFiles, facts: Mapping[Path, RecordFacts], told: RecordsAsTold) -> RecordSet:
@@ -131,6 +132,11 @@ def open_records(files: RecordFiles, facts: Mapping[Path, RecordFacts], told: Re
     opened = RecordSet(files, facts, scans, (), lenient, tuple(dict.fromkeys(refusals)))
     labels = next((spec.labels for spec in specs.values()), None) or _likely_labels(opened, told)
     return dataclasses.replace(opened, labels=labels)
+
+
+def split_order(split: str) -> tuple[int, str]:
+    """Return a key that sorts splits: train before validation before test, then others by name."""
+    return (_SPLITS.index(split) if split in _SPLITS else len(_SPLITS), split)
 
 
 def _matching(folder: Path, pattern: str) -> dict[str, list[Path]]:

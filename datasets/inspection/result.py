@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from datasets.duplicates.fingerprints import LEVELS
 from datasets.inspection.image_stats import ImageStats
 
 CONVERTED, RECORDS, CLASS_FOLDERS = "converted", "records", "class_folders"
@@ -37,7 +39,7 @@ class Finding:
       check: name of the check, for programs.
       message: one sentence.
       is_fault: whether training stops at it, or conversion rejects it. Others are worth knowing.
-      count: how many records or files are concerned; 0 if that makes no sense.
+      count: how many records, files or groups of duplicates are concerned; 0 if that makes no sense.
       places: where; at most 1,000 for each file.
     """
 
@@ -106,6 +108,112 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Duplicate:
+    """One of several images that are the same.
+
+    Attributes:
+      split: its split.
+      label: number of its class; None if it is not known.
+      file: path of a record file or an image.
+      record: number of the record, from 1; None for an image file.
+      source: name of the image for download_and_convert_data; "" if the record does not have it.
+      likeness: what it has in common with the first of its group: bytes, pixels or near.
+      data: the encoded image, of those that a report shows; otherwise empty.
+    """
+
+    split: str
+    label: int | None
+    file: str
+    record: int | None
+    source: str
+    likeness: str
+    data: bytes = field(default=b"", repr=False)
+
+    def __str__(self) -> str:
+        return str(Place(self.file, self.record))
+
+
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Images that are the same.
+
+    Attributes:
+      images: two or more, in the order of the data set.
+    """
+
+    images: tuple[Duplicate, ...]
+
+    @property
+    def labels(self) -> frozenset[int]:
+        """The labels that are known."""
+        return frozenset(image.label for image in self.images if image.label is not None)
+
+    @property
+    def splits(self) -> frozenset[str]:
+        """The splits."""
+        return frozenset(image.split for image in self.images)
+
+    @property
+    def likeness(self) -> str:
+        """What the least alike have in common: bytes, pixels or near."""
+        return max((image.likeness for image in self.images), key=LEVELS.index)
+
+
+@dataclass(frozen=True)
+class DuplicateCounts:
+    """How many images are the same. A group may be both across classes and across splits.
+
+    Attributes:
+      groups: groups of images that are the same.
+      images: images in them.
+      within: groups whose images have one class and one split.
+      across_classes: groups with images of several classes: one image, two labels.
+      across_splits: groups with images of several splits.
+    """
+
+    groups: int
+    images: int
+    within: int
+    across_classes: int
+    across_splits: int
+
+
+class Leak(NamedTuple):
+    """How many images of a split are also in another.
+
+    Attributes:
+      split: the split.
+      other: the other, which comes before it.
+      images: how many of ``split`` are in ``other``.
+      of_images: images of ``split``.
+    """
+
+    split: str
+    other: str
+    images: int
+    of_images: int
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """The images that are in a data set more than once.
+
+    Attributes:
+      level: by what images were compared: bytes, pixels or near.
+      distance: bits in which perceptual hashes of near-duplicates may differ.
+      counts: level -> counts; each level includes those before it.
+      leaks: pairs of splits that have images in common, at ``level``.
+      groups: all groups at ``level``.
+    """
+
+    level: str
+    distance: int
+    counts: Mapping[str, DuplicateCounts]
+    leaks: tuple[Leak, ...]
+    groups: tuple[DuplicateGroup, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Inspection:
     """What a data set is and what is wrong with it.
 
@@ -123,6 +231,7 @@ class Inspection:
       findings: what the checks have found, faults first.
       decoded: whether every image was decoded in full.
       samples: the first images of each class, in the order of the labels.
+      duplicates: images that are in the data set more than once; None if they were not looked for.
       seconds: duration of the inspection.
       written: files that were written: info.json and labels.txt.
     """
@@ -140,6 +249,7 @@ class Inspection:
     findings: tuple[Finding, ...] = ()
     decoded: bool = False
     samples: tuple[Sample, ...] = field(default=(), repr=False)
+    duplicates: Duplicates | None = None
     seconds: float = 0.0
     written: tuple[str, ...] = ()
 

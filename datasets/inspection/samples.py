@@ -14,7 +14,7 @@ from datasets.tfrecords import compression_of, scan_records
 
 # Of all classes together: a sheet with more is not looked at, and takes long to draw.
 _MOST_SAMPLES = 200
-_MOST_BYTES = 16 * 2**20
+MOST_BYTES = 16 * 2**20
 
 
 def samples_of_records(data: RecordSet, counts: Sequence[int], per_class: int) -> tuple[Sample, ...]:
@@ -32,12 +32,12 @@ def samples_of_records(data: RecordSet, counts: Sequence[int], per_class: int) -
             wanted.setdefault(path, {})[byte] = (split, label, number)
     samples = []
     for path, of_file in wanted.items():
-        for byte, record in _records_at(path, sorted(of_file)):
+        for byte, record in records_at(path, sorted(of_file)):
             split, label, number = of_file[byte]
             format_ = data.formats[split]
             assert format_
             kind, values = features(record).get(format_.image_key, ("", []))
-            if kind == "bytes" and values and len(values[0]) <= _MOST_BYTES:
+            if kind == "bytes" and values and len(values[0]) <= MOST_BYTES:
                 samples.append(Sample(split, label, path.name, number, values[0]))
     return tuple(sorted(samples, key=lambda sample: sample.label))
 
@@ -52,7 +52,7 @@ def samples_of_folders(source: ImageSource, root: Path, bad: frozenset[str], per
         for split, name in names:
             if found == how_many:
                 break
-            if name not in bad and (root / name).stat().st_size <= _MOST_BYTES:
+            if name not in bad and (root / name).stat().st_size <= MOST_BYTES:
                 samples.append(Sample(split, label, name, None, (root / name).read_bytes()))
                 found += 1
     return tuple(samples)
@@ -80,7 +80,7 @@ def _places(data: RecordSet, label: int) -> Iterator[tuple[str, Path, int, int]]
             yield from ((split, path, number, byte) for number, byte in seen if number not in bad)
 
 
-def _records_at(path: Path, places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+def records_at(path: Path, places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
     """Yield the records that begin at the bytes given."""
     try:
         if compression_of(path):  # unpacked from its beginning for each place otherwise

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
 from slim_train.config import Options, option
+from slim_train.errors import UsageError
 from slim_train.progress import ProgressBars
 from slim_train.spark_options import SparkOptions
 
@@ -45,6 +46,11 @@ class SourceOptions(Options):
         "skip",
         "skip: list images that cannot be used in rejected.csv. fail: stop at the first one.",
         choices=("skip", "fail"),
+    )
+    exclude: str | None = option(
+        None,
+        "File that lists images to leave out: a .csv file with a column file, as inspect_dataset --write_exclusions "
+        "writes it, or a text file with one path per line, relative to --pic_path. Not with Spark.",
     )
 
 
@@ -81,6 +87,17 @@ class SplitOptions(Options):
         choices=("random", "filename_hash"),
     )
     seed: int = option(0, "Random seed of the split and of the order of records.")
+    group_by: str | None = option(
+        None,
+        "Regular expression that matches the whole file name, with the part in parentheses that images of one group "
+        "share, such as '([^_]+)_.*' for patient12_3.jpg. A group stays in one split. A pattern with a slash matches "
+        "the whole path below --pic_path. Not with Spark.",
+    )
+    group_duplicates: bool = option(
+        False,
+        "Keep equal images and near-duplicates in one split (extra [inspect]). Every image is read twice. Not with "
+        "Spark.",
+    )
 
 
 @dataclass(frozen=True)
@@ -144,7 +161,17 @@ def run(options: ConvertOptions) -> ConversionReport:
     from datasets.convert import NotClassFolders
     from slim_train.api.conversion import ConversionReport
 
-    if options.spark.runs_on_spark:
+    local_only = {
+        "exclude": options.source.exclude,
+        "group_by": options.split.group_by,
+        "group_duplicates": options.split.group_duplicates,
+    }
+    unfit = [name for name, value in local_only.items() if value]
+    if unfit and options.spark.uses_spark:
+        raise UsageError(f"--{unfit[0]} is for conversion without Spark: remove --spark_master or --spark_remote.")
+    if options.spark.runs_on_spark and unfit:
+        log.info("Converting in this process, because of --%s.", unfit[0])
+    elif options.spark.runs_on_spark:
         from slim_train.bulk.conversion import spark_engine
 
         try:
@@ -185,6 +212,9 @@ def _convert(options: ConvertOptions, cluster: Cluster | None) -> datasets.conve
             shrinking=Shrinking(output.max_image_side, output.jpeg_quality) if output.max_image_side else None,
             on_progress=progress.update,
             cluster=cluster,
+            exclude=source.exclude,
+            group_by=split.group_by,
+            group_duplicates=split.group_duplicates,
         )
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NONE = "none"
+
 
 @dataclass(frozen=True)
 class InspectedOptions(Options):
@@ -71,11 +73,45 @@ class ReportOptions(Options):
 
 
 @dataclass(frozen=True)
+class DuplicateOptions(Options):
+    """Duplicates: images that are there more than once, within a class, across classes or across splits."""
+
+    duplicates: str = option(
+        NONE,
+        "bytes: find equal files. pixels: also images with equal pixels. near: also near-duplicates, by a perceptual "
+        "hash (extra [inspect]). pixels and near decode every image in full.",
+        choices=(NONE, "bytes", "pixels", "near"),
+    )
+    duplicate_distance: int = option(
+        4,
+        "Bits of 64 in which the perceptual hashes of near-duplicates may differ. 0: equal hashes only.",
+        at_least=0,
+        at_most=12,
+    )
+
+    write_exclusions: str | None = option(
+        None,
+        "CSV file to write the images to that conversion should leave out: all but one of images that are the same, or "
+        "all if they have several labels. download_and_convert_data --exclude takes it. Requires --duplicates.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.write_exclusions and self.duplicates == NONE:
+            raise UsageError(f"--write_exclusions={self.write_exclusions} requires --duplicates=pixels, near or bytes.")
+        if self.write_exclusions and Path(self.write_exclusions).suffix.lower() != ".csv":
+            raise UsageError(f"--write_exclusions={self.write_exclusions} must end in .csv.")
+        if self.duplicate_distance != DuplicateOptions.duplicate_distance and self.duplicates != "near":
+            raise UsageError(f"--duplicate_distance={self.duplicate_distance} requires --duplicates=near.")
+
+
+@dataclass(frozen=True)
 class InspectOptions(Options):
     """Everything that inspect_dataset can be told."""
 
     data: InspectedOptions = field(default_factory=InspectedOptions)
     report: ReportOptions = field(default_factory=ReportOptions)
+    duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
 
 
 @takes_flags(InspectOptions(), "inspect_dataset", without=("json",))
@@ -118,6 +154,9 @@ def run(options: InspectOptions) -> InspectionReport:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"Cannot make the folder --output_dir={output}: {error.strerror}.") from error
+    listed = options.duplicates.write_exclusions
+    if listed and not Path(listed).absolute().parent.is_dir():
+        raise UsageError(f"--write_exclusions: there is no folder {Path(listed).parent}.")
     told = _told(data)
     if wanted.write_info and told.file_pattern and "%s" not in told.file_pattern:
         raise UsageError(
@@ -133,9 +172,24 @@ def run(options: InspectOptions) -> InspectionReport:
             num_workers=wanted.num_workers or available_cpus(),
             write_info=wanted.write_info,
             on_progress=progress.update,
+            compare="" if options.duplicates.duplicates == NONE else options.duplicates.duplicates,
+            distance=options.duplicates.duplicate_distance,
         )
     report = InspectionReport.of(inspection)
+    if listed:
+        report = _with_exclusions(report, Path(listed))
     return _written(report, output) if output else report
+
+
+def _with_exclusions(report: InspectionReport, path: Path) -> InspectionReport:
+    from datasets.exclusions import write_exclusions
+    from datasets.inspection.exclusions import exclusions_of
+
+    assert report.duplicates, "--write_exclusions requires --duplicates"
+    exclusions = list(exclusions_of(report.duplicates, Path(report.dataset_dir)))
+    write_exclusions(path, exclusions)
+    log.info("%s lists %s images.", path, f"{len(exclusions):,}")
+    return dataclasses.replace(report, written=(*report.written, str(path)), files={"exclusions": path})
 
 
 def _told(data: InspectedOptions) -> RecordsAsTold:
@@ -155,7 +209,7 @@ def _written(report: InspectionReport, folder: Path) -> InspectionReport:
     from datasets.files import replacing
     from slim_train.reports.inspection_page import draw_first_images, inspection_page
 
-    files = {"page": folder / "inspection.html", "report": folder / "inspection.json"}
+    files = {**report.files, "page": folder / "inspection.html", "report": folder / "inspection.json"}
     sheet = folder / "first_images.jpg"
     sheet.unlink(missing_ok=True)  # of an earlier inspection
     if draw_first_images(sheet, report):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from datasets.inspection.image_stats import Extent, ImageStats
-from datasets.inspection.result import Inspection
+from datasets.inspection.result import Duplicates, Inspection
 from slim_train.reports.inspection_page import draw_first_images, inspection_html
 
 _MOST_FREQUENT = 20
+_MOST_GROUPS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,7 @@ class InspectionReport(Inspection):
             "image_key": self.image_key,
             "label_key": self.label_key,
             "compression": self.compression,
+            "duplicates": None if self.duplicates is None else _duplicates(self.duplicates, self.labels),
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
             "num_faults": len(self.faults),
             "decoded": self.decoded,
@@ -83,6 +85,29 @@ def _images(stats: ImageStats) -> dict[str, Any]:
         "num_bytes": stats.num_bytes,
         "least_bytes": stats.least_bytes,
         "most_bytes": stats.most_bytes,
+    }
+
+
+def _duplicates(duplicates: Duplicates, labels: Sequence[str]) -> dict[str, Any]:
+    groups = [
+        [
+            {
+                "split": image.split,
+                "class": None if image.label is None else labels[image.label],
+                "file": image.file,
+                "record": image.record,
+                "likeness": image.likeness,
+            }
+            for image in group.images
+        ]
+        for group in duplicates.groups[:_MOST_GROUPS]
+    ]
+    return {
+        "level": duplicates.level,
+        "distance": duplicates.distance,
+        "counts": {level: dataclasses.asdict(counts) for level, counts in duplicates.counts.items()},
+        "leaks": [leak._asdict() for leak in duplicates.leaks],
+        "groups": groups,
     }
 
 

@@ -18,6 +18,7 @@ class ConvertFlags(TypedDict, total=False):
 
     dataset_name: Text | None
     on_error: Text
+    exclude: Text | None
     num_shards: int
     overwrite: bool
     max_image_side: int | None
@@ -26,6 +27,8 @@ class ConvertFlags(TypedDict, total=False):
     test_fraction: float
     split_by: Text
     seed: int
+    group_by: Text | None
+    group_duplicates: bool
     spark_master: Text | None
     spark_remote: Text | None
     spark_conf: Text | None
@@ -47,6 +50,9 @@ class InspectFlags(TypedDict, total=False):
     output_dir: Text | None
     write_info: bool
     num_workers: int | None
+    duplicates: Text
+    duplicate_distance: int
+    write_exclusions: Text | None
 
 
 class TrainFlags(TypedDict, total=False):

@@ -6,7 +6,7 @@ import collections
 import csv
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from datasets.errors import DataError
 from datasets.examples import features as example_features
 from datasets.factory import get_dataset
 from datasets.record_files import find_any_record_files
-from datasets.record_format import RecordFormat
+from datasets.record_format import label_of
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
 from datasets.tfrecords import scan_records
 from slim_train.bulk.image_rows import ImageRow, ImageSet
@@ -180,19 +180,7 @@ def _splits(folder: Path, name: str | None) -> list[str]:
 def _records_of(dataset: DatasetSpec, folder: Path) -> Iterator[ImageRow]:
     for file in dataset.files:
         for offset, record in scan_records(file):
-            label = _label(example_features(record), dataset.records, dataset.labels)
+            label = label_of(example_features(record), dataset.records, dataset.labels)
             is_known = label is not None and 0 <= label < len(dataset.labels)
             class_name = dataset.labels[label] if label is not None and is_known else None
             yield ImageRow(f"{os.path.relpath(file, folder)}@{offset}", label, class_name, dataset.split_name)
-
-
-def _label(found: Mapping[str, Any], records: RecordFormat, labels: Sequence[str]) -> int | None:
-    if records.label_key not in found:
-        return None
-    _, values = found[records.label_key]
-    if records.label_kind == "one_hot":
-        return values.index(max(values))
-    if records.label_kind == "text":
-        name = values[0].decode("utf-8", "replace")
-        return labels.index(name) if name in labels else None
-    return int(values[0])

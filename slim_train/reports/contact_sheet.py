@@ -118,14 +118,21 @@ def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, x: int
 
 def _fit(image: bytes | NDArray[np.uint8]) -> Image.Image | None:
     """RGB image that fills the square in one direction, upright and on white paper; None when it is broken."""
-    try:
-        picture = _open(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # All of them come from Pillow's decoders.
+    picture = open_picture(image)
+    if picture is None:
         return None
     scale = _PICTURE / max(picture.size)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     # Few pixels stay visible as squares; faces of 48 pixels are better looked at smooth.
     return picture.resize(size, Image.Resampling.NEAREST if scale > 6 else Image.Resampling.LANCZOS)
+
+
+def open_picture(image: bytes | NDArray[np.uint8]) -> Image.Image | None:
+    """Return an RGB image, upright and on white paper; a large JPEG may be smaller than it is. None if it is broken."""
+    try:
+        return _open(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # All of them come from Pillow's decoders.
+        return None
 
 
 def _open(image: bytes | NDArray[np.uint8]) -> Image.Image:

@@ -31,7 +31,8 @@ def page(title: str, body: str) -> str:
         "padding:0 1em}table{border-collapse:collapse;margin:.4em 0 1.2em}td{padding:.15em 1em .15em 0;"
         "vertical-align:top}summary{cursor:pointer}"
     )
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{style}</style>'
+    screen = '<meta name="viewport" content="width=device-width,initial-scale=1">'
+    head = f'<meta charset="utf-8">{screen}<title>{escape(title)}</title><style>{style}</style>'
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
 
 
@@ -75,7 +76,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]], total: Sequenc
     if total is not None:
         lines.append(_row(total, aligned, "font-weight:600;border-top:1px solid"))
     head = _row(headings, aligned, "font-weight:600")
-    return f"<table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table>"
+    # A wide table scrolls by itself; tabindex lets the keyboard scroll it.
+    scrolling = f'<div style="overflow-x:auto" tabindex="0" role="region" aria-label="{escape(str(headings[0]))}">'
+    return f"{scrolling}<table><thead>{head}</thead><tbody>{''.join(lines)}</tbody></table></div>"
 
 
 def figure(drawn: Any, alt: str, dots_per_inch: int = 100) -> str:

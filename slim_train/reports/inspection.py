@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datasets.inspection.image_stats import Extent, ImageStats
-    from datasets.inspection.result import Finding, Inspection, KeyFacts
+    from datasets.inspection.result import DuplicateGroup, Duplicates, Finding, Inspection, KeyFacts
 
 _KINDS = {
     "converted": "records with info.json",
     "records": "records without info.json",
     "class_folders": "class folders, not converted",
 }
-_MOST_PLACES = 100
+LIKENESS = {"bytes": "equal bytes", "pixels": "equal pixels", "near": "near-duplicates"}
+DUPLICATE_COLUMNS = ("duplicates", "images", "groups", "within class and split", "across classes", "across splits")
+MOST_PLACES = 100
 _MOST_VALUES = 5
 
 
@@ -64,11 +66,28 @@ def key_rows(keys: Mapping[str, KeyFacts], records: int) -> list[tuple[str, str,
     return rows
 
 
-def places(finding: Finding) -> list[str]:
-    """Return where a finding was made, in lines; many are counted."""
-    lines = [str(place) for place in finding.places[:_MOST_PLACES]]
+def places(finding: Finding, most: int = MOST_PLACES) -> list[str]:
+    """Return where a finding was made, in lines; of more than ``most`` the rest is counted."""
+    lines = [str(place) for place in finding.places[:most]]
     more = max(finding.count, len(finding.places)) - len(lines)
     return [*lines, f"and {more:,} more: see --json"] if lines and more > 0 else lines
+
+
+def duplicate_rows(duplicates: Duplicates) -> list[tuple[str, int, int, int, int, int]]:
+    """Return a row of numbers for each way of comparing; :data:`DUPLICATE_COLUMNS` names them."""
+    return [
+        (LIKENESS[level], of.images, of.groups, of.within, of.across_classes, of.across_splits)
+        for level, of in duplicates.counts.items()
+    ]
+
+
+def relations(duplicates: Duplicates) -> dict[str, list[DuplicateGroup]]:
+    """Return the groups across splits, those across classes, and the rest, each under its heading."""
+    splits = [group for group in duplicates.groups if len(group.splits) > 1]
+    classes = [group for group in duplicates.groups if len(group.splits) == 1 and len(group.labels) > 1]
+    rest = [group for group in duplicates.groups if len(group.splits) == 1 and len(group.labels) <= 1]
+    named = {"across splits": splits, "across classes": classes, "within a class and split": rest}
+    return {name: groups for name, groups in named.items() if groups}
 
 
 def verdict(inspection: Inspection) -> str:

@@ -10,10 +10,13 @@ from slim_train.reports import inspection as words
 from slim_train.reports.class_bars import class_bars
 from slim_train.reports.contact_sheet import Tile, draw_contact_sheet
 from slim_train.reports.fonts import drawable_labels
+from slim_train.reports.picture_strip import Picture, strip
 from slim_train.reports.plotting import BLUE
 
 if TYPE_CHECKING:
-    from datasets.inspection.result import Inspection
+    from collections.abc import Sequence
+
+    from datasets.inspection.result import Duplicate, Duplicates, Inspection, Sample
 
 _COLUMNS = 5
 
@@ -35,12 +38,42 @@ def inspection_html(inspection: Inspection, sheet: Path | None = None, is_page: 
     splits = {name: split.class_counts for name, split in inspection.splits.items() if split.class_counts is not None}
     if splits:
         parts += [html.heading("Images per class"), class_bars(inspection.labels, splits, with_all=is_page)]
+    if inspection.duplicates:
+        parts += _duplicates(inspection.duplicates, inspection.labels)
     if inspection.keys:
         rows = words.key_rows(inspection.keys, inspection.num_images)
         parts += [html.heading("Keys of the records"), html.table(("key", "type", "is", "content"), rows)]
     if sheet:
         parts += [html.heading("First images of each class"), html.image_file(sheet, "first images of each class")]
     return html.report(words.title(inspection), words.summary(inspection), *parts)
+
+
+def _duplicates(duplicates: Duplicates, labels: Sequence[str]) -> list[str]:
+    parts = [html.heading("Duplicates"), html.table(words.DUPLICATE_COLUMNS, words.duplicate_rows(duplicates))]
+    for name, groups in words.relations(duplicates).items():
+        strips = [
+            strip(
+                [
+                    Picture(
+                        image.data,
+                        ("no label" if image.label is None else labels[image.label], image.split, _name(image)),
+                        words.LIKENESS[image.likeness] if number else "",
+                    )
+                    for number, image in enumerate(group.images)
+                    if image.data
+                ],
+                sum(not image.data for image in group.images),
+            )
+            for group in groups
+            if group.images[0].data
+        ]
+        parts.append(html.heading(f"Duplicates {name}: {len(strips):,} of {words.count(len(groups), 'group')}"))
+        parts += strips
+    return parts
+
+
+def _name(image: Sample | Duplicate) -> str:
+    return PurePath(image.file).name if image.record is None else f"record {image.record:,}"
 
 
 def inspection_page(inspection: Inspection, sheet: Path | None) -> str:
@@ -60,7 +93,7 @@ def draw_first_images(path: Path, inspection: Inspection) -> bool:
     names = drawable_labels(inspection.labels)
     by_class: dict[int, list[Tile]] = {}
     for sample in samples:
-        where = PurePath(sample.file).name if sample.record is None else f"{sample.split}, record {sample.record:,}"
+        where = f"{sample.split}, {_name(sample)}" if sample.record else _name(sample)
         by_class.setdefault(sample.label, []).append(Tile(sample.data, (names[sample.label], where), BLUE))
     most = max(map(len, by_class.values()))
     columns = most * (_COLUMNS // most) or _COLUMNS

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _PLAIN_WIDTH = 120
 _MOST_SPLITS = 5
+# Of a note; faults have more.
+_MOST_PLACES = 5
 _LONGEST_NAME, _LONGEST_NAME_IF_NARROW = 40, 24
 
 
@@ -51,6 +53,13 @@ def _parts(inspection: Inspection, console: Console) -> Iterator[RenderableType]
         table = _table(console, [("key", "left"), ("type", "left"), ("is", "left"), ("content", "left")])
         for row in words.key_rows(inspection.keys, inspection.num_images):
             table.add_row(*(Text(one_line(cell)) for cell in row))
+        yield table
+    if inspection.duplicates:
+        yield ""
+        name, *columns = words.DUPLICATE_COLUMNS
+        table = _table(console, [(name, "left"), *((column, "right") for column in columns)])
+        for level, *numbers in words.duplicate_rows(inspection.duplicates):
+            table.add_row(level, *(f"{number:,}" for number in numbers))
         yield table
     yield ""
     for finding in inspection.findings:
@@ -98,7 +107,7 @@ def _share(share: float) -> str:
 def _finding(finding: Finding) -> Iterator[Text]:
     style = "red" if finding.is_fault else "yellow"
     yield Text.assemble(("fault: " if finding.is_fault else "note: ", style), one_line(finding.message))
-    for line in words.places(finding):
+    for line in words.places(finding, _MOST_PLACES if not finding.is_fault else words.MOST_PLACES):
         yield Text(f"    {one_line(line)}")
 
 

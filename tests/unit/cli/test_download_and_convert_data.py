@@ -96,6 +96,15 @@ def test_flags_reach_the_converter(convert: Callable[..., int], tmp_path: Path) 
     assert len(get_dataset("image_folder", "train", tmp_path / "out").files) == 1
 
 
+@pytest.mark.parametrize("flag", ["--exclude=list.txt", "--group_by=(.).*", "--group_duplicates"])
+def test_what_spark_cannot_do_is_refused_in_a_line(
+    convert: Callable[..., int], capsys: pytest.CaptureFixture[str], flag: str
+) -> None:
+    assert convert(flag, "--spark_master=local[2]") == 2
+    name = flag.partition("=")[0]
+    assert f"{name} is for conversion without Spark: remove --spark_master" in capsys.readouterr().err
+
+
 def test_on_error_fail_exits_with_2_and_names_the_image(
     convert: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

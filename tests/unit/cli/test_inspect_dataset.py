@@ -74,6 +74,54 @@ def test_class_folders_are_shown_before_they_are_converted(inspect: Inspect, pho
     assert ["circle", "8", "66.7%"] in [line.split()[:3] for line in out.splitlines()]
 
 
+def test_duplicates_are_shown_written_as_a_list_and_left_out_by_conversion(
+    inspect: Inspect, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "square" / "9.jpg").write_bytes((photos / "square" / "1.jpg").read_bytes())
+    code, out, _ = inspect(
+        photos,
+        "--duplicates=pixels",
+        f"--write_exclusions={tmp_path}/out.csv",
+        f"--output_dir={tmp_path}/report",
+    )
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert ["equal", "pixels", "2", "1", "1", "0", "0"] in lines
+    assert "square/1.jpg: also square/9.jpg" in out
+    assert (tmp_path / "out.csv").read_text() == "file,reason,kept\nsquare/9.jpg,equal bytes,square/1.jpg\n"
+    report = json.loads((tmp_path / "report" / "inspection.json").read_text())
+    assert report["duplicates"]["counts"]["bytes"] == {
+        "groups": 1, "images": 2, "within": 1, "across_classes": 0, "across_splits": 0,
+    }  # fmt: skip
+    assert [image["file"] for image in report["duplicates"]["groups"][0]] == ["square/1.jpg", "square/9.jpg"]
+    page = (tmp_path / "report" / "inspection.html").read_text()
+    assert "Duplicates within a class and split: 1 of 1 group" in page
+    assert page.count("<figure") == 2
+    converted = convert_dataset("image_folder", tmp_path / "left", photos, exclude=tmp_path / "out.csv")
+    assert converted.num_images == 12
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--write_exclusions=a.csv"], "--write_exclusions=a.csv requires --duplicates=pixels, near or bytes."),
+        (["--duplicates=bytes", "--write_exclusions=a"], "--write_exclusions=a must end in .csv."),
+        (
+            ["--duplicates=bytes", "--write_exclusions=gone/a.csv"],
+            "--write_exclusions: there is no folder gone.",
+        ),
+        (["--duplicates=pixels", "--duplicate_distance=2"], "--duplicate_distance=2 requires --duplicates=near."),
+        (["--duplicates=all"], "--duplicates=all must be one of none, bytes, pixels, near"),
+    ],
+)
+def test_flags_of_duplicates_that_do_not_fit_are_refused(
+    inspect: Inspect, photos: Path, flags: list[str], complaint: str
+) -> None:
+    code, _, err = inspect(photos, *flags)
+    assert code == 2
+    assert complaint in err
+
+
 def test_broken_images_are_listed_with_file_and_record_number_and_fail(
     inspect: Inspect, data: Path, photos: Path
 ) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow.compat.v1 as tf
+from PIL import Image
 
 from datasets.convert import convert_dataset
 from datasets.errors import DataError
@@ -42,6 +43,10 @@ def _examples(out: Path, split_name: str) -> list[dict]:
 def _rejected(out: Path) -> list[list[str]]:
     with (out / "rejected.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))[1:]
+
+
+def _file_names(out: Path, split_name: str) -> list[str]:
+    return [example["image/filename"].decode() for example in _examples(out, split_name)]
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -368,3 +373,53 @@ def test_the_digits_are_written_out_and_converted(out: Path) -> None:
     assert (report.num_images, report.info.num_classes) == (1797, 10)
     assert (out / "images" / "0" / "digit_0000.png").exists()
     assert not (out / ".converting").exists()
+
+
+def test_excluded_images_are_left_out_and_info_json_says_so(
+    class_folders: Callable[..., Path], out: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = class_folders({"train/cat": 3, "train/dog": 2, "test/cat": 1, "test/dog": 1})
+    (tmp_path / "list.csv").write_text("file,reason\ntrain/cat/1.jpg,equal bytes\n")
+    report = convert_dataset("image_folder", out, root, exclude=tmp_path / "list.csv")
+    assert report.info.splits["train"].class_counts == (2, 2)
+    assert read_info(out).settings["excluded"] == 1
+    with caplog.at_level(logging.WARNING):
+        assert convert_dataset("image_folder", out, root).already_finished
+    assert "was converted with exclude_digest=" in caplog.text
+
+
+def test_groups_stay_in_one_split_and_no_flag_is_in_info_json_without_them(
+    class_folders: Callable[..., Path], encoded: Callable[..., bytes], out: Path, tmp_path: Path
+) -> None:
+    root = class_folders({"cat": 0, "dog": 0})
+    for number in range(40):
+        name = ("cat", "dog")[number % 2]
+        (root / name / f"p{number // 4}_{number}.jpg").write_bytes(encoded(shift=number))
+    convert_dataset("image_folder", out, root, group_by="(p[0-9]+)_.*")
+    people = {
+        split: {name.split("/")[1].split("_")[0] for name in _file_names(out, split)} for split in ("train", "test")
+    }
+    assert not people["train"] & people["test"]
+    assert read_info(out).settings["group_by"] == "(p[0-9]+)_.*"
+    convert_dataset("image_folder", tmp_path / "plain", root)
+    assert "group_by" not in read_info(tmp_path / "plain").settings
+
+
+def test_duplicates_stay_in_one_split(class_folders: Callable[..., Path], out: Path) -> None:
+    pytest.importorskip("imagehash")
+    root = class_folders({"cat": 0, "dog": 0})
+    for number in range(24):
+        image = Image.effect_noise((8, 8), 100).resize((64, 64))
+        for copy, quality in (("a", 95), ("b", 60)):
+            image.save(root / ("cat", "dog")[number % 2] / f"{copy}{number}.jpg", quality=quality)
+    convert_dataset("image_folder", out, root, group_duplicates=True, num_workers=2)
+    pairs = {split: {name.rpartition("/")[2][1:] for name in _file_names(out, split)} for split in ("train", "test")}
+    assert not pairs["train"] & pairs["test"]
+    assert len(pairs["train"]) + len(pairs["test"]) == 24
+    assert read_info(out).settings["group_duplicates"] is True
+
+
+def test_groups_of_images_that_come_with_splits_are_refused(class_folders: Callable[..., Path], out: Path) -> None:
+    root = class_folders({"train/cat": 2, "test/cat": 1})
+    with pytest.raises(DataError, match="these come with test, train. inspect_dataset --write_exclusions lists"):
+        convert_dataset("image_folder", out, root, group_by="(.).*")

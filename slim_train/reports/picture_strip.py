@@ -1,0 +1,67 @@
+"""Images side by side in HTML, as thumbnails with lines of text below; they wrap on a narrow screen. No TensorFlow."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+from PIL import Image
+
+from slim_train.reports.contact_sheet import open_picture
+
+# Pixels of the long side. Small images are enlarged by the browser, which costs no bytes.
+_SIDE = 96
+_FAINT = "opacity:.65"
+
+
+class Picture(NamedTuple):
+    """An image of a strip.
+
+    Attributes:
+      data: the encoded image.
+      caption: lines of text; the first is set off. Long ones are cut on screen, and whole as a tooltip.
+      note: a faint line below; may be empty.
+    """
+
+    data: bytes
+    caption: Sequence[str]
+    note: str = ""
+
+
+def strip(pictures: Sequence[Picture], num_more: int = 0) -> str:
+    """Return images side by side, and how many more there are."""
+    figures = "".join(map(_figure, pictures))
+    more = f'<div style="align-self:center;{_FAINT}">and {num_more:,} more</div>' if num_more else ""
+    return (
+        '<div style="display:flex;flex-wrap:wrap;gap:.6em;margin:.4em 0 1em;border-left:3px solid #8886;'
+        f'padding-left:.6em">{figures}{more}</div>'
+    )
+
+
+def _figure(picture: Picture) -> str:
+    first, *others = picture.caption
+    cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
+    lines = [f'<div style="font-weight:600;{cut}">{escape(first)}</div>']
+    lines += [f'<div style="{cut}"><bdi>{escape(line)}</bdi></div>' for line in others]
+    lines += [f'<div style="{_FAINT};{cut}">{escape(picture.note)}</div>'] if picture.note else []
+    tooltip = escape("\n".join([*picture.caption, picture.note]).strip(), quote=True)
+    return (
+        f'<figure title="{tooltip}" style="margin:0;width:8em;font-size:.85em;line-height:1.3">'
+        f"{_thumbnail(picture)}<figcaption>{''.join(lines)}</figcaption></figure>"
+    )
+
+
+def _thumbnail(picture: Picture) -> str:
+    box = "width:96px;height:96px;object-fit:contain;background:#8882;border-radius:4px;display:block"
+    image = open_picture(picture.data)
+    if image is None:
+        return f'<div style="{box}">cannot be decoded</div>'
+    image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
+    encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
+    alt = escape(" ".join(picture.caption), quote=True)
+    return f'<img alt="{alt}" style="{box}" src="data:image/jpeg;base64,{encoded}">'
