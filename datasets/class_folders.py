@@ -8,11 +8,12 @@ import logging
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from datasets.errors import DataError
+from datasets.files import Stamp, stamp_of
 from datasets.images import SUFFIXES, EncodedImage, ImageRejected, header_of, normalise
 from datasets.shrinking import Shrinking, shrunk
 from datasets.sources import TRAIN, ImageSource
@@ -47,12 +48,9 @@ class FolderReader:
     root: str
     shrinking: Shrinking | None = None
 
-    def size(self, name: str) -> int:
-        """Return the file's size in bytes."""
-        try:
-            return os.stat(os.path.join(self.root, name)).st_size  # noqa: PTH116, PTH118 -- called per image
-        except OSError:
-            return 0
+    def stamp(self, name: str) -> Stamp:
+        """Return the file's size, and with its time of change as text."""
+        return stamp_of(f"{self.root}/{name}")
 
     def load(self, name: str) -> EncodedImage:
         """Read and decode one file; what cannot be read is rejected like what cannot be decoded."""
@@ -97,14 +95,12 @@ class ListedFolder:
     """What a class folder holds.
 
     Attributes:
-      class_name: the name of the class.
-      names: paths of its files, relative to the folder given by the user; empty if none is an image.
+      class_name: the name of the class; "" if it holds no image.
       passed_over: what is ignored there, and how often.
       warning: text for the log, or "".
     """
 
     class_name: str
-    names: list[str]
     passed_over: collections.Counter[str]
     warning: str = ""
 
@@ -125,15 +121,18 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
       NoImages: ``root`` is missing, or holds no class folder with a file in it.
       DataError: a folder cannot be listed, or has a name that cannot be a class.
     """
+    log.info("Listing the images in %s.", root)
     found = find_class_folders(root, exclude)
     passed_over = found.passed_over
     files: dict[str, dict[str, list[str]]] = {}
     for folder in found.folders:
-        listed = list_class_folder(root, folder.path, exclude)
+        names = list[str]()
+        listed = list_class_folder(root, folder.path, names.append, exclude)
         passed_over.update(listed.passed_over)
         if listed.warning:
             log.warning("%s", listed.warning)
-        files.setdefault(folder.split_name, {}).setdefault(listed.class_name, []).extend(listed.names)
+        if listed.class_name:
+            files.setdefault(folder.split_name, {}).setdefault(listed.class_name, []).extend(names)
     log_passed_over(root, passed_over)
     classes = tuple(sorted({name for by_class in files.values() for name, names in by_class.items() if names}))
     if not classes:
@@ -151,13 +150,12 @@ def find_class_folders(root: Path, exclude: Path | None = None) -> FoundFolders:
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise NoImages(f"--pic_path={root} {what}. {_LAYOUT}")
-    log.info("Listing the images in %s.", root)
     passed_over: collections.Counter[str] = collections.Counter()
     split_folders = _split_folders(root, _barred(root, exclude))
     folders = []
     for split_name, folder in split_folders or [(TRAIN, root)]:
         barred = _barred(root, exclude, folder)
-        for entry in _entries(folder, passed_over):
+        for entry in _sorted_entries(folder, passed_over):
             if not _is_dir(entry):
                 passed_over["files outside the class folders"] += 1
             elif _identity(Path(entry.path)) not in barred:
@@ -165,18 +163,37 @@ def find_class_folders(root: Path, exclude: Path | None = None) -> FoundFolders:
     return FoundFolders(folders, bool(split_folders), passed_over)
 
 
-def list_class_folder(root: Path, path: str, exclude: Path | None = None) -> ListedFolder:
-    """Return the files of the class folder ``path`` below ``root``. Errors: see :func:`scan`."""
+def list_class_folder(
+    root: Path, path: str, keep: Callable[[str], object], exclude: Path | None = None
+) -> ListedFolder:
+    """List the class folder ``path`` below ``root``, in no order.
+
+    Args:
+      root: the folder given by the user.
+      path: of the class folder, relative to it.
+      keep: called with the path of each file, relative to ``root``, before it is known whether any is an image.
+      exclude: a folder not to enter.
+
+    Raises:
+      DataError: see :func:`scan`.
+    """
     folder = root / path
     passed_over: collections.Counter[str] = collections.Counter()
-    names = list(_files_below(folder, root, _barred(root, exclude, folder.parent), passed_over))
-    if names and not _may_hold_images(root, names):
-        warning = f"Ignoring the folder {folder}: none of its {len(names)} files is an image."
-        return ListedFolder("", [], passed_over, warning)
-    if not names:
+    number, has_image, first = 0, False, list[str]()
+    for name in _files_below(folder, root, _barred(root, exclude, folder.parent), passed_over):
+        keep(name)
+        number += 1
+        has_image = has_image or PurePosixPath(name).suffix.lower() in SUFFIXES
+        if not has_image:
+            first = sorted([*first, name], key=nfc)[:_MOST_TRIED]
+    if not number:
         passed_over[f"empty class folder {folder.name!r}"] += 1
-        return ListedFolder("", [], passed_over)
-    return ListedFolder(_class_name(folder), names, passed_over)
+        return ListedFolder("", passed_over)
+    # Files without such a name may be images all the same; notebooks and notes are none.
+    if not has_image and not any(_is_image(root / name) for name in first):
+        warning = f"Ignoring the folder {folder}: none of its {number} files is an image."
+        return ListedFolder("", passed_over, warning)
+    return ListedFolder(_class_name(folder), passed_over)
 
 
 def log_passed_over(root: Path, passed_over: collections.Counter[str]) -> None:
@@ -197,20 +214,13 @@ def _barred(*folders: Path | None) -> set[_Identity]:
 
 def _split_folders(root: Path, barred: set[_Identity]) -> list[tuple[str, Path]]:
     """(split name, folder) where the folders of ``root`` are splits, else nothing."""
-    folders = [Path(entry.path) for entry in _entries(root) if _is_dir(entry)]
+    folders = [Path(entry.path) for entry in _sorted_entries(root) if _is_dir(entry)]
     folders = [folder for folder in folders if _identity(folder) not in barred]
     if not folders or any(folder.name.lower() not in _SPLIT_FOLDERS for folder in folders):
         return []
     if not any(_is_dir(entry) for folder in folders for entry in _entries(folder)):
         return []  # images right inside: these are classes that happen to be called train, test, ...
     return [(_SPLIT_FOLDERS[folder.name.lower()], folder) for folder in folders]
-
-
-def _may_hold_images(root: Path, names: list[str]) -> bool:
-    """Return whether a file is called like an image, or one of the first is an image: notebooks, notes are none."""
-    return any(PurePosixPath(name).suffix.lower() in SUFFIXES for name in names) or any(
-        _is_image(root / name) for name in names[:_MOST_TRIED]
-    )
 
 
 def _is_image(path: Path) -> bool:
@@ -232,26 +242,34 @@ def _files_below(
         return
     seen.add(identity)
     prefix = folder.relative_to(root).as_posix()
+    folders = list[str]()
     for entry in _entries(folder, passed_over):
         if _is_dir(entry):
-            yield from _files_below(Path(entry.path), root, seen, passed_over)
+            folders.append(entry.name)
         elif _is_special(entry):
             passed_over["pipes, sockets and devices"] += 1
         else:
             yield f"{prefix}/{entry.name}"
+    for name in sorted(folders, key=nfc):
+        yield from _files_below(folder / name, root, seen, passed_over)
 
 
-def _entries(folder: Path, passed_over: collections.Counter[str] | None = None) -> list[os.DirEntry[str]]:
+def _sorted_entries(folder: Path, passed_over: collections.Counter[str] | None = None) -> list[os.DirEntry[str]]:
     """Return what is in a folder, sorted by name, less hidden files and the like."""
+    return sorted(_entries(folder, passed_over), key=lambda entry: nfc(entry.name))
+
+
+def _entries(folder: Path, passed_over: collections.Counter[str] | None = None) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in a folder, less hidden files and the like."""
     try:
         with os.scandir(folder) as listing:
-            entries = list(listing)
+            for entry in listing:
+                if not entry.name.startswith(".") and entry.name.lower() not in _NEVER_IMAGES:
+                    yield entry
+                elif passed_over is not None:
+                    passed_over["hidden files, Thumbs.db and the like"] += 1
     except OSError as error:
         raise DataError(f"Cannot list the folder {folder}: {error.strerror}.") from error
-    shown = [entry for entry in entries if not entry.name.startswith(".") and entry.name.lower() not in _NEVER_IMAGES]
-    if passed_over is not None and len(shown) < len(entries):
-        passed_over["hidden files, Thumbs.db and the like"] += len(entries) - len(shown)
-    return sorted(shown, key=lambda entry: nfc(entry.name))
 
 
 def _class_name(folder: Path) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets.class_folders import FolderReader
 from datasets.distributed.course import Cluster, images_on
 from datasets.distributed.job import Settings
 from datasets.duplicates.fingerprints import check_imagehash
@@ -22,14 +23,19 @@ from datasets.exclusions import ExcludedNames, read_exclusions, without_excluded
 from datasets.factory import get_dataset
 from datasets.grouped_split import grouped_split
 from datasets.grouping import groups_by_name, merged
+from datasets.image_list import Division, ImageList
+from datasets.local_images import GroupedImages, LocalImages, NewList, list_folders, list_source
+from datasets.manifests import sweep
 from datasets.output import REJECTED_FILE, publish, staging
+from datasets.record_files import file_names
 from datasets.registry import KNOWN
 from datasets.shrinking import Shrinking
-from datasets.sources import TRAIN, ImageSource, OnProgress, Request
+from datasets.sources import ImageSource, KnownDataset, OnProgress, Request
 from datasets.spec import INFO_FILE, DatasetInfo, SplitInfo, read_info, write_info
-from datasets.splits import SPLIT_METHODS, ImagesByClass, train_test_split
+from datasets.splits import SPLIT_METHODS, ImagesByClass
+from datasets.tally import Tally
 from datasets.workers import Rejection
-from datasets.writing import Images, RecordWriter, Tally, single_image, write_rejected
+from datasets.writing import Images, RecordWriter, write_rejected
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +73,10 @@ class ConversionReport:
     def num_rejected(self) -> int:
         """Images that were rejected, now or when the folder was made."""
         return self.info.settings.get("num_rejected", 0)
+
+
+class NoUsableImage(DataError):
+    """All images of a class are bad."""
 
 
 class NotClassFolders(DataError):
@@ -110,6 +120,10 @@ class _Options:
         """Whether groups of images stay in one split."""
         return self.group_by is not None or self.group_duplicates
 
+    def flags(self, request: Request) -> str:
+        """Return what record files depend on beside the images in them and their order."""
+        return f"{request.pic_path and request.pic_path.absolute()} {self.shrinking}"
+
     def settings(self, is_split: bool) -> dict[str, Any]:
         """What the content of the data set depends on, for info.json; ``is_split``: the source has its own splits."""
         settings: dict[str, Any] = {"seed": self.seed, "num_shards": self.num_shards}
@@ -138,17 +152,17 @@ def convert_dataset(
     overwrite: bool = False,
     shrinking: Shrinking | None = None,
     on_progress: OnProgress | None = None,
-    source: ImageSource | None = None,
     cluster: Cluster | None = None,
     exclude: str | os.PathLike[str] | None = None,
     group_by: str | None = None,
     group_duplicates: bool = False,
+    skip_folder: Path | None = None,
 ) -> ConversionReport:
     """Convert a data set to TFRecords: ``<name>_<split>.tfrecord``, labels.txt, info.json and rejected.csv.
 
     Every image is decoded in full once. The same images, seed and options give the same bytes, whatever the number of
-    workers. As always with ``multiprocessing``, a script that calls this with more than one worker does so under
-    ``if __name__ == "__main__"``.
+    workers. After a failure, finished record files are kept for the next call. As always with ``multiprocessing``, a
+    script that calls this with more than one worker does so under ``if __name__ == "__main__"``.
 
     Args:
       name: fer, flowers, cifar10, mnist, digits or image_folder.
@@ -163,13 +177,13 @@ def convert_dataset(
       overwrite: convert again although the folder holds a finished data set.
       shrinking: how large images are made smaller; None stores images as they are.
       on_progress: called as ``on_progress(what, done, total, unit)``.
-      source: the images, if they are listed already.
       cluster: converts class folders on many machines, to the same bytes; ``num_workers`` has no effect then, and
-        ``exclude`` and groups are refused. After a failure, what is finished is kept for the next call.
+        ``exclude`` and groups are refused.
       exclude: file that lists images to leave out, see :mod:`datasets.exclusions`.
       group_by: regular expression whose groups are the part that file names of one group share, such as a patient:
         all images of a group are in one split.
       group_duplicates: whether images that are the same, or near-duplicates, are in one split.
+      skip_folder: a folder below ``pic_path`` that is not entered. Default: the output.
 
     Raises:
       DataError: something about the images or the folders is wrong; the message says what to do.
@@ -186,10 +200,16 @@ def convert_dataset(
         return _finished_before(folder, options)
     on_progress = on_progress or _no_progress
     try:
-        with staging(folder, resume=cluster is not None) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
+        with staging(folder) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
             request = Request(pictures, folder, Path(work_dir), on_progress)
-            with _opened(request, options, staged, source, cluster) as images:
-                tally, rejections = _convert(images)
+            with _opened(request, options, staged, cluster, skip_folder or folder) as images:
+                try:
+                    tally, rejections = _convert(images)
+                except NoUsableImage:
+                    sweep(staged, [])  # whatever the user changes, other files come of it
+                    raise
+            # Only now are a cluster's tasks gone that were tried twice, or killed.
+            sweep(staged, [file for split in tally.class_counts for file in file_names(name, split, num_shards)])
             write_rejected(staged / REJECTED_FILE, rejections, images.classes)
             info = _info(images, options, tally, len(rejections))
             write_info(staged, info)
@@ -202,22 +222,12 @@ def convert_dataset(
 
 @contextlib.contextmanager
 def _opened(
-    request: Request, options: _Options, staged: Path, source: ImageSource | None, cluster: Cluster | None
+    request: Request, options: _Options, staged: Path, cluster: Cluster | None, skip_folder: Path
 ) -> Iterator[Images]:
     """Yield the images, to be written here or by a cluster."""
     known = KNOWN[options.name]
     if cluster is None:
-        source = source or known.open(request)
-        if options.excluded:
-            source = without_excluded(source, options.excluded)
-        if options.is_grouped and source.is_split:
-            raise DataError(
-                "--group_by and --group_duplicates divide images that come without splits, and these come with "
-                f"{', '.join(source.splits)}. inspect_dataset --write_exclusions lists images that are in several "
-                "splits, and --exclude leaves them out."
-            )
-        groups = _groups(source, options, request.on_progress) if options.is_grouped else None
-        yield _ImagesHere(source.with_shrinking(options.shrinking), options, staged, request.on_progress, groups)
+        yield _images_here(known, request, options, staged, skip_folder)
         return
     root = known.folders(request) if known.folders else None
     if root is None:
@@ -227,7 +237,7 @@ def _opened(
         )
     settings = Settings(
         root=os.fspath(root.absolute()),
-        exclude=os.fspath(request.dataset_dir.absolute()),
+        exclude=os.fspath(skip_folder.absolute()),
         name=options.name,
         is_split=False,
         test_fraction=options.test_fraction,
@@ -236,9 +246,60 @@ def _opened(
         num_shards=options.num_shards,
         stop_at_bad_image=options.on_error == "fail",
         shrinking=options.shrinking,
+        flags=options.flags(request),
     )
     with images_on(cluster, settings, staged.absolute(), request.on_progress) as images:
         yield images
+
+
+def _images_here(known: KnownDataset, request: Request, options: _Options, staged: Path, skip_folder: Path) -> Images:
+    """List the images, to be written by this process."""
+
+    def new_list(is_split: bool) -> ImageList:
+        is_divided = not is_split and options.test_fraction > 0
+        division = Division(options.test_fraction, options.split_by) if is_divided else None
+        return ImageList(Path(tempfile.mkdtemp(dir=request.work_dir)), options.seed, division)
+
+    writer = RecordWriter(
+        staged,
+        options.name,
+        options.num_shards,
+        options.num_workers,
+        options.flags(request),
+        options.on_error == "fail",
+        request.on_progress,
+    )
+    # What compares images with each other holds all names in memory.
+    is_compared = options.excluded is not None or options.is_grouped
+    root = known.folders(request) if known.folders and not is_compared else None
+    if root is not None:
+        listed, classes, is_split = list_folders(root, skip_folder, new_list)
+        reader = FolderReader(os.fspath(root), options.shrinking)
+        return LocalImages(listed, classes, is_split, reader, writer)
+    source = known.open(request)
+    if options.excluded:
+        source = without_excluded(source, options.excluded)
+    if options.is_grouped:
+        return _grouped_images(source, options, new_list, writer)
+    source = source.with_shrinking(options.shrinking)
+    return LocalImages(list_source(source, new_list), source.classes, source.is_split, source.reader, writer)
+
+
+def _grouped_images(source: ImageSource, options: _Options, new_list: NewList, writer: RecordWriter) -> GroupedImages:
+    if source.is_split:
+        raise DataError(
+            "--group_by and --group_duplicates divide images that come without splits, and these come with "
+            f"{', '.join(source.splits)}. inspect_dataset --write_exclusions lists images that are in several "
+            "splits, and --exclude leaves them out."
+        )
+    groups = _groups(source, options, writer.on_progress)
+
+    def split(images: ImagesByClass) -> dict[str, list[list[str]]]:
+        how = options.test_fraction, options.seed, options.split_by
+        return grouped_split(source.classes, images, groups, *how)
+
+    is_divided = options.test_fraction > 0
+    return GroupedImages(source.with_shrinking(options.shrinking), split, is_divided, new_list, writer)
 
 
 def _finished_before(folder: Path, options: _Options) -> ConversionReport:
@@ -264,7 +325,7 @@ def _convert(images: Images) -> tuple[Tally, list[Rejection]]:
     read everybody's images twice.
     """
     rejections: list[Rejection] = []
-    bad: frozenset[str] = frozenset()
+    bad: dict[str, int] = {}
     while True:
         tally = images.write(without=bad)
         rejections += tally.rejections
@@ -273,40 +334,7 @@ def _convert(images: Images) -> tuple[Tally, list[Rejection]]:
             _warn_of_missing_classes(images.classes, tally)
             return tally, rejections
         log.info("Splitting again without the bad images, which left a class with none in a split.")
-        bad |= {rejection.name for rejection in tally.rejections}
-
-
-class _ImagesHere:
-    """Images that this process lists, orders and writes."""
-
-    def __init__(
-        self,
-        source: ImageSource,
-        options: _Options,
-        staged: Path,
-        on_progress: OnProgress,
-        groups: Mapping[str, str] | None,
-    ) -> None:
-        self._groups = groups
-        self.classes, self.is_split = source.classes, source.is_split
-        self._source, self._options = source, options
-        self._writer = RecordWriter(
-            staged,
-            options.name,
-            options.num_shards,
-            options.num_workers,
-            options.seed,
-            options.on_error == "fail",
-            on_progress,
-        )
-
-    def write(self, without: frozenset[str]) -> Tally:
-        """Write the record files of all images but some."""
-        splits = self._source.splits
-        if not self.is_split:
-            images = [[name for name in names if name not in without] for names in splits[TRAIN]]
-            splits = _split(self._source, images, self._options, self._groups)
-        return self._writer.write(self._source, splits)
+        bad |= {rejection.name: rejection.label for rejection in tally.rejections}
 
 
 def _groups(source: ImageSource, options: _Options, on_progress: OnProgress) -> dict[str, str]:
@@ -322,21 +350,11 @@ def _groups(source: ImageSource, options: _Options, on_progress: OnProgress) -> 
     return groups
 
 
-def _split(
-    source: ImageSource, images: ImagesByClass, options: _Options, groups: Mapping[str, str] | None
-) -> dict[str, list[list[str]]]:
-    for class_name, names in zip(source.classes, images, strict=True):
-        if len(names) == 1 and options.test_fraction > 0:
-            raise single_image(class_name, names[0], source.reader)
-    how = options.test_fraction, options.seed, options.split_by
-    return train_test_split(images, *how) if groups is None else grouped_split(source.classes, images, groups, *how)
-
-
 def _check_every_class_has_an_image(classes: Sequence[str], tally: Tally, rejections: Sequence[Rejection]) -> None:
     for label, (class_name, *counts) in enumerate(zip(classes, *tally.class_counts.values(), strict=True)):
         if not any(counts):
             bad = [rejection for rejection in rejections if rejection.label == label]
-            raise DataError(
+            raise NoUsableImage(
                 f"Class {class_name!r} has no usable image: all {len(bad)} were rejected, first {bad[0].name}: "
                 f"{bad[0].reason}. Fix them or remove the class."
             )

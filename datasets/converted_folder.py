@@ -8,15 +8,16 @@ import os
 import time
 from pathlib import Path
 
-from datasets.class_folders import scan
+from datasets.class_folders import find_class_folders, list_class_folder
 from datasets.convert import convert_dataset
 from datasets.errors import DataError
 from datasets.files import cache_folder
 from datasets.images import SUFFIXES
 from datasets.output import AnotherConversion
 from datasets.record_files import find_any_record_files
-from datasets.sources import ImageSource, OnProgress
+from datasets.sources import OnProgress
 from datasets.spec import INFO_FILE
+from datasets.splits import nfc
 from datasets.storage import is_url, path_of
 
 log = logging.getLogger(__name__)
@@ -41,8 +42,7 @@ def data_set_of(folder: str | os.PathLike[str], num_workers: int = 1, on_progres
     images = path_of(folder)
     if not _holds_class_folders(images):
         return os.fspath(folder)
-    source = scan(images, exclude=cache_folder())
-    target = cache_folder() / "datasets" / f"{images.resolve().name}-{_key(images, source)}"
+    target = cache_folder() / "datasets" / f"{images.resolve().name}-{_key(images, cache_folder())}"
     is_said = False
     while not (target / INFO_FILE).is_file():
         if not is_said:
@@ -53,7 +53,12 @@ def data_set_of(folder: str | os.PathLike[str], num_workers: int = 1, on_progres
             is_said = True
         try:
             convert_dataset(
-                "image_folder", target, images, num_workers=num_workers, on_progress=on_progress, source=source
+                "image_folder",
+                target,
+                images,
+                num_workers=num_workers,
+                on_progress=on_progress,
+                skip_folder=cache_folder(),
             )
         except AnotherConversion:
             time.sleep(_LOOKS_EVERY_SECS)
@@ -70,13 +75,19 @@ def _holds_class_folders(folder: Path) -> bool:
         raise DataError(f"Cannot list the folder {folder}: {error.strerror}.") from error
 
 
-def _key(folder: Path, source: ImageSource) -> str:
+def _key(folder: Path, exclude: Path) -> str:
+    """Return a digest of the images, without a list of them all."""
     digest = hashlib.sha256(os.fsencode(folder.resolve()))
-    for split, classes in sorted(source.splits.items()):
-        for names in classes:
-            for name in names:
-                status = (folder / name).stat()
-                digest.update(
-                    f"{split}\0{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="surrogateescape")
-                )
+    places: dict[tuple[str, str], list[str]] = {}
+    for found in find_class_folders(folder, exclude).folders:
+        places.setdefault((found.split_name, nfc(Path(found.path).name)), []).append(found.path)
+    for (split, _), paths in sorted(places.items()):
+        names = list[str]()
+        for path in paths:
+            of_folder = list[str]()
+            if list_class_folder(folder, path, of_folder.append, exclude).class_name:
+                names += of_folder
+        for name in sorted(names, key=nfc):
+            status = (folder / name).stat()
+            digest.update(f"{split}\0{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

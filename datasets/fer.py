@@ -11,6 +11,7 @@ from pathlib import Path
 
 from datasets.class_folders import scan
 from datasets.errors import DataError
+from datasets.files import Stamp, stamp_of
 from datasets.images import EncodedImage, ImageRejected, encode_planes
 from datasets.sources import TRAIN, ImageSource, KnownDataset, Request
 
@@ -39,9 +40,9 @@ class CsvReader:
     offsets: array[int]
     column: int
 
-    def size(self, name: str) -> int:
-        """About how long a row is, in bytes."""
-        return _ROW_BYTES
+    def stamp(self, name: str) -> Stamp:
+        """About how long a row is, in bytes; size and time of change of the csv file."""
+        return Stamp(stamp_of(self.path).text, _ROW_BYTES)
 
     def load(self, name: str) -> EncodedImage:
         """Read one row and encode its image as PNG."""

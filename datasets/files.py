@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from datasets.url_path import UrlPath
 
@@ -27,6 +27,27 @@ def old_cache_folder() -> Path:
 
 def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+class Stamp(NamedTuple):
+    """What tells one state of an image from another.
+
+    Attributes:
+      text: changes with the image.
+      bytes_to_read: about how many bytes reading it takes; 0 if unknown.
+    """
+
+    text: str
+    bytes_to_read: int
+
+
+def stamp_of(path: str) -> Stamp:
+    """Return the size of a file, and text with its size and time of change, or ``missing``."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 -- called per image
+    except OSError:
+        return Stamp("missing", 0)
+    return Stamp(f"{status.st_size} {status.st_mtime_ns}", status.st_size)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from datasets import manifests
 from datasets.errors import DataError
 from datasets.record_files import find_record_files
 from datasets.spec import INFO_FILE, LABELS_FILE
@@ -25,14 +26,15 @@ class AnotherConversion(DataError):
 
 
 @contextlib.contextmanager
-def staging(dataset_dir: Path, resume: bool = False) -> Iterator[Path]:
-    """A folder inside ``dataset_dir`` to write in, removed at the end; what a killed run left there is removed first.
+def staging(dataset_dir: Path) -> Iterator[Path]:
+    """A folder inside ``dataset_dir`` to write in, removed at the end.
 
-    Folders that this has made, and in which nothing is at the end, are removed again.
+    Record files that have a manifest there (:mod:`datasets.manifests`) outlive a block that fails, and a killed
+    process. The next conversion finds them, and nothing else that was left. Folders that this has made, and in which
+    nothing is at the end, are removed again.
 
     Args:
       dataset_dir: the output folder.
-      resume: keep what an earlier run left, and, if the block fails, what is finished.
 
     Raises:
       DataError: ``dataset_dir`` cannot be written.
@@ -47,19 +49,23 @@ def staging(dataset_dir: Path, resume: bool = False) -> Iterator[Path]:
     folder = dataset_dir / _STAGING_FOLDER
     try:
         _lock(descriptor, dataset_dir)
-        if folder.exists() and not resume:
-            log.info("Removing what an earlier, unfinished conversion left in %s.", dataset_dir)
-            shutil.rmtree(folder)
+        is_left = folder.exists()
         try:
-            folder.mkdir(exist_ok=resume)
+            kept = manifests.take_over(folder, dataset_dir)
         except OSError as error:
             raise DataError(f"Cannot write in --dataset_dir={dataset_dir}: {error.strerror}.") from error
-        finished = False
+        if is_left:
+            log.info("Of an earlier, unfinished conversion, %s holds %d record files.", dataset_dir, len(kept))
+        is_finished = False
         try:
             yield folder
-            finished = True
+            is_finished = True
         finally:
-            if finished or not (resume and any(path.is_file() for path in folder.glob("[!.]*"))):
+            kept = [] if is_finished else manifests.finished_files(folder)
+            if kept:
+                manifests.sweep(folder, kept)
+                log.info("%d finished record files stay in %s for the next conversion.", len(kept), folder)
+            else:
                 shutil.rmtree(folder, ignore_errors=True)
             _remove_empty(missing)
     finally:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.errors import DataError
+from datasets.files import Stamp, stamp_of
 from datasets.images import EncodedImage, ImageRejected, encode_planes
 
 
@@ -34,9 +35,9 @@ class PackedReader:
         """Bytes from one image to the next."""
         return self.label_bytes + self.height * self.width * self.bands
 
-    def size(self, name: str) -> int:
-        """Bytes of one image."""
-        return self.stride
+    def stamp(self, name: str) -> Stamp:
+        """Bytes of one image; size and time of change of the file that holds it."""
+        return Stamp(stamp_of(f"{self.folder}/{name.rpartition(':')[0]}").text, self.stride)
 
     def load(self, name: str) -> EncodedImage:
         """Read one image and encode it as PNG."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from datasets.errors import DataError
+from datasets.files import Stamp
 from datasets.images import EncodedImage
 from datasets.shrinking import Shrinking
 from datasets.splits import ImagesByClass
@@ -22,8 +23,8 @@ OnProgress = Callable[[str, int, "int | None", str], None]
 class Reader(Protocol):
     """Fetches single images; sent to the worker processes once, so it is small and can be pickled."""
 
-    def size(self, name: str) -> int:
-        """About how many bytes :meth:`load` will read; 0 where that cannot be told."""
+    def stamp(self, name: str) -> Stamp:
+        """Return about how many bytes :meth:`load` will read, and text that changes with the image."""
 
     def load(self, name: str) -> EncodedImage:
         """Read, decode and check one image.

@@ -6,13 +6,14 @@ Names are compared in Unicode form NFC, since file systems differ in the form th
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import unicodedata
-from array import array
 from collections.abc import Sequence
 
 SPLIT_METHODS = ("random", "filename_hash")
+TRAIN_AND_TEST = ("train", "test")
 
 # Images per class, class by class in label order.
 ImagesByClass = Sequence[Sequence[str]]
@@ -69,14 +70,6 @@ def name_fraction(name: str) -> float:
     return _hash_bucket(name) / (_HASH_BUCKETS - 1)
 
 
-def mixed_order(images: ImagesByClass, seed: int) -> tuple[list[str], array[int]]:
-    """All images of a split in a seeded order that mixes the classes: their names, and their labels beside them."""
-    names = [name for class_names in images for name in class_names]
-    labels = [label for label, class_names in enumerate(images) for _ in class_names]
-    order = sorted(range(len(names)), key=lambda index: order_key(names[index], seed))
-    return [names[index] for index in order], array("I", (labels[index] for index in order))
-
-
 def order_key(name: str, seed: int) -> bytes:
     """Return the 8 bytes by which the images of a split are sorted."""
     return _seeded_hash(seed, "order", name)
@@ -88,5 +81,11 @@ def _hash_bucket(name: str) -> int:
 
 
 def _seeded_hash(seed: int, purpose: str, name: str) -> bytes:
-    text = f"{seed}/{purpose}/{nfc(name)}".encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(text, digest_size=8).digest()
+    digest = _hash_begun(seed, purpose).copy()
+    digest.update(nfc(name).encode("utf-8", "surrogateescape"))
+    return digest.digest()
+
+
+@functools.cache
+def _hash_begun(seed: int, purpose: str) -> hashlib.blake2b:
+    return hashlib.blake2b(f"{seed}/{purpose}/".encode(), digest_size=8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import itertools
 import multiprocessing
 import os
@@ -98,14 +97,18 @@ def extremes(numbers: Sequence[int]) -> tuple[int, ...]:
     return (min(numbers), max(numbers)) if numbers else ()
 
 
-def cut_into_chunks(reader: Reader, whole: Chunk) -> Iterator[Chunk]:
-    """Cut all images of a file into chunks so small that several fit into memory whatever the images' sizes."""
-    start = size = 0
-    for end, name in enumerate(whole.names, start=1):
-        size += reader.size(name)
-        if end - start == _CHUNK_IMAGES or size >= _CHUNK_BYTES or end == len(whole.names):
-            yield dataclasses.replace(whole, names=whole.names[start:end], labels=whole.labels[start:end])
-            start, size = end, 0
+def cut_into_chunks(split_name: str, file_name: str, images: Iterable[tuple[str, int, int]]) -> Iterator[Chunk]:
+    """Cut the images of a file, given by name, label and bytes, into chunks so small that several fit into memory."""
+    names, labels, size = list[str](), list[int](), 0
+    for name, label, num_bytes in images:
+        names.append(name)
+        labels.append(label)
+        size += num_bytes
+        if len(names) == _CHUNK_IMAGES or size >= _CHUNK_BYTES:
+            yield Chunk(split_name, file_name, names, labels)
+            names, labels, size = [], [], 0
+    if names:
+        yield Chunk(split_name, file_name, names, labels)
 
 
 def convert_chunks(

@@ -10,7 +10,8 @@ import contextlib
 import dataclasses
 import json
 import logging
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,15 +19,15 @@ from datasets.class_folders import find_class_folders, log_passed_over, no_image
 from datasets.distributed.engine import Engine
 from datasets.distributed.job import Settings, write_folders, write_settings
 from datasets.distributed.listing import list_folders, names_of, num_listings, write_excluded
-from datasets.distributed.ordering import TRAIN_AND_TEST, Labels, Order, num_buckets, write_labels, write_order
-from datasets.distributed.shards import MANIFESTS, prepare, read_manifest, sweep, write_shard
+from datasets.distributed.ordering import Labels, Order, num_buckets, write_labels, write_order
+from datasets.distributed.shards import new_job, write_shard
 from datasets.errors import DataError
+from datasets.manifests import tally_of
 from datasets.record_files import file_names
 from datasets.sources import OnProgress
-from datasets.spec import INFO_FILE
-from datasets.splits import is_below, num_test
-from datasets.workers import Rejection, extremes
-from datasets.writing import Tally, single_image, too_many_shards
+from datasets.splits import TRAIN_AND_TEST, is_below, num_test
+from datasets.tally import Tally
+from datasets.writing import single_image, too_many_shards
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ Cluster = Callable[[], AbstractContextManager[Engine]]
 
 @contextlib.contextmanager
 def images_on(cluster: Cluster, settings: Settings, staged: Path, on_progress: OnProgress) -> Iterator[ImagesOn]:
-    """Yield the images of class folders, to be written by a cluster. At the end, only finished files are left.
+    """Yield the images of class folders, to be written by a cluster.
 
     Args:
       cluster: opens the engine.
@@ -52,10 +53,9 @@ def images_on(cluster: Cluster, settings: Settings, staged: Path, on_progress: O
     settings = dataclasses.replace(settings, is_split=found.is_split)
     if not found.folders:
         raise no_images(root)
-    job = prepare(staged, exclude, (exclude / INFO_FILE).exists())
+    job = new_job(staged)
     write_settings(job, settings)
     write_folders(job, found.folders)
-    images: ImagesOn | None = None
     try:
         with cluster() as engine:
             log.info("Listing %s class folders on the cluster.", f"{len(found.folders):,}")
@@ -64,12 +64,9 @@ def images_on(cluster: Cluster, settings: Settings, staged: Path, on_progress: O
             if not any(count.images for count in counts):
                 raise no_images(root)
             splits = [folder.split_name for folder in found.folders]
-            images = ImagesOn(engine, job, settings, splits, counts, on_progress)
-            yield images
+            yield ImagesOn(engine, job, settings, splits, counts, on_progress)
     finally:
-        # Only now are tasks gone that were tried twice, or killed.
-        finished = [path.stem for path in (staged / MANIFESTS).glob("[!.]*.json")]
-        sweep(staged, images.files if images and images.files else finished)
+        shutil.rmtree(job, ignore_errors=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +90,6 @@ class ImagesOn:
     Attributes:
       classes: class names, sorted.
       is_split: whether the folders above the class folders are splits.
-      files: the record files of the last pass.
     """
 
     def __init__(
@@ -107,10 +103,8 @@ class ImagesOn:
     ) -> None:
         self.classes = tuple(sorted({count.class_name for count in counts if count.images}))
         self.is_split = settings.is_split
-        self.files: list[str] = []
         self._engine, self._job, self._settings, self._on_progress = engine, job, settings, on_progress
         self._counts = counts
-        self._rejections: list[Rejection] = []
         label = {name: number for number, name in enumerate(self.classes)}
         self._labels = [label[count.class_name] if count.images else -1 for count in counts]
         if self.is_split:
@@ -121,11 +115,11 @@ class ImagesOn:
         number = {name: index for index, name in enumerate(self._splits)}
         self._split_of = [number.get(name, 0) if self.is_split else 0 for name in split_names]
 
-    def write(self, without: frozenset[str]) -> Tally:
+    def write(self, without: Mapping[str, int]) -> Tally:
         """Write the record files of all images but some. Errors: see :class:`datasets.writing.Images`."""
         return self._write(self._order(without))
 
-    def _order(self, without: frozenset[str]) -> Order:
+    def _order(self, without: Mapping[str, int]) -> Order:
         settings = self._settings
         fraction, method = settings.test_fraction, settings.split_by
         images, below = [0] * len(self.classes), [0] * len(self.classes)
@@ -133,10 +127,9 @@ class ImagesOn:
             if label >= 0:
                 images[label] += count.images
                 below[label] += count.below
-        for bad in self._rejections:
-            if bad.name in without:
-                images[bad.label] -= 1
-                below[bad.label] -= is_below(bad.name, fraction, method)
+        for name, label in without.items():
+            images[label] -= 1
+            below[label] -= is_below(name, fraction, method)
         write_excluded(self._job, without)
         if settings.is_divided and 1 in images:
             label = images.index(1)
@@ -154,19 +147,20 @@ class ImagesOn:
         write_order(self._job, order)
         return order
 
-    def _only_image(self, label: int, without: frozenset[str]) -> str:
+    def _only_image(self, label: int, without: Mapping[str, int]) -> str:
         folders = [folder for folder, its_label in enumerate(self._labels) if its_label == label]
-        (name,) = set(names_of(self._job, num_listings(len(self._counts)), folders)) - without
+        (name,) = set(names_of(self._job, num_listings(len(self._counts)), folders)) - without.keys()
         return name
 
     def _write(self, order: Order) -> Tally:
         num_shards = self._settings.num_shards
-        self.files = []
+        files: dict[str, list[str]] = {}
         sizes: dict[str, int] = {}
         for split, split_name in enumerate(self._splits):
             if order.images(split) < num_shards:
                 raise too_many_shards(num_shards, split_name, order.images(split))
-            for shard, file in enumerate(file_names(self._settings.name, split_name, num_shards)):
+            files[split_name] = file_names(self._settings.name, split_name, num_shards)
+            for shard, file in enumerate(files[split_name]):
                 start, end = order.edges(split, shard, num_shards)
                 sizes[file] = end - start
         if num_shards == 1:
@@ -180,26 +174,7 @@ class ImagesOn:
         written = [json.loads(answer) for answer in self._engine.run(write_shard, self._job, len(sizes), watch)]
         if kept := len(written) - sum(written):
             log.info("%d of %d record files were there from an earlier run.", kept, len(written))
-        self.files = list(sizes)
-        tally = self._tally(staged)
-        self._rejections += tally.rejections
-        return tally
-
-    def _tally(self, staged: Path) -> Tally:
-        total = Tally({name: [0] * len(self.classes) for name in self._splits})
-        per_split = self._settings.num_shards
-        for number, file in enumerate(self.files):
-            split_name, manifest = self._splits[number // per_split], read_manifest(staged, file)
-            if manifest is None or (staged / file).stat().st_size != manifest.size:
-                raise DataError(f"{staged / file} is not what a worker has written: convert again.")
-            tally = manifest.tally(split_name, len(self.classes))
-            counts = zip(total.class_counts[split_name], tally.class_counts[split_name], strict=True)
-            total.class_counts[split_name] = [before + more for before, more in counts]
-            total.rejections += tally.rejections
-            total.heights = extremes(total.heights + tally.heights)
-            total.widths = extremes(total.widths + tally.widths)
-            total.num_bytes += tally.num_bytes
-        return total
+        return tally_of(staged, files, len(self.classes))
 
 
 def _listed(engine: Engine, job: Path, num_folders: int) -> tuple[list[FolderCount], collections.Counter[str]]:

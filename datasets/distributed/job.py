@@ -31,6 +31,7 @@ class Settings:
       num_shards: files per split.
       stop_at_bad_image: raise at the first instead of leaving it out.
       shrinking: how large images are made smaller; None stores them as they are.
+      flags: what record files depend on beside the images in them.
     """
 
     root: str
@@ -43,6 +44,7 @@ class Settings:
     num_shards: int
     stop_at_bad_image: bool
     shrinking: Shrinking | None = None
+    flags: str = ""
 
     def reader(self) -> FolderReader:
         """Return what reads the images."""

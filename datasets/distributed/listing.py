@@ -43,12 +43,13 @@ def list_folders(job: Path, number: int) -> str:
     path.parent.mkdir(exist_ok=True)
     with replacing_synced(path) as file, pyarrow.parquet.ParquetWriter(file, _schema()) as writer:
         for index in range(first, end):
-            listed = list_class_folder(Path(settings.root), folders[index].path, Path(settings.exclude))
-            for start in range(0, len(listed.names), _ROWS):
-                writer.write_batch(_batch(index, listed.names[start : start + _ROWS], settings))
-            below = sum(is_below(name, settings.test_fraction, settings.split_by) for name in listed.names)
-            ignored = dict(listed.passed_over)
-            found.append((listed.class_name, len(listed.names), below, ignored, listed.warning))
+            names = list[str]()
+            listed = list_class_folder(Path(settings.root), folders[index].path, names.append, Path(settings.exclude))
+            names = sorted(names) if listed.class_name else []
+            for start in range(0, len(names), _ROWS):
+                writer.write_batch(_batch(index, names[start : start + _ROWS], settings))
+            below = sum(is_below(name, settings.test_fraction, settings.split_by) for name in names)
+            found.append((listed.class_name, len(names), below, dict(listed.passed_over), listed.warning))
     return json.dumps(found)
 
 

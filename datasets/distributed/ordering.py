@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _IMAGES_PER_BUCKET = 50_000
 _MOST_BUCKETS = 1 << 16
 _ROWS = 65_536
-TRAIN_AND_TEST = ("train", "test")
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ def duplicates_of(source: ImageSource, num_workers: int, on_progress: OnProgress
       DataError: a worker process died.
     """
     names = sorted(name for by_class in source.splits.values() for of in by_class for name in of)
-    chunks = cut_into_chunks(source.reader, Chunk("", "", names, [0] * len(names)))
+    sized = ((name, 0, source.reader.stamp(name).bytes_to_read) for name in names)
+    chunks = cut_into_chunks("", "", sized)
     good: list[str] = []
     prints: list[Fingerprint] = []
     done = 0

@@ -90,7 +90,7 @@ def _splits_of_folders(source: ImageSource, folder: Path) -> dict[str, SplitFact
     splits = {}
     for split, classes in source.splits.items():
         counts = tuple(map(len, classes))
-        size = sum(source.reader.size(name) for of_class in classes for name in of_class)
+        size = sum(source.reader.stamp(name).bytes_to_read for of_class in classes for name in of_class)
         splits[_name(split, source)] = SplitFacts(sum(counts), counts, sum(counts), size)
     return splits
 

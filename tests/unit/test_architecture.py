@@ -294,7 +294,7 @@ ONLY_THIS_MACHINE = (
     (r"datasets\.distributed\..+", "conversion on Spark: not converted yet"),
     (r"datasets\.(storage|files|tensorflow_files|url_path)", "the way to files itself"),
     (
-        r"datasets\.(class_folders|convert|converted_folder|output|fer|packed|mnist|cifar10|archives)",
+        r"datasets\.(class_folders|convert|converted_folder|image_list|manifests|output|fer|packed|mnist|cifar10|archives)",
         "not converted yet",
     ),
     (r"datasets\.(scan|inspection\..+)", "records of other tools are read by processes here"),

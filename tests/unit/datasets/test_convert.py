@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import logging
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -348,13 +349,17 @@ def test_an_output_folder_that_is_a_file_is_named(class_folders: Callable[..., P
         _convert(class_folders({"cat": 10}), out)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_is_one_clear_error(
-    class_folders: Callable[..., Path], out: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_cannot_be_written_to_its_end_is_one_clear_error(
+    class_folders: Callable[..., Path], out: Path
 ) -> None:
-    monkeypatch.setattr("datasets.writing.file_names", lambda *_: ["/dev/full"])
-    with pytest.raises(DataError, match=r"The conversion into .*out stopped: .*No space left on device"):
-        _convert(class_folders({"cat": 10}), out)
+    pictures = class_folders({"cat": 10})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(DataError, match=r"The conversion into .*out stopped: .*File too large"):
+            _convert(pictures, out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not out.exists()
 
 

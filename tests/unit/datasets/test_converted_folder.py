@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets.class_folders import scan
 from datasets.converted_folder import data_set_of
 from datasets.errors import DataError
 from datasets.factory import get_dataset
@@ -40,7 +43,7 @@ def test_class_folders_are_converted_once_and_again_when_they_change(images: Pat
     assert sum(get_dataset(None, split, other).num_samples for split in ("train", "test")) == 7
 
 
-def test_the_images_are_listed_once(images: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_says_once_that_images_are_listed(images: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     data_set_of(images)
     assert [record.getMessage() for record in caplog.records].count(f"Listing the images in {images}.") == 1
@@ -88,3 +91,16 @@ def test_class_folders_below_split_folders_are_converted_with_these_splits(image
         shutil.copytree(images, images.parent / "splits" / split)
     folder = data_set_of(images.parent / "splits")
     assert [get_dataset(None, split, folder).num_samples for split in ("train", "test")] == [8, 8]
+
+
+def test_the_key_of_a_converted_folder_is_that_of_earlier_releases(images: Path) -> None:
+    """SHA-256 over all images, by split, class and name: folders in the cache stay valid."""
+    for name in ("dog/b c.png", "dog/in/é.png"):
+        (images / name).parent.mkdir(exist_ok=True)
+        shutil.copy(images / "dog" / "0.png", images / name)
+    digest = hashlib.sha256(os.fsencode(images.resolve()))
+    for classes in scan(images).splits["train"]:
+        for name in classes:
+            status = (images / name).stat()
+            digest.update(f"train\0{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+    assert Path(data_set_of(images)).name == f"images-{digest.hexdigest()[:16]}"

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pytest
 
 from datasets.errors import DataError
+from datasets.files import Stamp
 from datasets.images import EncodedImage, ImageRejected
 from datasets.workers import Chunk, ChunkConverter, convert_chunks, cut_into_chunks
 
@@ -15,10 +17,8 @@ from datasets.workers import Chunk, ChunkConverter, convert_chunks, cut_into_chu
 class _Reader:
     """Every image is its name; ``bad`` is rejected, ``deadly`` kills the process."""
 
-    bytes_each: int = 10
-
-    def size(self, name: str) -> int:
-        return self.bytes_each
+    def stamp(self, name: str) -> Stamp:
+        return Stamp("", 10)
 
     def load(self, name: str) -> EncodedImage:
         if name == "bad":
@@ -32,17 +32,20 @@ def _chunk(*names: str) -> Chunk:
     return Chunk("train", "a.tfrecord", names, [0] * len(names))
 
 
+def _cut(names: Iterable[str], bytes_each: int = 10) -> list[Chunk]:
+    return list(cut_into_chunks("train", "a.tfrecord", ((name, 0, bytes_each) for name in names)))
+
+
 def test_chunks_hold_every_image_once_in_order() -> None:
-    whole = _chunk(*(str(number) for number in range(200)))
-    cut = list(cut_into_chunks(_Reader(), whole))
-    assert [name for chunk in cut for name in chunk.names] == list(whole.names)
+    names = [str(number) for number in range(200)]
+    cut = _cut(names)
+    assert [name for chunk in cut for name in chunk.names] == names
     assert {chunk.file_name for chunk in cut} == {"a.tfrecord"}
     assert max(len(chunk.names) for chunk in cut) == 64
 
 
 def test_large_images_come_in_small_chunks() -> None:
-    cut = cut_into_chunks(_Reader(bytes_each=700 << 10), _chunk(*"abcde"))
-    assert [len(chunk.names) for chunk in cut] == [2, 2, 1]
+    assert [len(chunk.names) for chunk in _cut("abcde", bytes_each=700 << 10)] == [2, 2, 1]
 
 
 def test_a_bad_image_is_left_out_of_its_chunk() -> None:
