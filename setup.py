@@ -62,6 +62,7 @@ EXTRAS = {
     # Linters are held to one release: a newer one may find fault with code that has not changed.
     "dev": (
         "ImageHash>=4.3",
+        "gcp-storage-emulator>=2026.7",
         "httpx>=0.27",
         "ipykernel>=6.29",
         "kubeflow-training>=1.9",

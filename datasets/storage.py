@@ -5,15 +5,18 @@ Every path of a user's becomes a path object here, by :func:`path_of`. Nothing e
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote
 
 from datasets.files import replacing
-from datasets.url_path import SCHEME, UrlPath
+from datasets.url_path import SCHEME, UrlEntry, UrlPath
 
 _URL = re.compile(rf"(?P<scheme>{SCHEME})://")
 LOCAL = "file"
@@ -103,6 +106,36 @@ def files_in(folder: Path) -> list[Path]:
     if isinstance(folder, UrlPath):
         return cast(list[Path], folder.files())
     return sorted(path for path in folder.iterdir() if not path.is_dir())
+
+
+def entries_in(folder: Path) -> AbstractContextManager[Iterable[os.DirEntry[str] | UrlEntry]]:
+    """Open the listing of a folder: what lies in it, in any order, with what is known without a further look.
+
+    Raises:
+      OSError: the folder cannot be listed.
+    """
+    return contextlib.nullcontext(folder.entries()) if isinstance(folder, UrlPath) else os.scandir(folder)
+
+
+def copied_here(folder: Path, names: Iterable[str], work_dir: Path) -> Path:
+    """Return a folder of this machine that holds some files of a folder: itself, or copies of those that are there.
+
+    Args:
+      folder: where the files are.
+      names: of the files.
+      work_dir: for a folder of copies.
+
+    Raises:
+      OSError: a file cannot be copied.
+    """
+    if not isinstance(folder, UrlPath):
+        return folder
+    target = work_dir / "copied"
+    target.mkdir(exist_ok=True)
+    for name in names:
+        if (folder / name).exists():
+            copy_file(cast(Path, folder / name), target / name)
+    return target
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -64,12 +64,13 @@ def names(url: str) -> list[str]:
         return sorted(name for found in _gfile().listdir(url) if (name := found.strip("/")))
 
 
-def file_names(url: str) -> list[str]:
-    """Return the names of the files in a folder, sorted."""
+def entries(url: str) -> list[tuple[str, bool]]:
+    """Return what is in a folder, sorted: names, and whether they are folders. One request to an object store."""
     if url.startswith(_OBJECT_STORES):  # these mark what is a folder
         with _as_os_errors(url):
-            return sorted(name for name in _gfile().listdir(url) if name and not name.endswith("/"))
-    return [name for name in names(url) if not is_folder(f"{url}/{name}")]
+            found = _gfile().listdir(url)
+        return sorted((name.strip("/"), name.endswith("/")) for name in found if name.strip("/"))
+    return [(name, is_folder(f"{url}/{name}")) for name in names(url)]
 
 
 def reader(url: str) -> io.RawIOBase:
@@ -87,7 +88,7 @@ def write(url: str, content: bytes) -> None:
 
 def copy(source: str | Path, target: str) -> None:
     """Copy a file, from this machine or from another URL; the copy appears whole."""
-    with _as_os_errors(target):
+    with _as_os_errors(target, os.fspath(source)):
         _make_way(target)
         _gfile().copy(os.fspath(source), target, overwrite=True)
 
@@ -196,19 +197,27 @@ def _make_way(url: str) -> None:
 
 
 @contextlib.contextmanager
-def _as_os_errors(url: str) -> Iterator[None]:
-    """Raise TensorFlow's errors in the block as those that Python raises for files of this machine."""
-    errors = _tensorflow().errors
+def _as_os_errors(url: str, source: str = "") -> Iterator[None]:
+    """Raise TensorFlow's errors in the block as those that Python raises for files of this machine.
+
+    They name ``url``, or ``source``, which is read meanwhile, if it is the one that TensorFlow names.
+    """
     try:
         yield
-    except errors.NotFoundError as error:
-        if "bucket" in error.message and "does not exist" in error.message:
-            raise FileNotFoundError(errno.ENOENT, "The bucket does not exist", url) from error
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), url) from error
-    except (errors.PermissionDeniedError, errors.UnauthenticatedError) as error:
-        raise PermissionError(errno.EACCES, _first_line(error), url) from error
-    except errors.OpError as error:
-        raise OSError(errno.EIO, _first_line(error), url) from error
+    except _tensorflow().errors.OpError as error:
+        raise _os_error(error, source if source and source in error.message else url) from error
+
+
+def _os_error(error: Any, url: str) -> OSError:
+    errors = _tensorflow().errors
+    if isinstance(error, errors.NotFoundError):
+        is_bucket = "bucket" in error.message and "does not exist" in error.message
+        return FileNotFoundError(
+            errno.ENOENT, "The bucket does not exist" if is_bucket else os.strerror(errno.ENOENT), url
+        )
+    if isinstance(error, errors.PermissionDeniedError | errors.UnauthenticatedError):
+        return PermissionError(errno.EACCES, _first_line(error), url)
+    return OSError(errno.EIO, _first_line(error), url)
 
 
 def _first_line(error: Any) -> str:

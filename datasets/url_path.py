@@ -21,6 +21,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -32,6 +33,20 @@ SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
 _URL = re.compile(rf"(?P<root>{SCHEME}://[^/]*)/?(?P<key>.*)", re.DOTALL)
 _BUFFER_BYTES = 1 << 20
 _MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class UrlEntry:
+    """A file or folder in a folder at a URL, with the methods of ``os.DirEntry`` that need no request."""
+
+    name: str
+    is_folder: bool
+
+    def is_dir(self) -> bool:
+        return self.is_folder
+
+    def is_file(self) -> bool:
+        return not self.is_folder
 
 
 @functools.total_ordering
@@ -133,9 +148,13 @@ class UrlPath:
     def iterdir(self) -> Iterator[UrlPath]:
         return (self / name for name in tensorflow_files.names(str(self)))
 
+    def entries(self) -> list[UrlEntry]:
+        """Return what lies in the folder, sorted: one request to an object store."""
+        return [UrlEntry(name, is_folder) for name, is_folder in tensorflow_files.entries(str(self))]
+
     def files(self) -> list[UrlPath]:
         """Return what lies in the folder and is not a folder, sorted: one request to an object store."""
-        return [self / name for name in tensorflow_files.file_names(str(self))]
+        return [self / entry.name for entry in self.entries() if not entry.is_folder]
 
     def glob(self, pattern: str) -> Iterator[UrlPath]:
         """Yield the paths below this one that match a relative pattern, in which ``**`` is not supported."""

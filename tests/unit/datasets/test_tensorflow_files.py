@@ -31,7 +31,7 @@ def test_names_tell_files_from_folders() -> None:
     tensorflow_files.write("ram://files/both/file", b"x")
     tensorflow_files.write("ram://files/both/folder/file", b"x")
     assert tensorflow_files.names("ram://files/both") == ["file", "folder"]
-    assert tensorflow_files.file_names("ram://files/both") == ["file"]
+    assert tensorflow_files.entries("ram://files/both") == [("file", False), ("folder", True)]
 
 
 def test_a_scheme_that_tensorflow_does_not_serve_is_an_error_of_the_system() -> None:
