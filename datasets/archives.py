@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from datasets.errors import DataError
+from datasets.storage import copied_here
 
 _MAX_BYTES = 4 << 30
 _PADDING_BYTES = 1 << 20
@@ -23,10 +24,10 @@ def unpacked(path: Path, work_dir: Path) -> Path:
         return path
     if not path.exists():
         raise DataError(f"--pic_path={path} does not exist.")
-    folder = work_dir / "unpacked"
-    if not tarfile.is_tarfile(path):
+    archive, folder = copied_here(path.parent, [path.name], work_dir) / path.name, work_dir / "unpacked"
+    if not tarfile.is_tarfile(archive):
         raise DataError(f"--pic_path={path} is neither a folder nor a whole tar archive.")
-    unpack(path, folder)
+    unpack(archive, folder)
     inside = [entry for entry in folder.iterdir() if entry.is_dir()]
     return inside[0] if len(inside) == 1 else folder
 

@@ -13,6 +13,7 @@ from datasets.download import Download, fetch_to_cache
 from datasets.errors import DataError
 from datasets.packed import PackedReader
 from datasets.sources import ImageSource, KnownDataset, Request
+from datasets.storage import copied_here
 
 # Size and checksum as in TensorFlow Datasets' url_checksums/cifar10.txt.
 ARCHIVE = Download(
@@ -27,7 +28,9 @@ _IMAGES_PER_FILE = 10_000
 
 def _open(request: Request) -> ImageSource:
     path = request.pic_path or fetch_to_cache(ARCHIVE, request.on_progress)
-    return read_binary_version(unpacked(path, request.work_dir), _IMAGES_PER_FILE)
+    folder = unpacked(path, request.work_dir)
+    names = [name for names in _FILES.values() for name in names]
+    return read_binary_version(copied_here(folder, names, request.work_dir), _IMAGES_PER_FILE)
 
 
 def read_binary_version(folder: Path, images_per_file: int) -> ImageSource:

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import logging
 import os
+import secrets
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from datasets.images import SUFFIXES, EncodedImage, ImageRejected, header_of, no
 from datasets.shrinking import Shrinking, shrunk
 from datasets.sources import TRAIN, ImageSource
 from datasets.splits import nfc
+from datasets.storage import entries_in, is_url, path_of
+from datasets.url_path import UrlEntry
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +36,10 @@ _SPLIT_FOLDERS = {
 # Files of a folder without names of images that are looked into.
 _MOST_TRIED = 10
 _NEVER_IMAGES = ("thumbs.db", "desktop.ini", "__macosx")
-_Identity = tuple[int, int]  # device and inode number: the same for every link to a folder
+# Device and inode number, the same for every link to a folder; of a folder at a URL, which has no links, the URL.
+_Identity = tuple[int, int] | str
+_Entry = os.DirEntry[str] | UrlEntry
+_THIS_RUN = secrets.token_hex(16)
 _LAYOUT = "Expected one folder of images per class, as in PIC_PATH/cat/1.jpg, or PIC_PATH/train/cat/1.jpg."
 
 
@@ -48,6 +54,11 @@ class FolderReader:
     root: str
     shrinking: Shrinking | None = None
 
+    @classmethod
+    def of(cls, root: Path, shrinking: Shrinking | None = None) -> FolderReader:
+        """Return the reader of the images in a folder, or at a URL."""
+        return (UrlFolderReader if is_url(root) else cls)(str(root), shrinking)
+
     def stamp(self, name: str) -> Stamp:
         """Return the file's size, and with its time of change as text."""
         return stamp_of(f"{self.root}/{name}")
@@ -55,11 +66,25 @@ class FolderReader:
     def load(self, name: str) -> EncodedImage:
         """Read and decode one file; what cannot be read is rejected like what cannot be decoded."""
         try:
-            with open(os.path.join(self.root, name), "rb") as file:  # noqa: PTH118, PTH123 -- called per image
-                data = file.read()
+            data = self._content(name)
         except OSError as error:
             raise ImageRejected("cannot be read", error.strerror or "") from None
         return shrunk(data, self.shrinking) if self.shrinking else normalise(data)
+
+    def _content(self, name: str) -> bytes:
+        with open(os.path.join(self.root, name), "rb") as file:  # noqa: PTH118, PTH123 -- called per image
+            return file.read()
+
+
+class UrlFolderReader(FolderReader):
+    """Reads images below a URL, each when it is asked for; :mod:`datasets.fetching` brings many at once."""
+
+    def stamp(self, name: str) -> Stamp:
+        """Return nothing that is the same in another run: a request per image would tell whether it is."""
+        return Stamp(_THIS_RUN, 0)
+
+    def _content(self, name: str) -> bytes:
+        return (path_of(self.root) / name).read_bytes()
 
 
 @dataclass(frozen=True)
@@ -142,7 +167,7 @@ def scan(root: Path, exclude: Path | None = None) -> ImageSource:
         for split_name, by_class in files.items()
         if any(by_class.values())
     }
-    return ImageSource(classes, splits, is_split=found.is_split, reader=FolderReader(os.fspath(root)))
+    return ImageSource(classes, splits, is_split=found.is_split, reader=FolderReader.of(root))
 
 
 def find_class_folders(root: Path, exclude: Path | None = None) -> FoundFolders:
@@ -158,8 +183,8 @@ def find_class_folders(root: Path, exclude: Path | None = None) -> FoundFolders:
         for entry in _sorted_entries(folder, passed_over):
             if not _is_dir(entry):
                 passed_over["files outside the class folders"] += 1
-            elif _identity(Path(entry.path)) not in barred:
-                folders.append(ClassFolder(split_name, Path(entry.path).relative_to(root).as_posix()))
+            elif _identity(folder / entry.name) not in barred:
+                folders.append(ClassFolder(split_name, (folder / entry.name).relative_to(root).as_posix()))
     return FoundFolders(folders, bool(split_folders), passed_over)
 
 
@@ -209,12 +234,12 @@ def no_images(root: Path) -> NoImages:
 
 def _barred(*folders: Path | None) -> set[_Identity]:
     """Neither the output nor a link back up, which would bring every other class in under this one's label."""
-    return {_identity(folder) for folder in folders if folder and folder.exists()}
+    return {_identity(folder) for folder in folders if folder and (is_url(folder) or folder.exists())}
 
 
 def _split_folders(root: Path, barred: set[_Identity]) -> list[tuple[str, Path]]:
     """(split name, folder) where the folders of ``root`` are splits, else nothing."""
-    folders = [Path(entry.path) for entry in _sorted_entries(root) if _is_dir(entry)]
+    folders = [root / entry.name for entry in _sorted_entries(root) if _is_dir(entry)]
     folders = [folder for folder in folders if _identity(folder) not in barred]
     if not folders or any(folder.name.lower() not in _SPLIT_FOLDERS for folder in folders):
         return []
@@ -254,15 +279,15 @@ def _files_below(
         yield from _files_below(folder / name, root, seen, passed_over)
 
 
-def _sorted_entries(folder: Path, passed_over: collections.Counter[str] | None = None) -> list[os.DirEntry[str]]:
+def _sorted_entries(folder: Path, passed_over: collections.Counter[str] | None = None) -> list[_Entry]:
     """Return what is in a folder, sorted by name, less hidden files and the like."""
     return sorted(_entries(folder, passed_over), key=lambda entry: nfc(entry.name))
 
 
-def _entries(folder: Path, passed_over: collections.Counter[str] | None = None) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: Path, passed_over: collections.Counter[str] | None = None) -> Iterator[_Entry]:
     """Yield what is in a folder, less hidden files and the like."""
     try:
-        with os.scandir(folder) as listing:
+        with entries_in(folder) as listing:
             for entry in listing:
                 if not entry.name.startswith(".") and entry.name.lower() not in _NEVER_IMAGES:
                     yield entry
@@ -277,28 +302,28 @@ def _class_name(folder: Path) -> str:
     try:
         name.encode("utf-8")
     except UnicodeEncodeError:
-        raise DataError(
-            f"The class folder {os.fspath(folder)!r} has a name that is not valid UTF-8; rename it."
-        ) from None
+        raise DataError(f"The class folder {str(folder)!r} has a name that is not valid UTF-8; rename it.") from None
     if any(unicodedata.category(character) == "Cc" for character in name):
-        raise DataError(f"The class folder {os.fspath(folder)!r} has a control character in its name; rename it.")
+        raise DataError(f"The class folder {str(folder)!r} has a control character in its name; rename it.")
     return name
 
 
-def _is_dir(entry: os.DirEntry[str]) -> bool:
+def _is_dir(entry: _Entry) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads to itself
         return False
 
 
-def _is_special(entry: os.DirEntry[str]) -> bool:
+def _is_special(entry: _Entry) -> bool:
     """Whether opening the entry might wait forever. A broken link is not special: reading it gives a clear reason."""
     with contextlib.suppress(OSError):
-        return not entry.is_file() and not stat.S_ISREG(entry.stat().st_mode)
+        return not entry.is_file() and isinstance(entry, os.DirEntry) and not stat.S_ISREG(entry.stat().st_mode)
     return False
 
 
 def _identity(folder: Path) -> _Identity:
+    if is_url(folder):
+        return str(folder)
     status = folder.stat()
     return status.st_dev, status.st_ino

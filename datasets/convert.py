@@ -33,6 +33,7 @@ from datasets.shrinking import Shrinking
 from datasets.sources import ImageSource, KnownDataset, OnProgress, Request
 from datasets.spec import INFO_FILE, DatasetInfo, SplitInfo, read_info, write_info
 from datasets.splits import SPLIT_METHODS, ImagesByClass
+from datasets.storage import is_url, path_of
 from datasets.tally import Tally
 from datasets.workers import Rejection
 from datasets.writing import Images, RecordWriter, write_rejected
@@ -79,8 +80,8 @@ class NoUsableImage(DataError):
     """All images of a class are bad."""
 
 
-class NotClassFolders(DataError):
-    """A cluster was to convert images that are not in class folders."""
+class NotForClusters(DataError):
+    """A cluster was to convert images that only one machine can: not in class folders, or at a URL."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,8 @@ def convert_dataset(
 
     Args:
       name: fer, flowers, cifar10, mnist, digits or image_folder.
-      dataset_dir: output folder; made if it is missing.
-      pic_path: the user's images; None downloads those that have a public address.
+      dataset_dir: output folder or URL; a folder is made if it is missing.
+      pic_path: the user's images, at a path or URL; None downloads those that have a public address.
       test_fraction: share of each class that goes to ``test``, in [0, 1), where the images come without splits.
       seed: of the split and of the order of the records.
       num_shards: files per split.
@@ -189,19 +190,24 @@ def convert_dataset(
       DataError: something about the images or the folders is wrong; the message says what to do.
     """
     began = time.monotonic()
-    excluded = None if exclude is None else read_exclusions(Path(exclude))
+    excluded = None if exclude is None else read_exclusions(path_of(exclude))
     options = _Options(
         name, test_fraction, seed, num_shards, num_workers, on_error, split_by, shrinking, excluded, group_by,
         group_duplicates, cluster is not None,
     )  # fmt: skip
-    folder = Path(dataset_dir)
-    pictures = None if pic_path is None else Path(pic_path)
-    if not overwrite and (folder / INFO_FILE).exists():
-        return _finished_before(folder, options)
+    folder = path_of(dataset_dir)
+    pictures = None if pic_path is None else path_of(pic_path)
+    if cluster is not None and (url := next(filter(is_url, filter(None, (folder, pictures))), None)):
+        raise NotForClusters(
+            f"--spark_master requires folders that all workers see as files, and {url} is a URL: mount the store on "
+            "each of them, or convert without Spark."
+        )
     on_progress = on_progress or _no_progress
     try:
+        if not overwrite and (folder / INFO_FILE).exists():
+            return _finished_before(folder, options)
         with staging(folder) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
-            request = Request(pictures, folder, Path(work_dir), on_progress)
+            request = Request(pictures, folder, path_of(work_dir), on_progress)
             with _opened(request, options, staged, cluster, skip_folder or folder) as images:
                 try:
                     tally, rejections = _convert(images)
@@ -215,9 +221,10 @@ def convert_dataset(
             write_info(staged, info)
             publish(staged, folder, name)
     except OSError as error:  # a full disk, above all
-        raise DataError(f"The conversion into {folder} stopped: {error}.") from error
+        file = f" ({error.filename})" if error.filename else ""
+        raise DataError(f"The conversion into {folder} stopped: {error.strerror or error}{file}.") from error
     rejected = collections.Counter(rejection.reason for rejection in rejections)
-    return ConversionReport(os.fspath(folder), info, rejected, tally.num_bytes, time.monotonic() - began)
+    return ConversionReport(str(folder), info, rejected, tally.num_bytes, time.monotonic() - began)
 
 
 @contextlib.contextmanager
@@ -231,13 +238,13 @@ def _opened(
         return
     root = known.folders(request) if known.folders else None
     if root is None:
-        raise NotClassFolders(
+        raise NotForClusters(
             f"--spark_master requires class folders, and the images of --dataset_name={options.name} are in other "
             "files: convert them without Spark."
         )
     settings = Settings(
-        root=os.fspath(root.absolute()),
-        exclude=os.fspath(skip_folder.absolute()),
+        root=str(root.absolute()),
+        exclude=str(skip_folder.absolute()),
         name=options.name,
         is_split=False,
         test_fraction=options.test_fraction,
@@ -258,7 +265,7 @@ def _images_here(known: KnownDataset, request: Request, options: _Options, stage
     def new_list(is_split: bool) -> ImageList:
         is_divided = not is_split and options.test_fraction > 0
         division = Division(options.test_fraction, options.split_by) if is_divided else None
-        return ImageList(Path(tempfile.mkdtemp(dir=request.work_dir)), options.seed, division)
+        return ImageList(path_of(tempfile.mkdtemp(dir=request.work_dir)), options.seed, division)
 
     writer = RecordWriter(
         staged,
@@ -274,7 +281,7 @@ def _images_here(known: KnownDataset, request: Request, options: _Options, stage
     root = known.folders(request) if known.folders and not is_compared else None
     if root is not None:
         listed, classes, is_split = list_folders(root, skip_folder, new_list)
-        reader = FolderReader(os.fspath(root), options.shrinking)
+        reader = FolderReader.of(root, options.shrinking)
         return LocalImages(listed, classes, is_split, reader, writer)
     source = known.open(request)
     if options.excluded:
@@ -315,7 +322,7 @@ def _finished_before(folder: Path, options: _Options) -> ConversionReport:
     ]
     if differences:
         log.warning("%s was converted with %s; --overwrite converts it again.", folder, ", ".join(differences))
-    return ConversionReport(os.fspath(folder), info, {}, 0, 0.0, already_finished=True)
+    return ConversionReport(str(folder), info, {}, 0, 0.0, already_finished=True)
 
 
 def _convert(images: Images) -> tuple[Tally, list[Rejection]]:

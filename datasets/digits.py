@@ -12,6 +12,7 @@ from PIL import Image
 from datasets.class_folders import scan
 from datasets.errors import DataError
 from datasets.sources import ImageSource, KnownDataset, Request
+from datasets.storage import is_url
 
 _FOLDER = "images"
 
@@ -19,9 +20,11 @@ _FOLDER = "images"
 def _open(request: Request) -> ImageSource:
     if request.pic_path is not None:
         return scan(request.pic_path, exclude=request.dataset_dir)
-    folder = request.dataset_dir / _FOLDER
+    folder, written = request.dataset_dir / _FOLDER, request.work_dir / _FOLDER
+    if is_url(folder):
+        write_class_folders(written)
+        return scan(written)
     if not folder.exists():
-        written = request.work_dir / _FOLDER
         write_class_folders(written)
         written.rename(folder)
     return scan(folder)

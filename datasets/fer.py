@@ -14,6 +14,7 @@ from datasets.errors import DataError
 from datasets.files import Stamp, stamp_of
 from datasets.images import EncodedImage, ImageRejected, encode_planes
 from datasets.sources import TRAIN, ImageSource, KnownDataset, Request
+from datasets.storage import copied_here
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def _open(request: Request) -> ImageSource:
         return scan(path, exclude=request.dataset_dir)
     if csv_path != path:
         log.info("Reading %s.", csv_path)
-    return read_csv(csv_path)
+    return read_csv(copied_here(csv_path.parent, [csv_path.name], request.work_dir) / csv_path.name)
 
 
 def _folders(request: Request) -> Path | None:

@@ -13,6 +13,7 @@ from datasets.download import Download, fetch_to_cache
 from datasets.errors import DataError
 from datasets.packed import PackedReader
 from datasets.sources import ImageSource, KnownDataset, Request
+from datasets.storage import copied_here
 
 _MIRROR = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 # Sizes and checksums as in TensorFlow Datasets' url_checksums/mnist.txt.
@@ -30,6 +31,7 @@ DOWNLOADS = tuple(
     )
 )
 _PREFIXES = {"train": "train", "test": "t10k"}
+_IMAGES, _LABELS = "images-idx3-ubyte", "labels-idx1-ubyte"
 _CLASSES = tuple("0123456789")
 # The magic numbers say: unsigned bytes, in 3 dimensions and in 1.
 _IMAGES_HEADER = struct.Struct(">4sIII")
@@ -43,7 +45,9 @@ def _open(request: Request) -> ImageSource:
         for download in DOWNLOADS:
             folder = fetch_to_cache(download, request.on_progress).parent
     assert folder
-    return read_idx_files(folder, request.work_dir)
+    names = [f"{prefix}-{kind}" for prefix in _PREFIXES.values() for kind in (_IMAGES, _LABELS)]
+    names += [f"{name}.gz" for name in names]
+    return read_idx_files(copied_here(folder, names, request.work_dir), request.work_dir)
 
 
 def read_idx_files(folder: Path, work_dir: Path) -> ImageSource:
@@ -54,8 +58,8 @@ def read_idx_files(folder: Path, work_dir: Path) -> ImageSource:
     """
     splits = {}
     for split_name, prefix in _PREFIXES.items():
-        images_path = _plain(folder, f"{prefix}-images-idx3-ubyte", work_dir)
-        labels_path = _plain(folder, f"{prefix}-labels-idx1-ubyte", work_dir)
+        images_path = _plain(folder, f"{prefix}-{_IMAGES}", work_dir)
+        labels_path = _plain(folder, f"{prefix}-{_LABELS}", work_dir)
         images: list[list[str]] = [[] for _ in _CLASSES]
         for index, label in enumerate(_labels(labels_path, _num_images(images_path))):
             images[label].append(f"{images_path.name}:{index}")

@@ -7,6 +7,7 @@ import fcntl
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from datasets import manifests
 from datasets.errors import DataError
 from datasets.record_files import find_record_files
 from datasets.spec import INFO_FILE, LABELS_FILE
+from datasets.storage import copy_file, is_url, path_of
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,8 @@ def staging(dataset_dir: Path) -> Iterator[Path]:
     process. The next conversion finds them, and nothing else that was left. Folders that this has made, and in which
     nothing is at the end, are removed again.
 
+    For a URL the folder is one of this machine, and nothing in it outlives the block.
+
     Args:
       dataset_dir: the output folder.
 
@@ -40,6 +44,10 @@ def staging(dataset_dir: Path) -> Iterator[Path]:
       DataError: ``dataset_dir`` cannot be written.
       AnotherConversion: another conversion is writing there now.
     """
+    if is_url(dataset_dir):
+        with _staging_here(dataset_dir) as folder:
+            yield folder
+        return
     missing = [path for path in (dataset_dir, *dataset_dir.parents) if not path.exists()]
     try:
         dataset_dir.mkdir(parents=True, exist_ok=True)
@@ -72,15 +80,45 @@ def staging(dataset_dir: Path) -> Iterator[Path]:
         os.close(descriptor)  # and so the lock
 
 
+@contextlib.contextmanager
+def _staging_here(dataset_dir: Path) -> Iterator[Path]:
+    """Yield a folder of this machine; an object at the URL says meanwhile that a conversion is running.
+
+    It is written first, so that a store that takes no files fails before the conversion and not after it.
+    """
+    mark = dataset_dir / _STAGING_FOLDER
+    try:
+        if mark.exists():
+            log.warning(
+                "Another conversion into %s is running, or was killed. One that is running would be overwritten.",
+                dataset_dir,
+            )
+        mark.write_text("A conversion is running. Without info.json, the files beside this one are not complete.\n")
+    except OSError as error:
+        raise DataError(f"Cannot write in --dataset_dir={dataset_dir}: {error.strerror}.") from error
+    try:
+        with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
+            yield path_of(folder)
+    finally:
+        with contextlib.suppress(OSError):
+            mark.unlink(missing_ok=True)
+
+
 def publish(folder: Path, dataset_dir: Path, name: str) -> None:
-    """Move the finished files of ``folder`` into ``dataset_dir``, info.json last; an older conversion's give way."""
+    """Move the finished files of ``folder`` into ``dataset_dir``, info.json last; an older conversion's give way.
+
+    For a URL they are uploaded. Each object appears when it is whole.
+    """
     (dataset_dir / INFO_FILE).unlink(missing_ok=True)
     for (old_name, _), old_files in find_record_files(dataset_dir).items():
         for old_file in old_files if old_name == name else ():
             old_file.unlink()
     files = {path.name for path in folder.iterdir() if path.is_file()}
     for file_name in [*sorted(files - {LABELS_FILE, INFO_FILE}), LABELS_FILE, INFO_FILE]:
-        (folder / file_name).replace(dataset_dir / file_name)
+        if is_url(dataset_dir):
+            copy_file(folder / file_name, dataset_dir / file_name)
+        else:
+            (folder / file_name).replace(dataset_dir / file_name)
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from datasets import manifests
 from datasets.errors import DataError
+from datasets.fetching import readable_here
 from datasets.image_list import OrderedImages
 from datasets.images import ImageRejected
 from datasets.manifests import SourceDigest
@@ -95,14 +96,20 @@ class RecordWriter:
                     digests[file_name] = digest = SourceDigest(self.flags, classes, reader)
                     yield from cut_into_chunks(split_name, file_name, digest.passing(images))
 
-        converter = ChunkConverter(reader, classes)
-        with contextlib.closing(convert_chunks(converter, tasks(), self.num_workers)) as results:
+        with (
+            readable_here(reader) as here,
+            contextlib.closing(here.fetched(tasks())) as chunks,
+            contextlib.closing(
+                convert_chunks(ChunkConverter(here.reader, classes), chunks, self.num_workers)
+            ) as results,
+        ):
             for (split_name, file_name), of_file in itertools.groupby(results, key=_place):
                 with manifests.written(
                     self.folder, split_name, file_name, digests[file_name], len(classes), self.stop_at_bad_image
                 ) as add:
                     for chunk, converted in of_file:
                         add(chunk, converted)
+                        here.remove(chunk)
                         progress(len(chunk.names))
         num_files = sum(map(len, files.values()))
         if len(digests) < num_files:

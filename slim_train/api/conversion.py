@@ -11,6 +11,7 @@ from datasets import convert
 from datasets.output import REJECTED_FILE
 from datasets.record_files import find_record_files
 from datasets.spec import INFO_FILE, LABELS_FILE
+from datasets.storage import path_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class ConversionReport(convert.ConversionReport):
     @property
     def files(self) -> tuple[Path, ...]:
         """The files of the data set: records, info.json, labels.txt and rejected.csv."""
-        folder = Path(self.dataset_dir)
+        folder = path_of(self.dataset_dir)
         records = [path for paths in find_record_files(folder).values() for path in paths]
         others = [folder / name for name in (INFO_FILE, LABELS_FILE, REJECTED_FILE)]
         return (*records, *(path for path in others if path.is_file()))
@@ -70,7 +71,7 @@ class ConversionReport(convert.ConversionReport):
     @property
     def rejected_images(self) -> tuple[RejectedImage, ...]:
         """The images that rejected.csv lists."""
-        path = Path(self.dataset_dir, REJECTED_FILE)
+        path = path_of(self.dataset_dir) / REJECTED_FILE
         if not path.is_file():
             return ()
         with path.open(encoding="utf-8", newline="") as file:

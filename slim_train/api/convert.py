@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
@@ -41,6 +39,7 @@ class SourceOptions(Options):
         None,
         "Folder with one folder of images per class, or with train/, validation/ and test/ folders of these; "
         "for a known data set also its published files. Default: download, if there is a public address.",
+        takes_urls=True,
     )
     on_error: str = option(
         "skip",
@@ -58,7 +57,9 @@ class SourceOptions(Options):
 class OutputOptions(Options):
     """TFRecords."""
 
-    dataset_dir: str | None = option(None, "Folder for the TFRecord files, labels.txt, info.json and rejected.csv.")
+    dataset_dir: str | None = option(
+        None, "Folder for the TFRecord files, labels.txt, info.json and rejected.csv.", takes_urls=True
+    )
     num_shards: int = option(1, "Number of files per split. On Spark, each file is a task.", at_least=1)
     overwrite: bool = option(False, "Convert again although --dataset_dir holds a finished data set.")
     max_image_side: int | None = option(
@@ -158,7 +159,7 @@ def run(options: ConvertOptions) -> ConversionReport:
       ClusterError: the cluster cannot be reached.
       RunError: the work failed there.
     """
-    from datasets.convert import NotClassFolders
+    from datasets.convert import NotForClusters
     from slim_train.api.conversion import ConversionReport
 
     local_only = {
@@ -176,10 +177,10 @@ def run(options: ConvertOptions) -> ConversionReport:
 
         try:
             return ConversionReport(**vars(_convert(options, lambda: spark_engine(options.spark))))
-        except NotClassFolders:
+        except NotForClusters:
             if options.spark.uses_spark:
                 raise
-            log.info("Converting in this process: the images are not in class folders.")
+            log.info("Converting in this process: the images are not in class folders, or at a URL.")
     return ConversionReport(**vars(_convert(options, None)))
 
 
@@ -225,10 +226,11 @@ def _named(labels: Sequence[str]) -> str:
 def _resolve_source(source: PathLike | None) -> tuple[PathLike | None, str | None]:
     """Return the folder of images and the name of the data set that ``source`` stands for."""
     from datasets.registry import KNOWN
+    from datasets.storage import path_of
 
     if source is None:
         return None, None
-    name = os.fspath(source)
-    if name in KNOWN and not Path(name).is_dir():
+    name = str(source)
+    if name in KNOWN and not path_of(name).is_dir():
         return None, name
     return source, _OWN_IMAGES

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -20,12 +19,13 @@ _MOST_CLASSES_SHOWN = 60
 
 def _run(options: ConvertOptions) -> None:
     from datasets.shrinking_savings import measure_savings
+    from datasets.storage import path_of
     from deployment.threads import available_cpus
 
     report = run(options)
     print(summary(report))
     if not report.already_finished and not options.output.max_image_side and report.num_images:
-        savings = measure_savings(Path(report.dataset_dir), report.info, available_cpus())
+        savings = measure_savings(path_of(report.dataset_dir), report.info, available_cpus())
         if savings:
             print(f"\n{savings}")
 
@@ -69,7 +69,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def _rejected_line(report: ConversionReport) -> str:
     if not report.num_rejected:
         return "No image was rejected."
-    listed = Path(report.dataset_dir, "rejected.csv")
+    listed = f"{report.dataset_dir.rstrip('/')}/rejected.csv"
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(report.rejected.items()))
     return (
         f"Rejected: {report.num_rejected:,}{f' ({reasons})' if reasons else ''}. {listed} lists them with the reasons."

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from datasets.convert import NotClassFolders, convert_dataset
+from datasets.convert import NotForClusters, convert_dataset
 from datasets.distributed import course, ordering
 from datasets.distributed.engine import BucketCount
 from datasets.errors import DataError
@@ -241,7 +241,7 @@ def test_a_folder_without_images_is_refused_before_the_cluster_starts(tmp_path: 
 
 
 def test_images_in_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotClassFolders, match="--dataset_name=mnist are in other files"):
+    with pytest.raises(NotForClusters, match="--dataset_name=mnist are in other files"):
         convert_dataset("mnist", tmp_path / "out", tmp_path, cluster=pytest.fail)
 
 

@@ -1,0 +1,99 @@
+"""Images at a URL, copied to this machine a little ahead of the processes that convert them. No TensorFlow."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from datasets.class_folders import FolderReader, UrlFolderReader
+from datasets.sources import Reader
+from datasets.storage import copy_file, path_of
+from datasets.workers import Chunk, cut_into_chunks
+
+# A request takes most of its time on the way: many at once.
+_THREADS = 32
+# Chunks that are on their way, or here before they are needed.
+_CHUNKS_AHEAD = 4
+
+
+class ReadableImages(Protocol):
+    """Images that can be read on this machine.
+
+    Attributes:
+      reader: reads an image that is here.
+    """
+
+    reader: Reader
+
+    def fetched(self, chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
+        """Yield the images in the same order, when they are here.
+
+        Raises:
+          OSError: an image cannot be copied.
+        """
+
+    def remove(self, chunk: Chunk) -> None:
+        """Remove images that are no longer needed."""
+
+
+@contextlib.contextmanager
+def readable_here(reader: Reader) -> Iterator[ReadableImages]:
+    """Yield the images of a reader; those at a URL have copies in a temporary folder, of which there are never many."""
+    if not isinstance(reader, UrlFolderReader):
+        yield _Here(reader)
+        return
+    with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
+        yield _Copies(reader, path_of(folder))
+
+
+@dataclasses.dataclass
+class _Here:
+    reader: Reader
+
+    def fetched(self, chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
+        yield from chunks
+
+    def remove(self, chunk: Chunk) -> None:
+        pass
+
+
+class _Copies:
+    def __init__(self, reader: UrlFolderReader, folder: Path) -> None:
+        self._root, self._folder = path_of(reader.root), folder
+        self.reader: Reader = FolderReader(str(folder), reader.shrinking)
+
+    def fetched(self, chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
+        pending: collections.deque[tuple[Chunk, list[Future[None]]]] = collections.deque()
+        pool = ThreadPoolExecutor(_THREADS)
+        try:
+            for chunk in chunks:
+                pending.append((chunk, [pool.submit(self._fetch, name) for name in chunk.names]))
+                if len(pending) > _CHUNKS_AHEAD:
+                    yield from self._when_here(*pending.popleft())
+            while pending:
+                yield from self._when_here(*pending.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def remove(self, chunk: Chunk) -> None:
+        for name in chunk.names:
+            (self._folder / name).unlink(missing_ok=True)
+
+    def _fetch(self, name: str) -> None:
+        target = self._folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(self._root / name, target)
+
+    def _when_here(self, chunk: Chunk, copies: list[Future[None]]) -> Iterator[Chunk]:
+        """Yield the images in chunks of bounded size, which is known only now."""
+        for copy in copies:
+            copy.result()
+        images = zip(chunk.names, chunk.labels, strict=True)
+        sized = ((name, label, self.reader.stamp(name).bytes_to_read) for name, label in images)
+        return cut_into_chunks(chunk.split_name, chunk.file_name, sized)

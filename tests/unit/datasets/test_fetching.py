@@ -1,0 +1,58 @@
+"""Images at a URL, copied ahead of their conversion."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from datasets.class_folders import FolderReader
+from datasets.fetching import readable_here
+from datasets.storage import path_of
+from datasets.workers import Chunk
+
+
+def _chunk(names: list[str]) -> Chunk:
+    return Chunk("train", "x_train.tfrecord", names, [0] * len(names))
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_images_are_here_when_their_chunk_comes_and_few_of_those_after_it(
+    encoded: Callable[..., bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, names = path_of("ram://fetching/few"), [f"dog/{number}.jpg" for number in range(1000)]
+    for name in names:
+        (url / name).write_bytes(encoded())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    given, most = [], 0
+    with readable_here(FolderReader.of(url)) as images:
+        for chunk in images.fetched([_chunk(names[start : start + 64]) for start in range(0, len(names), 64)]):
+            assert [images.reader.load(name).height for name in chunk.names] == [8] * len(chunk.names)
+            given += chunk.names
+            most = max(most, len(_files(tmp_path)))
+            images.remove(chunk)
+        assert _files(tmp_path) == []
+    assert given == names
+    assert most < 500
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_that_cannot_be_copied_ends_it() -> None:
+    with (
+        readable_here(FolderReader.of(path_of("ram://fetching/none"))) as images,
+        pytest.raises(FileNotFoundError, match="ram://fetching/none/dog/1.jpg"),
+    ):
+        list(images.fetched([_chunk(["dog/1.jpg"])]))
+
+
+def test_images_of_this_machine_stay_where_they_are(tmp_path: Path) -> None:
+    reader = FolderReader.of(tmp_path)
+    chunk = _chunk(["dog/1.jpg"])
+    with readable_here(reader) as images:
+        assert images.reader is reader
+        assert list(images.fetched([chunk])) == [chunk]
