@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.duplicates.fingerprints import Fingerprint
+from datasets.duplicates.fingerprints import NEAR, Fingerprint
 from datasets.duplicates.groups import group_numbers, groups_of, levels_up_to, likeness
 from datasets.examples import features
 from datasets.inspection.record_set import RecordSet, split_order
@@ -174,9 +174,8 @@ def duplicate_findings(duplicates: Duplicates) -> Iterator[Finding]:
     within = [group for group in duplicates.groups if len(group.splits) == 1 and len(group.labels) <= 1]
     if within:
         count = sum(len(group.images) - 1 for group in within)
-        message = (
-            f"{count:,} image{'s are copies' if count > 1 else ' is a copy'} of others in the same class and split."
-        )
+        what = "copies or near-duplicates" if duplicates.level == NEAR else "copies"
+        message = f"{count:,} images are {what} of others in the same class and split."
         yield Finding("duplicates_within_class", message, False, len(within), _places(within))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from datasets.duplicates.fingerprints import LEVELS
 from datasets.inspection.image_stats import ImageStats
+
+_MOST_LISTED = 1000
 
 CONVERTED, RECORDS, CLASS_FOLDERS = "converted", "records", "class_folders"
 
@@ -214,6 +216,81 @@ class Duplicates:
 
 
 @dataclass(frozen=True)
+class LabelError:
+    """An image whose label a classifier does not give that was trained on other images.
+
+    Attributes:
+      split: its split.
+      label: number of its class.
+      suggestion: number of the class that the classifier gives.
+      label_probability: that the classifier gives the label.
+      suggestion_probability: that it gives the suggestion.
+      is_probable: whether the label is probably wrong, see :mod:`slim_train.bulk.label_errors`. Otherwise the
+        classifier may well be.
+      file: path of a record file or an image.
+      record: number of the record, from 1; None for an image file.
+      source: name of the image for download_and_convert_data; "" if the record does not have it.
+      data: the encoded image, of those that a report shows; otherwise empty.
+    """
+
+    split: str
+    label: int
+    suggestion: int
+    label_probability: float
+    suggestion_probability: float
+    is_probable: bool
+    file: str
+    record: int | None
+    source: str
+    data: bytes = field(default=b"", repr=False)
+
+    def __str__(self) -> str:
+        return str(Place(self.file, self.record))
+
+
+@dataclass(frozen=True)
+class FeatureFindings:
+    """What the features of images tell.
+
+    Attributes:
+      net: the net that computed the features.
+      num_images: images with features and a label.
+      accuracy: share of them whose label the classifier gives; None if there are not two classes to tell apart.
+      label_errors: images whose label it does not give, those with the least probable labels first.
+      typical: the images of each class that are most like the others of it, in the order of the labels.
+      unusual: those that are least like them.
+    """
+
+    net: str
+    num_images: int
+    accuracy: float | None
+    label_errors: tuple[LabelError, ...] = field(repr=False)
+    typical: tuple[Sample, ...] = field(repr=False)
+    unusual: tuple[Sample, ...] = field(repr=False)
+
+    @property
+    def num_probable(self) -> int:
+        """Labels that are probably wrong."""
+        return sum(error.is_probable for error in self.label_errors)
+
+    def findings(self, labels: Sequence[str]) -> tuple[Finding, ...]:
+        """Return the labels that are probably wrong as a finding."""
+        probable = [error for error in self.label_errors if error.is_probable]
+        if not probable:
+            return ()
+        message = (
+            f"{len(probable):,} label{'s are' if len(probable) > 1 else ' is'} probably wrong "
+            f"({len(probable) / self.num_images:.1%} of {self.num_images:,}), by a classifier that gives "
+            f"{self.accuracy or 0:.1%} of the labels."
+        )
+        places = tuple(
+            Place(error.file, error.record, f"{labels[error.label]}, probably {labels[error.suggestion]}")
+            for error in probable[:_MOST_LISTED]
+        )
+        return (Finding("label_errors", message, False, len(probable), places),)
+
+
+@dataclass(frozen=True)
 class Inspection:
     """What a data set is and what is wrong with it.
 
@@ -232,6 +309,7 @@ class Inspection:
       decoded: whether every image was decoded in full.
       samples: the first images of each class, in the order of the labels.
       duplicates: images that are in the data set more than once; None if they were not looked for.
+      by_features: what the features of the images tell; None if there was no net.
       seconds: duration of the inspection.
       written: files that were written: info.json and labels.txt.
     """
@@ -250,6 +328,7 @@ class Inspection:
     decoded: bool = False
     samples: tuple[Sample, ...] = field(default=(), repr=False)
     duplicates: Duplicates | None = None
+    by_features: FeatureFindings | None = None
     seconds: float = 0.0
     written: tuple[str, ...] = ()
 

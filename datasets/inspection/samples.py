@@ -14,6 +14,7 @@ from datasets.tfrecords import compression_of, scan_records
 
 # Of all classes together: a sheet with more is not looked at, and takes long to draw.
 _MOST_SAMPLES = 200
+_MANY_PLACES = 1000
 MOST_BYTES = 16 * 2**20
 
 
@@ -26,7 +27,7 @@ def samples_of_records(data: RecordSet, counts: Sequence[int], per_class: int) -
       per_class: how many of each class; fewer if there are many classes.
     """
     wanted: dict[Path, dict[int, tuple[str, int, int]]] = {}
-    for label, how_many in _shares(counts, per_class):
+    for label, how_many in shares(counts, per_class):
         places = [(number, byte, path, split) for split, path, number, byte in _places(data, label)]
         for number, byte, path, split in places[:how_many]:
             wanted.setdefault(path, {})[byte] = (split, label, number)
@@ -46,7 +47,7 @@ def samples_of_folders(source: ImageSource, root: Path, bad: frozenset[str], per
     """Return the first images of each class; those whose names are in ``bad`` are passed over."""
     counts = [sum(column) for column in zip(*(map(len, split) for split in source.splits.values()), strict=True)]
     samples = []
-    for label, how_many in _shares(counts, per_class):
+    for label, how_many in shares(counts, per_class):
         names = ((split, name) for split, classes in source.splits.items() for name in classes[label])
         found = 0
         for split, name in names:
@@ -58,7 +59,7 @@ def samples_of_folders(source: ImageSource, root: Path, bad: frozenset[str], per
     return tuple(samples)
 
 
-def _shares(counts: Sequence[int], per_class: int) -> Iterator[tuple[int, int]]:
+def shares(counts: Sequence[int], per_class: int) -> Iterator[tuple[int, int]]:
     """Yield the labels to show, each with how many images of it."""
     if not per_class:
         return
@@ -83,7 +84,8 @@ def _places(data: RecordSet, label: int) -> Iterator[tuple[str, Path, int, int]]
 def records_at(path: Path, places: Sequence[int]) -> Iterator[tuple[int, bytes]]:
     """Yield the records that begin at the bytes given."""
     try:
-        if compression_of(path):  # unpacked from its beginning for each place otherwise
+        # A compressed file would be unpacked from its beginning for each place, any other be opened.
+        if compression_of(path) or len(places) > _MANY_PLACES:
             wanted = set(places)
             for byte, record in scan_records(path):
                 if byte in wanted:

@@ -5,21 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
+from slim_train.bulk.options import FeatureNetOptions
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
 from slim_train.progress import ProgressBars
+from slim_train.training_options import TrustedCodeOptions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from datasets.foreign import RecordsAsTold
+    from datasets.inspection.result import Inspection
     from slim_train.api.inspection import InspectionReport
     from slim_train.api.keywords import InspectFlags
+    from slim_train.bulk.feature_net import FeatureNet
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +117,31 @@ class InspectOptions(Options):
     data: InspectedOptions = field(default_factory=InspectedOptions)
     report: ReportOptions = field(default_factory=ReportOptions)
     duplicates: DuplicateOptions = field(default_factory=DuplicateOptions)
+    net: FeatureNetOptions = field(default_factory=FeatureNetOptions)
+    code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
+
+    @property
+    def has_net(self) -> bool:
+        """Whether a net is named, for labels that are probably wrong and typical images."""
+        return self.net != FeatureNetOptions()
+
+    def check(self) -> None:
+        """Check that the net can be used.
+
+        Raises:
+          UsageError: it is not named, or the images are named by flags that it does not know.
+        """
+        if not self.has_net:
+            return
+        self.net.check()
+        if self.net.lists_end_points:
+            raise UsageError("--end_points=? is for extract_features, which lists the end points.")
+        data = self.data
+        unfit = ("file_pattern", "image_key", "label_key", "text_key", "dataset_file")
+        for name in (name for name in unfit if getattr(data, name)):
+            raise UsageError(f"A net and --{name} cannot be combined: write info.json with --write_info first.")
+        if data.dataset_dir and Path(data.dataset_dir).is_file():
+            raise UsageError(f"A net takes a folder of records, and {data.dataset_dir} is a file.")
 
 
 @takes_flags(InspectOptions(), "inspect_dataset", without=("json",))
@@ -146,6 +176,7 @@ def run(options: InspectOptions) -> InspectionReport:
     from deployment.threads import available_cpus
     from slim_train.api.inspection import InspectionReport
 
+    options.check()
     data, wanted = options.data, options.report
     assert data.dataset_dir, "the command requires it"
     output = Path(wanted.output_dir) if wanted.output_dir else None
@@ -162,6 +193,7 @@ def run(options: InspectOptions) -> InspectionReport:
         raise UsageError(
             f"--write_info would describe one split only: write %s for the split in --file_pattern={told.file_pattern}."
         )
+    net = _net(options) if options.has_net else None  # first: what is wrong with it is said before images are read
     with ProgressBars() as progress:
         inspection = inspect(
             data.dataset_dir,
@@ -175,10 +207,39 @@ def run(options: InspectOptions) -> InspectionReport:
             compare="" if options.duplicates.duplicates == NONE else options.duplicates.duplicates,
             distance=options.duplicates.duplicate_distance,
         )
+    if net:
+        inspection = _with_features(inspection, net, options)
     report = InspectionReport.of(inspection)
     if listed:
         report = _with_exclusions(report, Path(listed))
     return _written(report, output) if output else report
+
+
+def _net(options: InspectOptions) -> FeatureNet:
+    from slim_train.api.tensorflow import tensorflow_ready
+
+    with tensorflow_ready():
+        from slim_train.bulk.feature_net import load_feature_net
+
+        net = load_feature_net(options.net, options.code)
+    if len(net.end_points) > 1:
+        raise UsageError(f"--end_points={options.net.end_points}: an inspection takes one end point.")
+    return net
+
+
+def _with_features(inspection: Inspection, net: FeatureNet, options: InspectOptions) -> Inspection:
+    from datasets.inspection.result import faults_first
+    from slim_train.api.tensorflow import tensorflow_ready
+
+    began = time.monotonic()
+    with tensorflow_ready():
+        from slim_train.bulk.inspect_features import features_of_inspection
+
+        per_class, dataset_name = options.report.images_per_class, options.data.dataset_name
+        found = features_of_inspection(inspection, net, per_class, dataset_name)
+    findings = faults_first((*inspection.findings, *found.findings(inspection.labels)))
+    seconds = inspection.seconds + time.monotonic() - began
+    return dataclasses.replace(inspection, by_features=found, findings=findings, seconds=seconds)
 
 
 def _with_exclusions(report: InspectionReport, path: Path) -> InspectionReport:
@@ -208,10 +269,18 @@ def _told(data: InspectedOptions) -> RecordsAsTold:
 def _written(report: InspectionReport, folder: Path) -> InspectionReport:
     from datasets.files import replacing
     from slim_train.reports.inspection_page import draw_first_images, inspection_page
+    from slim_train.reports.label_errors import draw_label_errors, write_label_errors
 
     files = {**report.files, "page": folder / "inspection.html", "report": folder / "inspection.json"}
     sheet = folder / "first_images.jpg"
-    sheet.unlink(missing_ok=True)  # of an earlier inspection
+    doubts, doubt_sheet = folder / "label_errors.csv", folder / "label_errors.jpg"
+    for old in (sheet, doubts, doubt_sheet):
+        old.unlink(missing_ok=True)  # of an earlier inspection
+    if report.by_features and report.by_features.accuracy is not None:
+        write_label_errors(doubts, report.by_features, report.labels)
+        files["label_errors"] = doubts
+        if draw_label_errors(doubt_sheet, report.by_features, report.labels):
+            files["label_errors_sheet"] = doubt_sheet
     if draw_first_images(sheet, report):
         files["first_images"] = sheet
     texts = {

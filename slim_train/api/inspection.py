@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from datasets.inspection.image_stats import Extent, ImageStats
-from datasets.inspection.result import Duplicates, Inspection
+from datasets.inspection.result import Duplicates, FeatureFindings, Inspection
 from slim_train.reports.inspection_page import draw_first_images, inspection_html
 
 _MOST_FREQUENT = 20
+# Of groups of duplicates, and of doubtful labels.
 _MOST_GROUPS = 10_000
 
 
@@ -21,7 +22,8 @@ class InspectionReport(Inspection):
     """What a data set is and what is wrong with it.
 
     Attributes:
-      files: the files that were written, by what they hold: page, report, and if drawn first_images.
+      files: the files that were written, by what they hold: page, report, if drawn first_images, and if asked for
+        exclusions, label_errors and label_errors_sheet.
     """
 
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
@@ -57,6 +59,7 @@ class InspectionReport(Inspection):
             "label_key": self.label_key,
             "compression": self.compression,
             "duplicates": None if self.duplicates is None else _duplicates(self.duplicates, self.labels),
+            "by_features": None if self.by_features is None else _by_features(self.by_features, self.labels),
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
             "num_faults": len(self.faults),
             "decoded": self.decoded,
@@ -108,6 +111,35 @@ def _duplicates(duplicates: Duplicates, labels: Sequence[str]) -> dict[str, Any]
         "counts": {level: dataclasses.asdict(counts) for level, counts in duplicates.counts.items()},
         "leaks": [leak._asdict() for leak in duplicates.leaks],
         "groups": groups,
+    }
+
+
+def _by_features(found: FeatureFindings, labels: Sequence[str]) -> dict[str, Any]:
+    return {
+        "net": found.net,
+        "num_images": found.num_images,
+        "accuracy": found.accuracy,
+        "num_probable": found.num_probable,
+        "label_errors": [
+            {
+                "split": error.split,
+                "file": error.file,
+                "record": error.record,
+                "class": labels[error.label],
+                "suggestion": labels[error.suggestion],
+                "class_probability": round(error.label_probability, 6),
+                "suggestion_probability": round(error.suggestion_probability, 6),
+                "probably_wrong": error.is_probable,
+            }
+            for error in found.label_errors[:_MOST_GROUPS]
+        ],
+        **{
+            kind: [
+                {"class": labels[sample.label], "split": sample.split, "file": sample.file, "record": sample.record}
+                for sample in samples
+            ]
+            for kind, samples in (("typical", found.typical), ("unusual", found.unusual))
+        },
     }
 
 

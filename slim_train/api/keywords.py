@@ -53,6 +53,27 @@ class InspectFlags(TypedDict, total=False):
     duplicates: Text
     duplicate_distance: int
     write_exclusions: Text | None
+    model_name: Text | None
+    checkpoint_path: Text | None
+    train_dir: Text | None
+    preprocessing_name: Text | None
+    tfhub_module: Text | None
+    graph: Text | None
+    saved_model_dir: Text | None
+    input_layer: Text | None
+    input_mean: float | None
+    input_std: float | None
+    image_size: int | None
+    end_points: Text | None
+    pooling: Text
+    precision: Text
+    scaled_decoding: Text
+    model_file: Text | None
+    model_module: Text | None
+    arg_scope: Text | None
+    model_args: Text | None
+    preprocessing_file: Text | None
+    trust_model_code: bool
 
 
 class TrainFlags(TypedDict, total=False):

@@ -116,7 +116,8 @@ def _extracted(options: RetrainOptions) -> Path:
     root = Path(options.images.image_dir or "").absolute()
     names = [name for of in source.splits[TRAIN] for name in of]
     digest = _digest(root, names, options.module.scaled_decoding != "never")
-    folder = local.store_folder(options.module.bottleneck_dir, module) / f"parquet-{digest}"
+    store = local.store_folder(options.module.bottleneck_dir, module.name, module.identity, module.precision)
+    folder = store / f"parquet-{digest}"
     given = options.module
     flags: dict[str, Any] = {
         "image_dir": options.images.image_dir,

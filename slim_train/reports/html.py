@@ -41,6 +41,17 @@ def heading(text: str) -> str:
     return f'<div style="font-weight:600;margin:1em 0 .2em">{escape(text)}</div>'
 
 
+def paragraph(text: str) -> str:
+    """Return a faint paragraph."""
+    return f'<div style="{_FAINT}">{escape(text)}</div>'
+
+
+def details(summary: str, body: str, is_open: bool) -> str:
+    """Return HTML that can be unfolded below a line of text."""
+    line = f'<summary style="overflow-wrap:anywhere">{escape(summary)}</summary>'
+    return f"<details{' open' if is_open else ''}>{line}{body}</details>"
+
+
 def bullets(points: Mapping[str, Sequence[str]]) -> str:
     """Return a list of points, each with lines below it."""
     below = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from datasets.inspection.image_stats import Extent, ImageStats
-    from datasets.inspection.result import DuplicateGroup, Duplicates, Finding, Inspection, KeyFacts
+    from datasets.inspection.result import DuplicateGroup, Duplicates, FeatureFindings, Finding, Inspection, KeyFacts
 
 _KINDS = {
     "converted": "records with info.json",
@@ -48,6 +48,7 @@ def facts(inspection: Inspection) -> dict[str, str]:
         "splits": splits,
         "compression": inspection.compression,
         **(_image_facts(inspection.images) if inspection.images and inspection.images.images else {}),
+        "features": _feature_facts(inspection.by_features) if inspection.by_features else "",
         "written": ", ".join(inspection.written),
     }
     return {name: value for name, value in values.items() if value}
@@ -90,6 +91,15 @@ def relations(duplicates: Duplicates) -> dict[str, list[DuplicateGroup]]:
     return {name: groups for name, groups in named.items() if groups}
 
 
+def label_errors_note(found: FeatureFindings) -> str:
+    """Return how labels were doubted, in a line."""
+    assert found.accuracy is not None
+    return (
+        f"A classifier on features of {found.net}, trained on other images, gives {found.accuracy:.1%} of "
+        f"{found.num_images:,} labels. Below are those it finds least probable, with its suggestion."
+    )
+
+
 def verdict(inspection: Inspection) -> str:
     """Return a line that says how many faults there are."""
     if inspection.faults:
@@ -108,6 +118,11 @@ def size(num_bytes: float) -> str:
         if num_bytes >= factor:
             return f"{num_bytes / factor:,.1f} {unit}"
     return f"{num_bytes:,.0f} bytes"
+
+
+def _feature_facts(found: FeatureFindings) -> str:
+    known = "" if found.accuracy is None else f"; a classifier gives {found.accuracy:.1%} of the labels of other images"
+    return f"{found.num_images:,} images by {found.net}{known}"
 
 
 def _image_facts(images: ImageStats) -> dict[str, str]:

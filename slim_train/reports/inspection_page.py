@@ -16,9 +16,10 @@ from slim_train.reports.plotting import BLUE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from datasets.inspection.result import Duplicate, Duplicates, Inspection, Sample
+    from datasets.inspection.result import Duplicate, Duplicates, FeatureFindings, Inspection, LabelError, Sample
 
 _COLUMNS = 5
+_MOST_OPEN = 10
 
 
 def inspection_html(inspection: Inspection, sheet: Path | None = None, is_page: bool = False) -> str:
@@ -40,6 +41,8 @@ def inspection_html(inspection: Inspection, sheet: Path | None = None, is_page: 
         parts += [html.heading("Images per class"), class_bars(inspection.labels, splits, with_all=is_page)]
     if inspection.duplicates:
         parts += _duplicates(inspection.duplicates, inspection.labels)
+    if inspection.by_features:
+        parts += _by_features(inspection.by_features, inspection.labels)
     if inspection.keys:
         rows = words.key_rows(inspection.keys, inspection.num_images)
         parts += [html.heading("Keys of the records"), html.table(("key", "type", "is", "content"), rows)]
@@ -72,7 +75,44 @@ def _duplicates(duplicates: Duplicates, labels: Sequence[str]) -> list[str]:
     return parts
 
 
-def _name(image: Sample | Duplicate) -> str:
+def _by_features(found: FeatureFindings, labels: Sequence[str]) -> list[str]:
+    parts = []
+    shown = [error for error in found.label_errors if error.data]
+    if found.accuracy is not None:
+        parts.append(html.heading(f"Labels that are probably wrong: {len(shown):,} of {found.num_probable:,}"))
+        parts.append(html.paragraph(words.label_errors_note(found)))
+    if shown:
+        pictures = [
+            Picture(
+                error.data,
+                (labels[error.label], f"→ {labels[error.suggestion]} {error.suggestion_probability:.0%}", _name(error)),
+                error.split,
+            )
+            for error in shown
+        ]
+        parts.append(strip(pictures))
+    if found.typical:
+        parts.append(html.heading("Most typical and most unusual images"))
+        parts.append(html.paragraph("Of each class: those whose features are most and least like its average."))
+        parts += _pairs(found, labels)
+    return parts
+
+
+def _pairs(found: FeatureFindings, labels: Sequence[str]) -> list[str]:
+    """Return for each class a line of typical and a line of unusual images; beyond a few classes, folded."""
+    by_class: dict[int, list[list[Picture]]] = {}
+    for kind, samples in enumerate((found.typical, found.unusual)):
+        for sample in samples:
+            lines = by_class.setdefault(sample.label, [[], []])
+            lines[kind].append(Picture(sample.data, (("typical", "unusual")[kind], _name(sample)), sample.split))
+    parts = []
+    for label, lines in by_class.items():
+        body = "".join(strip(pictures) for pictures in lines if pictures)
+        parts.append(html.details(labels[label], body, is_open=len(by_class) <= _MOST_OPEN))
+    return parts
+
+
+def _name(image: Sample | Duplicate | LabelError) -> str:
     return PurePath(image.file).name if image.record is None else f"record {image.record:,}"
 
 

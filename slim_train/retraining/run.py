@@ -53,7 +53,8 @@ def run(options: RetrainOptions) -> report.RetrainReport:
     names = [name for of in source.splits[TRAIN] for name in of]
     target = (module.height, module.width) if options.module.scaled_decoding == "auto" else None
     pictures = Pictures(Path(options.images.image_dir or ""), names, target)
-    store = BottleneckStore(store_folder(options.module.bottleneck_dir, module), module.num_features)
+    folder = store_folder(options.module.bottleneck_dir, module.name, module.identity, module.precision)
+    store = BottleneckStore(folder, module.num_features)
     keys = compute_features(module, pictures, store)
     computed = time.monotonic()
     split = split_pictures(source, pictures, options)
@@ -147,10 +148,17 @@ def list_pictures(image_dir: str) -> ImageSource:
     return source
 
 
-def store_folder(bottleneck_dir: str, module: FeatureModule) -> Path:
-    """Return where the features of ``module`` are kept: a folder that people recognise and no other module has."""
-    words = re.sub(r"[^A-Za-z0-9.]+", "_", module.name.rstrip("/").rpartition("/")[2])
-    return Path(bottleneck_dir) / f"{words}-{module.identity}-{module.precision}"
+def store_folder(bottleneck_dir: str, name: str, identity: str, precision: str) -> Path:
+    """Return where the features of a module are kept: a folder that people recognise and no other module has.
+
+    Args:
+      bottleneck_dir: the folder of all modules.
+      name: of the module.
+      identity: digest of its weights.
+      precision: of the computation.
+    """
+    words = re.sub(r"[^A-Za-z0-9.]+", "_", name.rstrip("/").rpartition("/")[2])
+    return Path(bottleneck_dir) / f"{words}-{identity}-{precision}"
 
 
 def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOptions) -> Split:

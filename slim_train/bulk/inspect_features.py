@@ -1,0 +1,156 @@
+"""The part of an inspection that needs a net: labels that are probably wrong, typical and unusual images."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from datasets.examples import features as example_features
+from datasets.inspection.of_folders import ALL
+from datasets.inspection.result import CLASS_FOLDERS, FeatureFindings, Inspection, LabelError, Sample
+from datasets.inspection.samples import MOST_BYTES, records_at, shares
+from slim_train.bulk.cached_features import image_features
+from slim_train.bulk.feature_net import FeatureNet
+from slim_train.bulk.image_rows import ImageRow, ImageSet
+from slim_train.bulk.label_errors import doubtful_labels
+from slim_train.bulk.listing import list_images
+from slim_train.bulk.options import ListedImages
+from slim_train.bulk.typical_images import likeness_to_class, typical_and_unusual
+from slim_train.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+_MOST_SHOWN = 60
+
+
+class _Named(NamedTuple):
+    """An image as reports name it: file, number of the record, and name for conversion."""
+
+    file: str
+    record: int | None
+    source: str
+
+
+def features_of_inspection(
+    inspection: Inspection,
+    net: FeatureNet,
+    per_class: int,
+    dataset_name: str | None = None,
+    cache: Path | None = None,
+) -> FeatureFindings:
+    """Return what the features of the images of a data set tell.
+
+    Args:
+      inspection: what is known of the data set.
+      net: the net, with one end point.
+      per_class: typical and unusual images of each class; fewer if there are many classes.
+      dataset_name: name of the data set, if the folder holds record files of several.
+      cache: folder for features. Default: in the user's cache.
+
+    Raises:
+      UsageError: no image has a label, or the cache cannot be written.
+      DataError: images cannot be listed.
+    """
+    if inspection.kind == CLASS_FOLDERS:
+        images = list_images(ListedImages(image_dir=inspection.dataset_dir))
+    else:
+        images = list_images(ListedImages(dataset_dir=inspection.dataset_dir, dataset_name=dataset_name))
+    computed = image_features(net, images, cache)
+    classes = inspection.labels
+    good = [
+        number
+        for number, (row, key) in enumerate(zip(images.rows, computed.keys, strict=True))
+        if key is not None and row.label is not None and 0 <= row.label < len(classes)
+    ]
+    if not good:
+        raise UsageError(f"No image of {inspection.dataset_dir} has a label and can be decoded.")
+    rows = [images.rows[number] for number in good]
+    vectors, keys = computed.vectors[good], [computed.keys[number] for number in good]
+    labels = np.array([row.label for row in rows], np.int64)
+    named = _names(images, inspection)
+
+    likeness = likeness_to_class(vectors, labels)
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    typical, unusual = typical_and_unusual(likeness, labels, keys, list(shares(counts, per_class)))
+    errors: list[LabelError] = []
+    accuracy = None
+    if len(np.unique(labels)) > 1:
+        doubts = doubtful_labels(vectors, labels, keys, len(classes))
+        accuracy = float((doubts.suggestions == labels).mean())
+        wrong = [number for number in doubts.order.tolist() if doubts.suggestions[number] != labels[number]]
+        shown = set([number for number in wrong if doubts.is_probable[number]][:_MOST_SHOWN])
+        data = _read(images, [rows[number].path for number in shown])
+        errors = [
+            LabelError(
+                _split(images, rows[number]),
+                int(labels[number]),
+                int(doubts.suggestions[number]),
+                float(doubts.label_probabilities[number]),
+                float(doubts.suggestion_probabilities[number]),
+                bool(doubts.is_probable[number]),
+                *named[rows[number].path],
+                data.get(rows[number].path, b""),
+            )
+            for number in wrong
+        ]
+    else:
+        log.info("All images are of one class: there are no labels to doubt.")
+    data = _read(images, [rows[number].path for number in (*typical, *unusual)])
+    of_classes = [
+        tuple(
+            Sample(
+                _split(images, rows[number]),
+                int(labels[number]),
+                *named[rows[number].path][:2],
+                data[rows[number].path],
+            )
+            for number in numbers
+            if rows[number].path in data
+        )
+        for numbers in (typical, unusual)
+    ]
+    return FeatureFindings(net.name, len(good), accuracy, tuple(errors), *of_classes)
+
+
+def _split(images: ImageSet, row: ImageRow) -> str:
+    return ALL if images.hashed else row.split or ""
+
+
+def _names(images: ImageSet, inspection: Inspection) -> Mapping[str, _Named]:
+    """Return the names of images by their paths, of which those of records are ``file@byte``."""
+    if inspection.kind == CLASS_FOLDERS:
+        return {row.path: _Named(row.path, None, row.path) for row in images.rows}
+    file_key = next((name for name, key in inspection.keys.items() if key.role == "file name"), "")
+    by_file: dict[str, dict[int, str]] = collections.defaultdict(dict)
+    for row in images.rows:
+        file, _, byte = row.path.rpartition("@")
+        by_file[file][int(byte)] = row.path
+    named = {}
+    for file, paths in by_file.items():
+        places = sorted(paths)
+        sources = _sources(Path(images.root, file), places, file_key) if file_key else {}
+        for number, place in enumerate(places, start=1):
+            named[paths[place]] = _Named(file, number, sources.get(place, ""))
+    return named
+
+
+def _sources(path: Path, places: Sequence[int], file_key: str) -> dict[int, str]:
+    sources = {}
+    for byte, record in records_at(path, places):
+        _, values = example_features(record).get(file_key, ("", []))
+        if values and isinstance(values[0], bytes):
+            sources[byte] = os.fsdecode(values[0])
+    return sources
+
+
+def _read(images: ImageSet, paths: Sequence[str]) -> dict[str, bytes]:
+    opener = images.opener()
+    records = opener.read_all(paths)
+    read = {path: opener.read(path, records) for path in paths}
+    return {path: data for path, data in read.items() if len(data) <= MOST_BYTES}
