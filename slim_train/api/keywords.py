@@ -281,6 +281,7 @@ class RetrainFlags(TypedDict, total=False):
     checkpoint_path: Text | None
     preprocessing_name: Text | None
     image_size: int | None
+    average_flip: bool
     precision: Text
     scaled_decoding: Text
     bottleneck_dir: Text
@@ -338,6 +339,7 @@ class ExtractFlags(TypedDict, total=False):
     image_size: int | None
     end_points: Text | None
     pooling: Text
+    average_flip: bool
     precision: Text
     scaled_decoding: Text
     model_file: Text | None

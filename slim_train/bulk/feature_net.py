@@ -165,12 +165,14 @@ def _flags(options: ModuleOptions) -> dict[str, Any]:
         return {
             "tfhub_module": folder if "://" in folder else str(Path(folder).absolute()),
             "image_size": options.image_size,
+            "average_flip": options.average_flip,
         }
     return {
         "model_name": options.model_name,
         "checkpoint_path": str(Path(options.checkpoint_path or "").absolute()),
         "preprocessing_name": options.preprocessing_name,
         "image_size": options.image_size,
+        "average_flip": options.average_flip,
     }
 
 
@@ -191,6 +193,7 @@ def _open(options: FeatureNetOptions, code: UserCodeOptions) -> Iterator[tuple[O
     if options.is_graph:
         name = "graph" if options.graph else "saved_model_dir"
         with open_graph(options) as net:
+            net = dataclasses.replace(net, averages_flip=options.average_flip)
             yield net, {name: str(Path(getattr(options, name)).absolute())}
         return
     module_options = _module_options(options, code)
@@ -201,7 +204,10 @@ def _open(options: FeatureNetOptions, code: UserCodeOptions) -> Iterator[tuple[O
 def _module_options(options: FeatureNetOptions, code: UserCodeOptions) -> ModuleOptions:
     if options.tfhub_module:
         return ModuleOptions(
-            tfhub_module=options.tfhub_module, image_size=options.image_size, precision=options.precision
+            tfhub_module=options.tfhub_module,
+            image_size=options.image_size,
+            average_flip=options.average_flip,
+            precision=options.precision,
         )
     model_name, recipe = options.model_name, options.preprocessing_name
     if not model_name:
@@ -220,6 +226,7 @@ def _module_options(options: FeatureNetOptions, code: UserCodeOptions) -> Module
         checkpoint_path=options.checkpoint_path,
         preprocessing_name=recipe,
         image_size=options.image_size,
+        average_flip=options.average_flip,
         precision=options.precision,
     )
 

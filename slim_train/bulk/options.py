@@ -85,6 +85,10 @@ class FeatureNetOptions(Options):
         "How maps become one vector per image. mean: average over height and width. none: all values, row by row.",
         choices=POOLING,
     )
+    average_flip: bool = option(
+        False,
+        "Average the features of each image and its mirror image. Doubles the time. Requires --pooling=mean.",
+    )
     precision: str = option(
         "auto",
         "Precision of the computation; features are stored in float32. bf16 is for CPUs, fp16 for GPUs. auto: 16 "
@@ -101,6 +105,8 @@ class FeatureNetOptions(Options):
         super().__post_init__()
         if self.input_std == 0:
             raise UsageError("--input_std=0 must not be 0: pixels are divided by it.")
+        if self.average_flip and self.pooling != "mean":
+            raise UsageError(f"--average_flip and --pooling={self.pooling} cannot be combined: maps have sides.")
 
     @property
     def lists_end_points(self) -> bool:

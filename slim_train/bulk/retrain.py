@@ -128,6 +128,7 @@ def _extracted(options: RetrainOptions) -> Path:
         "preprocessing_name": given.preprocessing_name,
         "tfhub_module": None if given.model_name else given.tfhub_module,
         "image_size": given.image_size,
+        "average_flip": given.average_flip,
         "precision": given.precision,
         "scaled_decoding": given.scaled_decoding,
         "output_dir": str(folder),

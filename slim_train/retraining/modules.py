@@ -26,6 +26,7 @@ from slim_train.nets import factory as nets
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.preprocessing.recipe import Recipe
 from slim_train.retraining import saved_models
+from slim_train.retraining.flip_averaging import average_flip
 from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import slim, tf
 from slim_train.training_options import ComputeOptions, ModelOptions, UserCodeOptions
@@ -126,6 +127,7 @@ class OpenNet:
       output: the tensor of features.
       end_points: every tensor that the net names, by name.
       preprocessing: name of the recipe of a net; None for a module, which takes 0..1.
+      averages_flip: whether the frozen graph averages each image and its mirror image.
     """
 
     session: Any
@@ -138,16 +140,20 @@ class OpenNet:
     output: Any
     end_points: Mapping[str, Any]
     preprocessing: str | None = None
+    averages_flip: bool = False
 
     def identity(self) -> str:
         """Return a hex digest of all that the features depend on."""
-        return files_digest(self.digest_words, self.files)
+        # No word of the default: features of before there was a choice are found again.
+        words = (*self.digest_words, "average_flip") if self.averages_flip else self.digest_words
+        return files_digest(words, self.files)
 
     def freeze(self, *outputs: str) -> Any:
         """Return the graph to the operations ``outputs`` with weights as constants, batch norm folded: a GraphDef."""
         graph_def = self.session.graph.as_graph_def()
         graph_def = tf.graph_util.convert_variables_to_constants(self.session, graph_def, list(outputs))
-        return fold_batch_norm(graph_def, *outputs)
+        graph_def = fold_batch_norm(graph_def, *outputs)
+        return average_flip(graph_def, self.input, list(outputs)) if self.averages_flip else graph_def
 
 
 @contextlib.contextmanager
@@ -167,7 +173,7 @@ def open_net(options: ModuleOptions, code: UserCodeOptions | None = None) -> Ite
             code or UserCodeOptions(),
             options.preprocessing_name,
         ) as net:
-            yield net
+            yield dataclasses.replace(net, averages_flip=options.average_flip)
         return
     if code and (code.model_file or code.model_module or code.preprocessing_file):
         raise UsageError("--model_file, --model_module and --preprocessing_file belong to --model_name.")
@@ -175,7 +181,7 @@ def open_net(options: ModuleOptions, code: UserCodeOptions | None = None) -> Ite
         log.warning("--checkpoint_path=%s is ignored: it belongs to --model_name.", options.checkpoint_path)
     folder = saved_models.find_folder(options.tfhub_module)
     with _open_folder(options.tfhub_module, folder, options.image_size) as net:
-        yield net
+        yield dataclasses.replace(net, averages_flip=options.average_flip)
 
 
 @contextlib.contextmanager

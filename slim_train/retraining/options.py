@@ -40,6 +40,11 @@ class ModuleOptions(Options):
     image_size: int | None = option(
         None, "Image height and width in pixels. Default: that of the module, else 224.", at_least=1
     )
+    average_flip: bool = option(
+        False,
+        "Average the features of each image and its mirror image. Doubles the time, also of the written graph; usually "
+        "more accurate for photos.",
+    )
     precision: str = option(
         "auto",
         "Precision of the features; the written graph is float32. bf16 is for CPUs, fp16 for GPUs. auto: 16 "

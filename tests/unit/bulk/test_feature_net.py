@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from slim_train.zoo.identify import Match
 CODE = UserCodeOptions()
 
 
-def options(training_folder: Path, **flags: str) -> FeatureNetOptions:
+def options(training_folder: Path, **flags: Any) -> FeatureNetOptions:
     return FeatureNetOptions(checkpoint_path=str(training_folder), precision="fp32", **flags)
 
 
@@ -93,3 +94,15 @@ def test_a_net_is_read_as_it_was_written(training_folder: Path, tmp_path: Path) 
     net = load_feature_net(options(training_folder), CODE)
     net.write(tmp_path)
     assert FeatureNet.read(tmp_path) == net
+
+
+def test_features_averaged_over_the_mirror_image_are_those_of_retrain(training_folder: Path) -> None:
+    net = load_feature_net(options(training_folder, average_flip=True), CODE)
+    again = load_module(dataclasses.replace(config.with_values(ModuleOptions(), net.flags), precision="fp32"))
+    assert again.identity == net.identity
+    assert net.identity != load_feature_net(options(training_folder), CODE).identity
+
+
+def test_maps_are_not_averaged_over_the_mirror_image(training_folder: Path) -> None:
+    with pytest.raises(UsageError, match="--average_flip and --pooling=none cannot be combined"):
+        options(training_folder, average_flip=True, pooling="none")
