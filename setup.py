@@ -43,6 +43,7 @@ REQUIRED = (
 )
 
 EXTRAS = {
+    "delta": ("deltalake>=1.0", "pyarrow>=15.0"),
     "demo": ("scikit-learn>=1.4",),
     "gpu": ("tensorflow[and-cuda]>=2.16,<2.22",),
     "heif": ("pillow-heif>=0.16",),

@@ -293,6 +293,7 @@ class RetrainFlags(TypedDict, total=False):
     trust_model_code: bool
     how_many_training_steps: int
     learning_rate: float
+    weight_decay: float | None
     train_batch_size: int
     validation_batch_size: int
     test_batch_size: int

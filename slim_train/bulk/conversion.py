@@ -14,7 +14,7 @@ from datasets.distributed.engine import BucketCount, Task, answers
 from datasets.errors import DataError
 from deployment.spark.executors import IdleWatch, is_idle
 from deployment.spark.session import first_line, spark_session
-from slim_train.bulk.on_spark import polled, ship_packages
+from slim_train.bulk.on_spark import polled, ship_packages, with_our_packages
 from slim_train.errors import RunError
 from slim_train.spark_options import SparkOptions
 
@@ -39,8 +39,8 @@ def spark_engine(options: SparkOptions) -> Iterator[SparkEngine]:
         spark_session(options.spark_master, options.spark_remote, options.settings(), "slim-train") as session,
         tempfile.TemporaryDirectory(prefix="slim-train-") as folder,
     ):
-        ship_packages(session, Path(folder))
-        yield SparkEngine(session, IdleWatch(lambda: is_idle(session), options.where))
+        archive = ship_packages(session, Path(folder))
+        yield SparkEngine(session, archive.name, IdleWatch(lambda: is_idle(session), options.where))
 
 
 class SparkEngine:
@@ -48,15 +48,16 @@ class SparkEngine:
 
     Attributes:
       session: the session of Spark.
+      archive: name of the archive with our packages that the workers got.
       idle: warns if no executor runs the tasks.
     """
 
-    def __init__(self, session: Any, idle: IdleWatch) -> None:
-        self.session, self._idle = session, idle
+    def __init__(self, session: Any, archive: str, idle: IdleWatch) -> None:
+        self.session, self._archive, self._idle = session, archive, idle
 
     def run(self, task: Task, job: Path, count: int, watch: Callable[[], None] | None = None) -> list[str]:
         """Call a function with the numbers 0 to ``count - 1``; RunError if the cluster fails."""
-        table = self.session.range(0, count, 1, count).mapInArrow(_attempts(task, str(job)), _ANSWERS)
+        table = self.session.range(0, count, 1, count).mapInArrow(self._checked(_attempts(task, str(job))), _ANSWERS)
         with polled(self._idle.look, *([watch] if watch else [])):
             rows = _collect(table)
         if watch:
@@ -69,15 +70,18 @@ class SparkEngine:
         from pyspark.sql import Window, functions
 
         name = [functions.coalesce("nfc", "name"), functions.col("name")]
-        rows = self.session.range(0, listings, 1, listings).mapInArrow(_read_rows(str(job)), _ROWS)
+        rows = self.session.range(0, listings, 1, listings).mapInArrow(self._checked(_read_rows(str(job))), _ROWS)
         place = functions.row_number().over(Window.partitionBy("label").orderBy("split_key", *name))
         rows = rows.withColumn("rank", place if is_ranked else functions.lit(0))
         rows = rows.repartition(buckets, "bucket")
         rows = rows.sortWithinPartitions("bucket", "order_key", "label", "rank", *name)
         columns = rows.select("bucket", "split", "label", "rank", "name")
         with polled(self._idle.look):
-            counted = _collect(columns.mapInArrow(_write_buckets(str(job)), _COUNTS))
+            counted = _collect(columns.mapInArrow(self._checked(_write_buckets(str(job))), _COUNTS))
         return [BucketCount(row["bucket"], row["split"], row["images"]) for row in counted]
+
+    def _checked(self, run: Callable[[Iterator[Any]], Iterator[Any]]) -> Callable[[Iterator[Any]], Iterator[Any]]:
+        return with_our_packages(run, self._archive)
 
 
 # The functions below are sent to the workers as they are, so they import inside.

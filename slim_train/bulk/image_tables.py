@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,9 @@ def _delta_files(table: Path) -> list[Path]:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
     except ImportError as error:
-        raise UsageError(f"--image_list={table} is a Delta table ({error}): pip install deltalake.") from error
+        raise UsageError(
+            f'--image_list={table} is a Delta table ({error}): pip install "slim-train[delta]".'
+        ) from error
     try:
         opened = DeltaTable(table)
         if "deletionVectors" in (opened.protocol().reader_features or ()):
@@ -50,6 +52,21 @@ def _delta_files(table: Path) -> list[Path]:
         return sorted(Path(uri.removeprefix("file://")) for uri in opened.file_uris())
     except DeltaError as error:
         raise UsageError(f"--image_list={table} cannot be read as a Delta table: {error}.") from error
+
+
+def partition_values(file: str, columns: Sequence[str]) -> dict[str, str]:
+    """Return the columns that the folders of a partitioned table give to a file: ``split=train/label=0/a.parquet``.
+
+    Args:
+      file: relative to the table.
+      columns: to look for.
+    """
+    import pyarrow
+    import pyarrow.dataset
+
+    schema = pyarrow.schema([(column, pyarrow.string()) for column in columns])
+    found = pyarrow.dataset.partitioning(schema, flavor="hive").parse(file)
+    return {name: value for name, value in pyarrow.dataset.get_partition_keys(found).items() if value is not None}
 
 
 def image_column(schema: Any) -> str:

@@ -19,7 +19,7 @@ from datasets.record_format import label_of
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
 from datasets.tfrecords import scan_records
 from slim_train.bulk.image_rows import ImageRow, ImageSet
-from slim_train.bulk.image_tables import class_names, image_column, table_files
+from slim_train.bulk.image_tables import class_names, image_column, partition_values, table_files
 from slim_train.bulk.options import ListedImages
 from slim_train.bulk.parquet import pyarrow_ready
 from slim_train.errors import UsageError
@@ -96,13 +96,14 @@ def _of_table(table: Path) -> ImageSet:
         known = [name for name in _COLUMNS if name in schema.names and not (column and name == "path")]
         root = table if table.is_dir() else table.parent
         for file in files:
+            name = os.path.relpath(file, root)
+            of_file = {key: value for key, value in partition_values(name, _COLUMNS).items() if key not in known}
+            with pyarrow.parquet.ParquetFile(file) as parquet:
+                found = parquet.read(columns=known).to_pylist() if known else [{}] * parquet.metadata.num_rows
             if column:
-                count = pyarrow.parquet.read_metadata(file).num_rows
-                found = pyarrow.parquet.read_table(file, columns=known).to_pylist() if known else [{}] * count
-                name = os.path.relpath(file, root)
-                rows += [{**row, "path": f"{name}@{number}"} for number, row in enumerate(found)]
+                rows += [{**of_file, **row, "path": f"{name}@{number}"} for number, row in enumerate(found)]
             else:
-                rows += pyarrow.parquet.read_table(file, columns=known).to_pylist()
+                rows += [{**of_file, **row} for row in found]
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"--image_list={table} is not a Parquet file: {error}.") from error
     names = class_names(schema)

@@ -68,35 +68,55 @@ def tasks(job: str, archive: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """Return the function of a task. It is sent to the workers as it is, so it imports inside."""
 
     def run(batches: Iterator[Any]) -> Iterator[Any]:
-        import socket
-
         import pyarrow
         from pyspark import TaskContext
+
+        from slim_train.bulk.worker import run_part
 
         context = TaskContext.get()
         threads = int(context.cpus()) if context else 1
         gpus = context.resources().get("gpu") if context else None
+        for batch in batches:
+            for number in batch.column(0).to_pylist():
+                done = run_part(job, number, threads, gpus.addresses if gpus else None)
+                yield pyarrow.RecordBatch.from_pydict(
+                    {"file": [done.file], "images": [done.images], "rejected": [done.rejected]}
+                )
+
+    return with_our_packages(run, archive)
+
+
+def with_our_packages(
+    run: Callable[[Iterator[Any]], Iterator[Any]], archive: str
+) -> Callable[[Iterator[Any]], Iterator[Any]]:
+    """Return the function of a task that first checks its worker. It is sent to the workers, so it imports inside.
+
+    Args:
+      run: what the task does.
+      archive: name of the archive that :func:`ship_packages` sent.
+
+    Raises, in the worker:
+      RuntimeError: the worker has imported another version of our packages, or lacks a package.
+    """
+
+    def run_checked(batches: Iterator[Any]) -> Iterator[Any]:
+        import socket
+
         try:
             import slim_train
-            from slim_train.bulk.worker import run_part
 
             if archive not in str(slim_train.__file__):
                 raise RuntimeError(
                     f"Worker {socket.gethostname()} runs another version of slim-train, that of {slim_train.__file__}: "
                     "uninstall it there, or restart the executors."
                 )
-            for batch in batches:
-                for number in batch.column(0).to_pylist():
-                    done = run_part(job, number, threads, gpus.addresses if gpus else None)
-                    yield pyarrow.RecordBatch.from_pydict(
-                        {"file": [done.file], "images": [done.images], "rejected": [done.rejected]}
-                    )
+            yield from run(batches)
         except ImportError as error:
             raise RuntimeError(
                 f"Worker {socket.gethostname()} lacks a package ({error}): install slim-train's requirements there."
             ) from None
 
-    return run
+    return run_checked
 
 
 def ship_packages(session: Any, folder: Path) -> Path:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from slim_train.bulk.extract import extract
 from slim_train.bulk.feature_net import FEATURES
 from slim_train.bulk.feature_table import FeatureTable
 from slim_train.bulk.options import ExtractOptions
+from slim_train.bulk.penalty import fit_with_best_penalty
 from slim_train.errors import UsageError
 from slim_train.evaluation.metrics import ClassificationMetrics, predict
 from slim_train.retraining import output, report
@@ -61,7 +62,7 @@ def run(options: RetrainOptions) -> report.RetrainReport:
         table = FeatureTable(folder, FEATURES)
         parts = _prepared(options, table)
         computed = time.monotonic()
-        weights = _trained(session, table, parts[-1])
+        weights = _trained(session, table, parts[-1], options.head.weight_decay)
     return _written(*parts, table, weights, {"features": computed - began, "training": time.monotonic() - computed})
 
 
@@ -151,7 +152,7 @@ def _digest(root: Path, names: Sequence[str], scaled: bool) -> str:
     return digest.hexdigest()
 
 
-def _trained(session: Any, table: FeatureTable, split: Split) -> HeadWeights:
+def _trained(session: Any, table: FeatureTable, split: Split, penalty: float | None) -> HeadWeights:
     from slim_train.bulk.spark_classifier import train_classifier
 
     images = [(name, label) for label, names in enumerate(split.parts[TRAINING]) for name in names]
@@ -161,7 +162,10 @@ def _trained(session: Any, table: FeatureTable, split: Split) -> HeadWeights:
         score = _as_score(_score(table, weights, part_of == VALIDATION))
         return score.cross_entropy if score else None
 
-    return train_classifier(session, table.folder, table.column, images, len(table.classes), validation_loss)
+    def choose(fit: Callable[[float], HeadWeights]) -> HeadWeights:
+        return fit_with_best_penalty(fit, validation_loss) if penalty is None else fit(penalty)
+
+    return train_classifier(session, table.folder, table.column, images, len(table.classes), choose)
 
 
 def _part_of(table: FeatureTable, split: Split) -> NDArray[np.str_]:

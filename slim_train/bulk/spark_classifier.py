@@ -11,7 +11,6 @@ import numpy as np
 
 from deployment.spark.session import first_line
 from slim_train.bulk.parquet import part_files
-from slim_train.bulk.penalty import fit_with_best_penalty
 from slim_train.errors import RunError
 from slim_train.retraining.head import HeadWeights
 
@@ -26,7 +25,7 @@ def train_classifier(
     column: str,
     images: Sequence[tuple[str, int]],
     num_classes: int,
-    validation_loss: Callable[[HeadWeights], float | None],
+    choose: Callable[[Callable[[float], HeadWeights]], HeadWeights],
 ) -> HeadWeights:
     """Return the weights of a multinomial logistic regression.
 
@@ -36,7 +35,7 @@ def train_classifier(
       column: of the vectors.
       images: path and label of each image to train on.
       num_classes: width of the logits.
-      validation_loss: mean cross entropy of weights, which chooses the penalty; None if there are no images for it.
+      choose: calls the function that it gets with one or several L2 penalties; returns the best of the weights.
 
     Raises:
       RunError: Spark failed.
@@ -72,7 +71,7 @@ def train_classifier(
             return HeadWeights(weights.T.astype(np.float32), biases.astype(np.float32))
 
         try:
-            return fit_with_best_penalty(fit, validation_loss)
+            return choose(fit)
         finally:
             rows.unpersist()
     except Exception as error:

@@ -45,6 +45,7 @@ class Head:
       num_classes: width of the logits.
       learning_rate: of gradient descent.
       random: draws the initial weights.
+      weight_decay: factor of half the sum of the squared weights in the loss; biases are free.
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class Head:
         num_classes: int,
         learning_rate: float,
         random: np.random.Generator,
+        weight_decay: float = 0.0,
     ) -> None:
         self._features, self._labels = features, labels
         self._learning_rate = np.float32(learning_rate)
+        self._kept = np.float32(1.0 - learning_rate * weight_decay)
         self._weights = _truncated_normal((features.shape[1], num_classes), random)
         self._biases = np.zeros(num_classes, np.float32)
 
@@ -68,6 +71,7 @@ class Head:
         gradient = _softmax(rows @ self._weights + self._biases)
         gradient[np.arange(len(numbers)), self._labels[numbers]] -= 1.0
         gradient *= self._learning_rate / np.float32(len(numbers))
+        self._weights *= self._kept
         self._weights -= rows.T @ gradient
         self._biases -= gradient.sum(axis=0)
 

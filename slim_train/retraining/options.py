@@ -65,6 +65,11 @@ class HeadOptions(Options):
 
     how_many_training_steps: int = option(4000, "Training steps.", at_least=1)
     learning_rate: float = option(0.01, "Learning rate of plain gradient descent.", at_least=0)
+    weight_decay: float | None = option(
+        None,
+        "L2 penalty of the weights of the last layer. Default: 0; on Spark, the one with the lowest validation loss.",
+        at_least=0,
+    )
     train_batch_size: int = option(100, "Images per step: a random class, then a random image of it.", at_least=1)
     validation_batch_size: int = option(
         100, "Images per evaluation during training, drawn in the same way. -1: all.", at_least=-1

@@ -98,7 +98,7 @@ def train_and_write(
 
     seed = secrets.randbits(31) if options.head.seed is None else options.head.seed
     random = np.random.default_rng(seed)
-    head = Head(features, label_of, len(labels), options.head.learning_rate, random)
+    head = Head(features, label_of, len(labels), options.head.learning_rate, random, options.head.weight_decay or 0.0)
     batches = training_batches(samples[TRAINING], module, pictures, options, random, seed)
     with Summaries(Path(options.output.summaries_dir)) as summaries, contextlib.closing(batches):
         evaluation = train(

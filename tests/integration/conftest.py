@@ -273,12 +273,15 @@ class StandaloneSpark:
         port = free_port()
         self.master = f"spark://127.0.0.1:{port}"
         listen = ["--host", "127.0.0.1", "--webui-port", "0"]
-        self._start("master", "master.Master", *listen, "--port", str(port))
-        self._wait_until(lambda: "Starting Spark master at" in self._log("master"))
-        for number in range(workers):
-            size = ["--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work_{number}")]
-            self._start(f"worker {number}", "worker.Worker", *listen, *size, self.master)
-        self._wait_until(lambda: self._log("master").count("Registering worker") == workers)
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self.close)
+            self._start("master", "master.Master", *listen, "--port", str(port))
+            self._wait_until(lambda: "Starting Spark master at" in self._log("master"))
+            for number in range(workers):
+                size = ["--cores", "1", "--memory", "1g", "--work-dir", str(folder / f"work_{number}")]
+                self._start(f"worker {number}", "worker.Worker", *listen, *size, self.master)
+            self._wait_until(lambda: self._log("master").count("Registering worker") == workers)
+            on_failure.pop_all()
 
     def executors(self) -> list[int]:
         """Return the process numbers of all executors."""

@@ -220,30 +220,45 @@ def finish_with_faults(process: subprocess.Popen[str], output: Path, cluster: An
     return said, done
 
 
+@pytest.fixture
+def graph(module: Path, image_dir: Path, tmp_path: Path) -> Path:
+    """A classifier of the three classes."""
+    files = [f"--output_graph={tmp_path / 'trained/graph.pb'}", f"--output_labels={tmp_path / 'trained/labels.txt'}"]
+    cache = [f"--bottleneck_dir={tmp_path / 'cache'}", f"--summaries_dir={tmp_path / 'logs'}"]
+    run("retrain", f"--tfhub_module={module}", f"--image_dir={image_dir}", *files, *cache)
+    return tmp_path / "trained" / "graph.pb"
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["extract_features", "classify_images"])
 def test_a_cluster_that_loses_processes_and_repeats_tasks_writes_each_image_once(
+    name: str,
     module: Path,
+    graph: Path,
     many_images: Path,
     tmp_path: Path,
     standalone_spark: Any,
-    spark_processes: Any,
     dies_after_it_wrote: dict[str, str],
 ) -> None:
+    output = tmp_path / "out"
     flags = [f"--image_dir={many_images}", "--images_per_file=25", f"--spark_master={standalone_spark.master}"]
     settings = {**SPECULATION, **dies_after_it_wrote, "spark.executor.memory": "600m"}
     flags.append("--spark_conf=" + ",".join(f"{key}={value}" for key, value in settings.items()))
-    flags += [f"--tfhub_module={module}", f"--output_dir={tmp_path / 'out'}"]
+    if name == "extract_features":
+        flags += [f"--tfhub_module={module}", f"--output_dir={output}"]
+    else:
+        flags += [f"--graph={graph}", f"--predictions_dir={output}"]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with subprocess.Popen(
-        command("extract_features", *flags), cwd="/", env=environment, stderr=subprocess.PIPE, text=True
+        command(name, *flags), cwd="/", env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
-        said, faults = finish_with_faults(process, tmp_path / "out", standalone_spark)
+        said, faults = finish_with_faults(process, output, standalone_spark)
     assert process.returncode == 0, said
     assert faults == 3, said
     assert (tmp_path / "site" / "died").exists()
-    found = [row["path"] for row in rows(tmp_path / "out")]
+    found = [row["path"] for row in rows(output)]
     assert len(found) == len(set(found)) == 691
-    assert hidden(tmp_path / "out") == []
+    assert hidden(output) == []
 
 
 @pytest.mark.slow

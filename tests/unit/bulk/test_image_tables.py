@@ -9,7 +9,7 @@ import pytest
 
 from datasets.errors import DataError
 from datasets.images import ImageRejected
-from slim_train.bulk.image_tables import image_column, read_images, table_files
+from slim_train.bulk.image_tables import image_column, partition_values, read_images, table_files
 from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import ListedImages
 from slim_train.errors import UsageError
@@ -104,5 +104,27 @@ def test_a_delta_table_has_the_files_of_its_newest_version(tmp_path: Path) -> No
 def test_without_deltalake_a_delta_table_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "deltalake", None)
     (tmp_path / "_delta_log").mkdir()
-    with pytest.raises(UsageError, match="is a Delta table .*: pip install deltalake"):
+    with pytest.raises(UsageError, match=r"is a Delta table .*: pip install .*\[delta\]"):
         table_files(tmp_path)
+
+
+def test_folders_of_a_partitioned_table_give_columns(tmp_path: Path) -> None:
+    for split, label in (("train", 0), ("train", 1), ("test", 0)):
+        file = tmp_path / "t" / f"split={split}" / f"label={label}" / "part-0.parquet"
+        write(file, pyarrow.table({"content": [b"image"]}))
+    found = {row.path: (row.split, row.label) for row in listed(tmp_path / "t").rows if row.label == 0}
+    assert sorted(found.values()) == [("test", 0), ("train", 0)]
+    assert listed(tmp_path / "t").rows[0].path == "split=test/label=0/part-0.parquet@0"
+
+
+def test_columns_of_a_file_go_before_those_of_its_folders(tmp_path: Path) -> None:
+    write(tmp_path / "t" / "split=train" / "a.parquet", pyarrow.table({"path": ["a.jpg"], "split": ["test"]}))
+    write(tmp_path / "t" / "split=train" / "b.parquet", pyarrow.table({"path": ["b.jpg"], "split": ["test"]}))
+    assert [row.split for row in listed(tmp_path / "t").rows] == ["test", "test"]
+
+
+def test_partition_values_are_decoded_and_null_is_none() -> None:
+    columns = ("label", "class", "split")
+    assert partition_values("class=a%20b/x=1/f.parquet", columns) == {"class": "a b"}
+    assert partition_values("split=__HIVE_DEFAULT_PARTITION__/f.parquet", columns) == {}
+    assert partition_values("f.parquet", columns) == {}

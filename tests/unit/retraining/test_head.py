@@ -39,6 +39,19 @@ def test_each_step_goes_down_the_gradient_of_the_mean_cross_entropy(head):
     np.testing.assert_allclose(head.read().biases, expected[1], atol=1e-6)
 
 
+def test_weight_decay_shrinks_the_weights_and_not_the_biases():
+    features, labels = features_and_labels()
+    decayed, plain = (
+        Head(features, labels, 3, RATE, np.random.default_rng(1), weight_decay) for weight_decay in (0.5, 0.0)
+    )
+    before = plain.read().weights
+    for head in (decayed, plain):
+        head.step(np.arange(20))
+    difference = plain.read().weights - decayed.read().weights
+    np.testing.assert_allclose(difference, RATE * 0.5 * before, atol=1e-7)
+    np.testing.assert_array_equal(plain.read().biases, decayed.read().biases)
+
+
 def test_features_of_distorted_pictures_take_the_place_of_the_stored_ones(head):
     features, labels = features_and_labels()
     numbers, distorted = np.array([3, 1, 4, 1]), features[[3, 1, 4, 1]] * 0.5
