@@ -19,7 +19,7 @@ from datasets.sources import ImageSource
 
 # Groups that a report shows of each relation and likeness, and images of each.
 _MOST_SHOWN = 4
-MOST_IN_A_ROW = 6
+_MOST_IN_A_ROW = 6
 _MOST_PLACES = 1000
 
 
@@ -149,7 +149,8 @@ def find_duplicates(images: FolderImages | RecordImages, level: str, distance: i
     labels = {image: of.label for image, of in known.items()}
     groups = [_group(group, known) for group in found]
     shown = _to_show(groups)
-    known.update(images.look_up([image for index in shown for image in found[index][:MOST_IN_A_ROW]], with_data=True))
+    pictures = [image for index in shown for image in _varied(found[index], labels)]
+    known.update(images.look_up(pictures, with_data=True))
     for index in shown:
         groups[index] = _group(found[index], known)
     counts = {of: _counts(by_level[of], labels) for of in by_level}
@@ -165,7 +166,7 @@ def duplicate_findings(duplicates: Duplicates) -> Iterator[Finding]:
             f"{leak.images:,} of {leak.of_images:,} images of {leak.split} ({leak.images / leak.of_images:.1%}) are "
             f"also in {leak.other}: metrics on {leak.split} are too good. --write_exclusions lists what to leave out."
         )
-        yield Finding("duplicates_across_splits", message, False, len(groups), _places(groups))
+        yield Finding("duplicates_across_splits", message, False, leak.images, _leaked(groups, leak))
     mixed = [group for group in duplicates.groups if len(group.labels) > 1]
     if mixed:
         count = sum(len(group.images) for group in mixed)
@@ -177,6 +178,16 @@ def duplicate_findings(duplicates: Duplicates) -> Iterator[Finding]:
         what = "copies or near-duplicates" if duplicates.level == NEAR else "copies"
         message = f"{count:,} images are {what} of others in the same class and split."
         yield Finding("duplicates_within_class", message, False, len(within), _places(within))
+
+
+def _leaked(groups: Iterable[DuplicateGroup], leak: Leak) -> tuple[Place, ...]:
+    lines = (
+        Place(image.file, image.record, f"also {next(other for other in group.images if other.split == leak.other)}")
+        for group in groups
+        for image in group.images
+        if image.split == leak.split
+    )
+    return tuple(itertools.islice(lines, _MOST_PLACES))
 
 
 def _places(groups: Iterable[DuplicateGroup]) -> tuple[Place, ...]:
@@ -221,6 +232,16 @@ def _group(images: Sequence[Compared], known: Mapping[Compared, Known]) -> Dupli
             for image in images
         )
     )
+
+
+def _varied(images: Sequence[Compared], labels: Mapping[Compared, int | None]) -> list[Compared]:
+    """Return a few images of a group, of each split and label if possible, in their order."""
+    by_kind: dict[tuple[str, int | None], list[Compared]] = {}
+    for image in images:
+        by_kind.setdefault((image.split, labels.get(image)), []).append(image)
+    in_turn = [image for turn in itertools.zip_longest(*by_kind.values()) for image in turn if image]
+    chosen = set(in_turn[:_MOST_IN_A_ROW])
+    return [image for image in images if image in chosen]
 
 
 def _to_show(groups: Sequence[DuplicateGroup]) -> list[int]:

@@ -69,7 +69,7 @@ def class_bars(labels: Sequence[str], splits: Mapping[str, Sequence[int]], with_
     return f'<div style="max-width:52em">{"".join(parts)}</div>'
 
 
-_COLUMNS = '<colgroup><col style="width:32%"><col style="width:10%"><col></colgroup>'
+_COLUMNS = '<colgroup><col style="width:32%"><col style="width:5em"><col></colgroup>'
 
 
 def _row(name: str, counts: Sequence[tuple[str, int]], most: int) -> str:

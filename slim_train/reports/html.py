@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _MOST_ROWS = 60
+_MOST_LINES = 5
 _FAINT = "opacity:.65"
 _LEFT, _RIGHT = "text-align:left", "text-align:right"
 
@@ -21,7 +22,7 @@ def report(title: str, note: str, *parts: str) -> str:
     """Return a heading, a faint note and ``parts``, which are HTML, as one block."""
     heading = f'<div style="font-weight:600;margin:.2em 0">{escape(title)}'
     heading += f' <span style="font-weight:400;{_FAINT}">{escape(note)}</span></div>'
-    return f'<div style="max-width:60em">{heading}{"".join(parts)}</div>'
+    return f'<div style="max-width:60em;overflow-wrap:break-word">{heading}{"".join(parts)}</div>'
 
 
 def page(title: str, body: str) -> str:
@@ -43,7 +44,7 @@ def heading(text: str) -> str:
 
 def paragraph(text: str) -> str:
     """Return a faint paragraph."""
-    return f'<div style="{_FAINT}">{escape(text)}</div>'
+    return _line(text)
 
 
 def details(summary: str, body: str, is_open: bool) -> str:
@@ -53,17 +54,28 @@ def details(summary: str, body: str, is_open: bool) -> str:
 
 
 def bullets(points: Mapping[str, Sequence[str]]) -> str:
-    """Return a list of points, each with lines below it."""
-    below = {
-        point: "".join(f'<div style="{_FAINT}">{escape(line)}</div>' for line in points[point]) for point in points
-    }
-    return f"<ul>{''.join(f'<li>{escape(point)}{lines}</li>' for point, lines in below.items())}</ul>"
+    """Return a list of points, each with lines below it; of many lines all but the first are folded."""
+    below = {point: _folded([_line(line) for line in lines]) for point, lines in points.items()}
+    entries = (f"<li>{escape(point)}{lines}</li>" for point, lines in below.items())
+    return f'<ul style="padding-left:1.2em;overflow-wrap:anywhere">{"".join(entries)}</ul>'
+
+
+def _folded(lines: Sequence[str]) -> str:
+    if len(lines) <= _MOST_LINES + 1:
+        return "".join(lines)
+    rest = details(f"{len(lines) - _MOST_LINES:,} more lines", "".join(lines[_MOST_LINES:]), is_open=False)
+    return "".join(lines[:_MOST_LINES]) + rest
+
+
+def _line(text: str) -> str:
+    return f'<div style="{_FAINT}">{escape(text)}</div>'
 
 
 def facts(values: Mapping[str, Any]) -> str:
     """Return a table of two columns: names and values. A value that is None is not shown."""
     rows = "".join(
-        f'<tr><td style="{_LEFT};{_FAINT}">{escape(name)}</td><td style="{_LEFT}">{escape(str(value))}</td></tr>'
+        f'<tr><td style="{_LEFT};{_FAINT}">{escape(name)}</td><td style="{_LEFT};overflow-wrap:anywhere">'
+        f"{escape(str(value))}</td></tr>"
         for name, value in values.items()
         if value is not None
     )

@@ -14,7 +14,9 @@ _KINDS = {
     "records": "records without info.json",
     "class_folders": "class folders, not converted",
 }
-LIKENESS = {"bytes": "equal bytes", "pixels": "equal pixels", "near": "near-duplicates"}
+# Of an image, and of many.
+LIKENESS = {"bytes": "equal bytes", "pixels": "equal pixels", "near": "near-duplicate"}
+_LEVELS = {**LIKENESS, "near": "near-duplicates"}
 DUPLICATE_COLUMNS = ("duplicates", "images", "groups", "within class and split", "across classes", "across splits")
 MOST_PLACES = 100
 _MOST_VALUES = 5
@@ -77,27 +79,28 @@ def places(finding: Finding, most: int = MOST_PLACES) -> list[str]:
 def duplicate_rows(duplicates: Duplicates) -> list[tuple[str, int, int, int, int, int]]:
     """Return a row of numbers for each way of comparing; :data:`DUPLICATE_COLUMNS` names them."""
     return [
-        (LIKENESS[level], of.images, of.groups, of.within, of.across_classes, of.across_splits)
+        (_LEVELS[level], of.images, of.groups, of.within, of.across_classes, of.across_splits)
         for level, of in duplicates.counts.items()
     ]
 
 
 def relations(duplicates: Duplicates) -> dict[str, list[DuplicateGroup]]:
-    """Return the groups across splits, those across classes, and the rest, each under its heading."""
+    """Return the groups across splits, those across classes of one split, and the rest, each under its heading."""
     splits = [group for group in duplicates.groups if len(group.splits) > 1]
     classes = [group for group in duplicates.groups if len(group.splits) == 1 and len(group.labels) > 1]
     rest = [group for group in duplicates.groups if len(group.splits) == 1 and len(group.labels) <= 1]
-    named = {"across splits": splits, "across classes": classes, "within a class and split": rest}
+    named = {"across splits": splits, "across classes of a split": classes, "within a class and split": rest}
     return {name: groups for name, groups in named.items() if groups}
 
 
 def label_errors_note(found: FeatureFindings) -> str:
     """Return how labels were doubted, in a line."""
     assert found.accuracy is not None
-    return (
+    note = (
         f"A classifier on features of {found.net}, trained on other images, gives {found.accuracy:.1%} of "
-        f"{found.num_images:,} labels. Below are those it finds least probable, with its suggestion."
+        f"{found.num_images:,} labels."
     )
+    return f"{note} These are the least probable, with its suggestions." if found.num_probable else note
 
 
 def verdict(inspection: Inspection) -> str:

@@ -68,7 +68,7 @@ def _duplicates(duplicates: Duplicates, labels: Sequence[str]) -> list[str]:
                 sum(not image.data for image in group.images),
             )
             for group in groups
-            if group.images[0].data
+            if any(image.data for image in group.images)
         ]
         parts.append(html.heading(f"Duplicates {name}: {len(strips):,} of {words.count(len(groups), 'group')}"))
         parts += strips
@@ -85,8 +85,8 @@ def _by_features(found: FeatureFindings, labels: Sequence[str]) -> list[str]:
         pictures = [
             Picture(
                 error.data,
-                (labels[error.label], f"→ {labels[error.suggestion]} {error.suggestion_probability:.0%}", _name(error)),
-                error.split,
+                (labels[error.label], f"→ {labels[error.suggestion]}", _name(error)),
+                f"{error.suggestion_probability:.0%}, {error.split}",
             )
             for error in shown
         ]

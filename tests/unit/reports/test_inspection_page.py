@@ -10,7 +10,20 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from datasets.inspection.result import Finding, Inspection, KeyFacts, Place, Sample, SplitFacts
+from datasets.inspection.result import (
+    Duplicate,
+    DuplicateCounts,
+    DuplicateGroup,
+    Duplicates,
+    FeatureFindings,
+    Finding,
+    Inspection,
+    KeyFacts,
+    LabelError,
+    Place,
+    Sample,
+    SplitFacts,
+)
 from slim_train.reports.inspection_page import draw_first_images, inspection_html, inspection_page
 
 
@@ -57,6 +70,45 @@ def test_a_page_needs_no_other_file_and_closes_what_it_opens(tmp_path: Path, num
     assert "<b>" not in page
     assert "<key>" not in page
     assert page.count("&lt;b&gt;") == num_classes
+
+
+def _same(label: int, number: int, split: str = "train") -> Duplicate:
+    return Duplicate(split, label, f"<i>{number}.jpg", None, "", ("bytes", "near")[number % 2], _png(number))
+
+
+@pytest.mark.parametrize("num_classes", [2, 7, 100, 1000])
+def test_duplicates_and_what_features_tell_are_shown_escaped(num_classes: int) -> None:
+    groups = (
+        DuplicateGroup((_same(0, 0), _same(0, 1, "test"))),
+        DuplicateGroup((_same(0, 2), _same(1, 3))),
+        DuplicateGroup((_same(1, 4), _same(1, 6))),
+    )
+    counts = DuplicateCounts(3, 6, 1, 1, 1)
+    duplicates = Duplicates("near", 4, {"bytes": counts, "near": counts}, (), groups)
+    error = LabelError("train", 0, 1, 0.01, 0.97, True, "<i>1.jpg", None, "", _png(3))
+    samples = tuple(Sample("train", label, "<i>", None, _png(9)) for label in range(min(num_classes, 200)))
+    found = FeatureFindings("<i>net", 50, 0.9, (error,), samples, samples)
+    inspection = _inspection(num_classes, duplicates=duplicates, by_features=found, samples=())
+    page = inspection_page(inspection, None)
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert "<i>" not in page
+    assert "<b>" not in page
+    for name in ("across splits", "across classes of a split", "within a class and split"):
+        assert f"Duplicates {name}: 1 of 1 group" in page
+    assert "Labels that are probably wrong: 1 of 1" in page
+    assert "97%, train" in page
+    assert page.count("<figure") == 7 + 2 * len(samples)
+    assert page.count("<details open") == (num_classes if num_classes <= 10 else 0)
+
+
+def test_many_places_are_folded() -> None:
+    places = tuple(Place("a.tfrecord", number) for number in range(1, 31))
+    shown = inspection_html(_inspection(findings=(Finding("x", "30 records.", True, 30, places),)))
+    assert shown.index("record 5<") < shown.index("<summary") < shown.index("record 6<")
+    assert "25 more lines" in shown
 
 
 def test_the_page_lists_findings_with_their_places() -> None:

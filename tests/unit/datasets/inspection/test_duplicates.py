@@ -83,6 +83,7 @@ def test_findings_say_what_is_wrong_and_are_no_faults(leaky: Path) -> None:
     ]
     assert not any(finding.is_fault for finding in findings)
     assert "(100.0%) are also in train" in findings[0].message
+    assert [str(place) for place in findings[0].places] == ["test/cat/0.jpg: also train/cat/0.jpg"]
     assert findings[1].message == "1 image with more than one label, in 3 copies."
     assert str(findings[2].places[0]) == "train/cat/2.jpg: also train/cat/copy.bmp"
 
@@ -126,3 +127,17 @@ def test_records_without_file_names_cannot_be_excluded(
     assert duplicates
     with pytest.raises(DataError, match=r"from which they were made \(first: pets_train.tfrecord, record 1\)"):
         list(exclusions_of(duplicates, tmp_path))
+
+
+def test_of_a_large_group_an_image_of_each_split_and_class_is_shown(class_folders: Folders) -> None:
+    root = class_folders({"test/cat": 1, "train/cat": 1, "train/dog": 1})
+    for folder, count in (("test/cat", 9), ("train/cat", 9)):
+        for number in range(1, count):
+            (root / folder / f"copy{number}.jpg").write_bytes((root / "test/cat/0.jpg").read_bytes())
+    duplicates = inspect(root, compare="bytes").duplicates
+    assert duplicates
+    (group,) = duplicates.groups
+    shown = [image.file for image in group.images if image.data]
+    assert len(shown) == 6
+    assert "train/dog/0.jpg" in shown
+    assert sum(name.startswith("test/") for name in shown) == 3
