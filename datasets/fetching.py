@@ -5,16 +5,20 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import logging
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
 from datasets.class_folders import FolderReader, UrlFolderReader
+from datasets.shrinking import Shrinking
 from datasets.sources import Reader
-from datasets.storage import copy_file, path_of
+from datasets.storage import copy_file, is_url, path_of
 from datasets.workers import Chunk, cut_into_chunks
+
+log = logging.getLogger(__name__)
 
 # A request takes most of its time on the way: many at once.
 _THREADS = 32
@@ -49,7 +53,28 @@ def readable_here(reader: Reader) -> Iterator[ReadableImages]:
         yield _Here(reader)
         return
     with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
-        yield _Copies(reader, path_of(folder))
+        yield _Copies(path_of(reader.root), path_of(folder), reader.shrinking)
+
+
+@contextlib.contextmanager
+def images_here(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Yield a folder of this machine that holds all images: ``folder``, or a temporary one with copies.
+
+    Args:
+      folder: where the images are.
+      names: of the images, relative to it.
+
+    Raises:
+      OSError: an image cannot be copied.
+    """
+    if not is_url(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="slim-train-") as temporary:
+        log.info("Copying %s images from %s.", f"{len(names):,}", folder)
+        copies = _Copies(folder, path_of(temporary), None)
+        collections.deque(copies.fetched(cut_into_chunks("", "", ((name, 0, 0) for name in names))), maxlen=0)
+        yield path_of(temporary)
 
 
 @dataclasses.dataclass
@@ -64,9 +89,9 @@ class _Here:
 
 
 class _Copies:
-    def __init__(self, reader: UrlFolderReader, folder: Path) -> None:
-        self._root, self._folder = path_of(reader.root), folder
-        self.reader: Reader = FolderReader(str(folder), reader.shrinking)
+    def __init__(self, root: Path, folder: Path, shrinking: Shrinking | None) -> None:
+        self._root, self._folder = root, folder
+        self.reader: Reader = FolderReader(str(folder), shrinking)
 
     def fetched(self, chunks: Iterable[Chunk]) -> Generator[Chunk, None, None]:
         pending: collections.deque[tuple[Chunk, list[Future[None]]]] = collections.deque()

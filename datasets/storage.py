@@ -117,6 +117,29 @@ def entries_in(folder: Path) -> AbstractContextManager[Iterable[os.DirEntry[str]
     return contextlib.nullcontext(folder.entries()) if isinstance(folder, UrlPath) else os.scandir(folder)
 
 
+def files_below(folder: Path) -> list[Path]:
+    """Return the files in a folder and in the folders in it, sorted.
+
+    Raises:
+      OSError: a folder at a URL cannot be listed.
+    """
+    if not isinstance(folder, UrlPath):
+        return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    entries = folder.entries()
+    below = [path for entry in entries if entry.is_folder for path in files_below(folder / entry.name)]
+    return sorted([*below, *(cast(Path, folder / entry.name) for entry in entries if not entry.is_folder)])
+
+
+def copy_folder(source: Path, target: Path, last: str = "") -> None:
+    """Copy the files below a folder, those in its folders before those beside them, and at last those named ``last``.
+
+    Raises:
+      OSError: the one cannot be read or the other cannot be written.
+    """
+    for file in sorted(files_below(source), key=lambda file: (file.name == last, file.parent == source, file)):
+        copy_file(file, target / file.relative_to(source).as_posix())
+
+
 def copied_here(folder: Path, names: Iterable[str], work_dir: Path) -> Path:
     """Return a folder of this machine that holds some files of a folder: itself, or copies of those that are there.
 

@@ -26,8 +26,8 @@ class TrainingJob:
       namespace: None means that of the submitter.
       image: container image in which ``train_image_classifier`` is on the path.
       flags: of ``train_image_classifier``.
-      data_claim: persistent volume claim that is mounted, read-only, at ``DATA_MOUNT``.
-      train_claim: persistent volume claim that is mounted at ``MODELS_MOUNT``.
+      data_claim: persistent volume claim that is mounted, read-only, at ``DATA_MOUNT``; None: no such volume.
+      train_claim: persistent volume claim that is mounted at ``MODELS_MOUNT``; None: no such volume.
       num_chiefs: 1, or 0: worker 0 leads.
       num_ps: parameter servers; 0 for all-reduce.
       num_workers: workers, beside the chief.
@@ -38,14 +38,16 @@ class TrainingJob:
       cpus_per_ps: of each parameter server.
       memory_per_ps: Kubernetes quantity.
       max_restarts: failures after which the job has failed: of all tasks together in a TFJob, of one role in a Job.
+      service_account: of the pods; None means that of the namespace.
+      credentials_secret: secret whose key.json is the file of ``GOOGLE_APPLICATION_CREDENTIALS``; None: no such file.
     """
 
     name: str
     namespace: str | None
     image: str
     flags: Sequence[str]
-    data_claim: str
-    train_claim: str
+    data_claim: str | None
+    train_claim: str | None
     num_chiefs: int
     num_ps: int
     num_workers: int
@@ -56,6 +58,8 @@ class TrainingJob:
     cpus_per_ps: int
     memory_per_ps: str
     max_restarts: int
+    service_account: str | None = None
+    credentials_secret: str | None = None
 
 
 def manifests(job: TrainingJob, kind: str, more: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -66,4 +70,29 @@ def manifests(job: TrainingJob, kind: str, more: Mapping[str, Any] | None = None
     for quantity in ("gpus_per_worker", "cpus_per_worker", "cpus_per_ps"):
         values[quantity] = str(values[quantity]) if values[quantity] else None
     template = yaml.safe_load(_TEMPLATE.read_text(encoding="utf-8"))
-    return fill(template[kind], {**values, **(more or {})})
+    unused = [name for name, value in _used_with(job).items() if not value]
+    return fill(_without(template[kind], unused), {**values, **(more or {})})
+
+
+def _used_with(job: TrainingJob) -> dict[str, str | None]:
+    """Return what each named entry of the template that a job may do without is for."""
+    return {
+        "data": job.data_claim,
+        "models": job.train_claim,
+        "credentials": job.credentials_secret,
+        "GOOGLE_APPLICATION_CREDENTIALS": job.credentials_secret,
+    }
+
+
+def _without(part: Any, names: Sequence[str]) -> Any:
+    """Return a part of a template without the volumes, mounts and variables of these names."""
+    if isinstance(part, list):
+        return [_without(item, names) for item in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: [entry for entry in value if entry["name"] not in names]
+        if key in ("volumes", "volumeMounts", "env")
+        else _without(value, names)
+        for key, value in part.items()
+    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
@@ -64,7 +63,7 @@ def load(
         raise UsageError(f"load(): path must be text or a path, not {type(path).__name__}.")
     from datasets import storage  # not at the top: import slim_train checks first that this package is ours
 
-    if fault := storage.fault_of(os.fspath(path)):
+    if fault := storage.fault_of(os.fspath(path), takes_urls=True):
         raise UsageError(f"load(): {os.fspath(path)} {fault}")
     path = storage.local_path(os.fspath(path))
     options = options_from(ClassifierOptions(), "load", flags, {})
@@ -73,7 +72,7 @@ def load(
         from slim_train.inference.label_files import read_class_names
         from slim_train.inference.overrides import ModelOverrides
 
-        names = read_class_names(Path(labels)) if isinstance(labels, str | os.PathLike) else labels
+        names = read_class_names(storage.path_of(labels)) if isinstance(labels, str | os.PathLike) else labels
         if names is not None and not all(isinstance(name, str) for name in names):
             raise UsageError("load(): labels must be a file of class names, or class names as text.")
         given: dict[str, Any] = {name: getattr(options, name) for name in _DESCRIBED}

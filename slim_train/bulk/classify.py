@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.files import replacing
+from datasets.storage import files_below, path_of
 from deployment.threads import available_cpus
 from slim_train import config
 from slim_train.bulk import kinds, parquet
@@ -104,7 +105,7 @@ def classify(options: ClassifyOptions) -> ClassifyReport:
     if metrics:
         _write_metrics(folder / METRICS_FILE, metrics, labels)
     if wanted.csv_file:
-        write_csv(Path(wanted.csv_file), folder, wanted.top)
+        write_csv(path_of(wanted.csv_file), folder, wanted.top)
     report = ClassifyReport(folder, stored, written.computed, written.rejected, metrics, written.seconds)
     log.info("%s", report)
     return report
@@ -113,19 +114,19 @@ def classify(options: ClassifyOptions) -> ClassifyReport:
 def _absolute(options: ClassifierOptions) -> ClassifierOptions:
     """Return the flags with paths that are the same in every process."""
     given = {name: getattr(options, name) for name in _PATHS}
-    return config.with_values(options, {name: str(Path(value).absolute()) for name, value in given.items() if value})
+    return config.with_values(options, {name: str(path_of(value).absolute()) for name, value in given.items() if value})
 
 
 def _identity(options: ClassifierOptions) -> str:
     """Return a digest of the files of a classifier, and of the flags that describe it."""
-    path = Path(options.graph or options.saved_model_dir or options.train_dir or "")
+    path = path_of(options.graph or options.saved_model_dir or options.train_dir or "")
     saved_model = newest_saved_model(path)
     if path.is_file():
         files = [path]
     elif saved_model:
-        files = [file for file in saved_model.rglob("*") if file.is_file()]
+        files = files_below(saved_model)
     else:
-        checkpoint = Path(resolve_checkpoint(str(path)))
+        checkpoint = path_of(resolve_checkpoint(str(path)))
         files = list(checkpoint.parent.glob(f"{checkpoint.name}*"))
     flags = {spec.name: spec.default for spec in config.flag_specs(options) if spec.name not in _PATHS}
     return files_digest(sorted(flags.items()), files)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from slim_train.bulk.options import ListedImages
 from slim_train.config import Options, option
@@ -19,7 +18,9 @@ class PredictionOptions(Options):
     predictions_dir: str | None = option(
         None, "Folder for the Parquet files and _metrics.json. A second run classifies the images that are missing."
     )
-    csv_file: str | None = option(None, "Also write the predictions to this CSV file, for example predictions.csv.")
+    csv_file: str | None = option(
+        None, "Also write the predictions to this CSV file, for example predictions.csv.", takes_urls=True
+    )
     top: int = option(5, "Number of classes per image.", at_least=1)
     images_per_file: int = option(1000, "Images per Parquet file, and per Spark task.", at_least=1)
     overwrite: bool = option(False, "Delete the predictions in --predictions_dir first.")
@@ -44,11 +45,14 @@ class ClassifyOptions(Options):
         if not self.predictions.predictions_dir:
             raise UsageError("--predictions_dir is required (--help lists the flags).")
         if self.predictions.csv_file:
-            _check_csv_file(Path(self.predictions.csv_file))
+            _check_csv_file(self.predictions.csv_file)
 
 
-def _check_csv_file(path: Path) -> None:
-    if not path.absolute().parent.is_dir():
+def _check_csv_file(csv_file: str) -> None:
+    from datasets.storage import is_url, path_of  # not at the top: commands check first that this package is ours
+
+    path = path_of(csv_file)
+    if not is_url(path) and not path.absolute().parent.is_dir():
         raise UsageError(f"--csv_file: there is no folder {path.parent}.")
     if path.is_dir():
         raise UsageError(f"--csv_file={path} is a folder: name a file, for example {path / 'predictions.csv'}.")

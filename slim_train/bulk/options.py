@@ -19,6 +19,7 @@ _NETS = ("checkpoint_path", "tfhub_module", "graph", "saved_model_dir")
 class ListedImages(ImageOptions):
     """Images: class folders, a list, or records."""
 
+    image_dir: str | None = option(None, "Folder with one folder of images per class.")
     image_list: str | None = option(
         None,
         "Text file with one image path per line; a .csv file with a column path, and optional columns label, class "

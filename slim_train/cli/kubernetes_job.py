@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os.path
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from slim_train.cli.command import Command
@@ -30,9 +30,20 @@ class JobOptions(Options):
     name: str = option("slim-train", "Name of the job: lower-case letters, digits and -, beginning with a letter.")
     namespace: str | None = option(None, "Kubernetes namespace. Default: the submitter's.")
     image: str | None = option(None, "Container image with slim-train, built from the Dockerfile.")
-    data_claim: str | None = option(None, "Persistent volume claim for /data, which holds --dataset_dir. Read-only.")
-    train_claim: str | None = option(None, "Persistent volume claim for /models, which holds --train_dir.")
-    output: str | None = option(None, "File for the manifests. Default: standard output.")
+    data_claim: str | None = option(
+        None, "Persistent volume claim for /data, which holds --dataset_dir. Read-only. Not needed for gs:// folders."
+    )
+    train_claim: str | None = option(
+        None, "Persistent volume claim for /models, which holds --train_dir. Not needed for gs:// folders."
+    )
+    service_account: str | None = option(
+        None, "Kubernetes service account of the pods, for example one that may use a bucket. Default: none."
+    )
+    credentials_secret: str | None = option(
+        None,
+        "Kubernetes secret with the key key.json, a file for GOOGLE_APPLICATION_CREDENTIALS. Default: none.",
+    )
+    output: str | None = option(None, "File for the manifests. Default: standard output.", takes_urls=True)
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ def command(name: str, summary: str, render: Callable[[TrainingJob], str]) -> Co
         defaults=RenderOptions(),
         run=lambda options: _write(render(_job(options)), options.job.output),
         check=lambda options: check_names(options.training),
-        required=("image", "data_claim", "train_claim", "dataset_dir"),
+        required=("image", "dataset_dir"),
         uses_tensorflow=False,
     )
 
@@ -95,7 +106,7 @@ def _job(options: RenderOptions) -> TrainingJob:
     from deployment.kubernetes.training_job import TrainingJob
 
     job, tasks, training = options.job, options.tasks, _training(options)
-    assert job.image and job.data_claim and job.train_claim  # required flags
+    assert job.image  # a required flag
     return TrainingJob(
         name=job.name,
         namespace=job.namespace,
@@ -113,6 +124,8 @@ def _job(options: RenderOptions) -> TrainingJob:
         cpus_per_ps=tasks.cpus_per_ps,
         memory_per_ps=tasks.memory_per_ps,
         max_restarts=tasks.max_restarts,
+        service_account=job.service_account,
+        credentials_secret=job.credentials_secret,
     )
 
 
@@ -121,8 +134,9 @@ def _write(manifests: str, output: str | None) -> None:
         print(manifests, end="")
         return
     from datasets.files import replacing
+    from datasets.storage import path_of
 
-    with replacing(Path(output)) as path:
+    with replacing(path_of(output)) as path:
         path.write_text(manifests, encoding="utf-8")
 
 
@@ -130,15 +144,18 @@ def _training(options: RenderOptions) -> TrainOptions:
     """Return the options of training in the job.
 
     Raises:
-      UsageError: they name a folder that is on no volume, or would do harm in a job whose tasks are restarted.
+      UsageError: they name a folder that is on no volume of the job, or would do harm in a job whose tasks are
+        restarted.
     """
     from deployment.kubernetes.training_job import DATA_MOUNT, MODELS_MOUNT
 
     training = options.training
-    _check_mounted("dataset_dir", training.data.dataset_dir, DATA_MOUNT)
-    _check_mounted("train_dir", training.loop.train_dir, MODELS_MOUNT)
-    _check_mounted("log_dir", training.loop.log_dir, MODELS_MOUNT)
-    _check_mounted("checkpoint_path", training.restore.checkpoint_path, DATA_MOUNT, MODELS_MOUNT)
+    data = _Volume(DATA_MOUNT, "data_claim", options.job.data_claim)
+    models = _Volume(MODELS_MOUNT, "train_claim", options.job.train_claim)
+    _check_mounted("dataset_dir", training.data.dataset_dir, data)
+    _check_mounted("train_dir", training.loop.train_dir, models)
+    _check_mounted("log_dir", training.loop.log_dir, models)
+    _check_mounted("checkpoint_path", training.restore.checkpoint_path, data, models)
     if training.loop.restart or training.loop.dry_run:
         flag = "restart" if training.loop.restart else "dry_run"
         raise UsageError(f"--{flag} cannot be used in a job: it would apply again to a task that Kubernetes restarts.")
@@ -148,9 +165,27 @@ def _training(options: RenderOptions) -> TrainOptions:
     return replace(training, cluster=replace(training.cluster, num_clones=clones))
 
 
-def _check_mounted(flag: str, path: str | None, *mounts: str) -> None:
-    if path is not None and not any(PurePosixPath(os.path.normpath(path)).is_relative_to(mount) for mount in mounts):
-        raise UsageError(f"--{flag}={path} is on no volume of the job: it must be in {' or '.join(mounts)}.")
+@dataclass(frozen=True)
+class _Volume:
+    """A volume of the job: where it is mounted, the flag that names its claim, and the claim."""
+
+    mount: str
+    flag: str
+    claim: str | None
+
+
+def _check_mounted(flag: str, path: str | None, *volumes: _Volume) -> None:
+    from datasets.storage import is_url
+
+    if path is None or is_url(path):
+        return
+    normal = PurePosixPath(posixpath.normpath(path))
+    volume = next((volume for volume in volumes if normal.is_relative_to(volume.mount)), None)
+    if volume is None:
+        mounts = " or ".join(volume.mount for volume in volumes)
+        raise UsageError(f"--{flag}={path} is on no volume of the job: it must be in {mounts}.")
+    if not volume.claim:
+        raise UsageError(f"--{volume.flag} is required: it names the volume that holds --{flag}={path}.")
 
 
 def _flags(training: TrainOptions) -> Iterator[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from datasets.images import ImageRejected, normalise
 from datasets.spec import INFO_FILE, read_info
-from datasets.storage import copy_file, is_url, path_of, remove_folder
+from datasets.storage import copy_folder, is_url, path_of, remove_folder
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.exporting import check, formats
@@ -329,9 +329,7 @@ def _upload(staging: Path, folder: Path) -> None:
             if not _may_be_replaced(target, version):
                 raise UsageError(f"{target} is not a SavedModel: move it, or use another --export_dir.")
             remove_folder(target)
-        files = [file for file in staging.rglob("*") if file.is_file()]
-        for file in sorted(files, key=lambda file: (file.name == _MAKES_A_SAVED_MODEL, file.parent == staging, file)):
-            copy_file(file, folder / file.relative_to(staging).as_posix())
+        copy_folder(staging, folder, last=_MAKES_A_SAVED_MODEL)
     except OSError as error:
         raise UsageError(f"Cannot write to {folder}: {error.strerror}.") from error
 

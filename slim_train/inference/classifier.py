@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from datasets.images import ImageRejected, encode_image
+from datasets.storage import path_of
 from slim_train.errors import UsageError
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import BATCH_SIZE, ImageError, Predictor, load_predictor, top_classes
@@ -130,7 +131,7 @@ def _encoded(image: Any) -> bytes:
     if isinstance(image, bytes):
         return image
     if isinstance(image, str | os.PathLike):
-        return Path(image).read_bytes()
+        return path_of(image).read_bytes()
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
             raise TypeError(

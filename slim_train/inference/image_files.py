@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets.images import SUFFIXES
+from datasets.storage import files_below, path_of
 from slim_train.errors import UsageError
 
 
 def find_pictures(flag: str, value: str) -> list[Path]:
     """The files that ``value`` names: a file, a folder, a pattern such as ``*.jpg``, or several of them with commas.
+
+    URLs name the same, but for the pattern ``**``.
 
     Of folders, and of folders in them, the files with the suffix of an image are taken, sorted. A file is there once.
 
@@ -32,14 +35,14 @@ def find_pictures(flag: str, value: str) -> list[Path]:
 def _matching(name: str) -> list[Path]:
     """The file, the images of the folder, or what the pattern matches; nothing where ``name`` is none of these."""
     try:
-        path = Path(name).expanduser()
+        path = path_of(name).expanduser()
         if path.is_dir():
-            return [file for file in sorted(path.rglob("*")) if file.suffix.lower() in SUFFIXES and file.is_file()]
+            return [file for file in files_below(path) if file.suffix.lower() in SUFFIXES]
         if path.exists():
             return [path]
-        # Path.glob takes a relative pattern only.
-        root, pattern = Path(path.anchor), str(path.relative_to(path.anchor))
-        return [file for file in sorted(root.glob(pattern)) if file.is_file()]
-    except (OSError, ValueError, RuntimeError):
+        # glob takes a relative pattern only; the last parent of a relative path is the working folder.
+        root = path.parents[-1]
+        return [file for file in sorted(root.glob(str(path.relative_to(root)))) if file.is_file()]
+    except (OSError, ValueError, RuntimeError, IndexError):
         # A list of many files is longer than the name of a file may be; 'a**' is no pattern, and '~nobody' no folder.
         return []

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from datasets.storage import is_url, path_of
 from deployment.threads import available_cpus
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
@@ -59,14 +60,15 @@ def run(options: LabelImageOptions) -> str:
     files = find_pictures("image", options.image or "")
     if options.contact_sheet:
         check_sheet_path("contact_sheet", options.contact_sheet)
-    if options.output_file and not Path(options.output_file).absolute().parent.is_dir():
-        raise UsageError(f"--output_file: there is no folder {Path(options.output_file).parent}.")
+    output_file = path_of(options.output_file) if options.output_file else None
+    if output_file and not is_url(output_file) and not output_file.absolute().parent.is_dir():
+        raise UsageError(f"--output_file: there is no folder {output_file.parent}.")
     with open_classifier(options.classifier) as predictor:
         results = list(label_files(predictor, files, options.top))
-    if options.output_file:
-        training_folder.write_json(Path(options.output_file), _as_json(predictor.name, results))
+    if output_file:
+        training_folder.write_json(output_file, _as_json(predictor.name, results))
     if options.contact_sheet:
-        _draw(Path(options.contact_sheet), results, predictor.name)
+        _draw(path_of(options.contact_sheet), results, predictor.name)
     if all(result.error for result in results):
         raise RunError(f"None of the {len(results)} images can be read; {results[0].image}: {results[0].error}.")
     if options.json:
@@ -162,8 +164,8 @@ def _draw(path: Path, results: Sequence[LabelledImage], name: str) -> None:
     def tile(result: LabelledImage) -> Tile:
         lines: list[str | tuple[str, str]] = [(label, f"{score:.1%}") for label, score in result.labels[:_SHEET_LINES]]
         sure = bool(result.labels) and result.labels[0][1] >= 0.5
-        caption = [Path(result.image).name, *(lines or [result.error or ""])]
-        return Tile(Path(result.image).read_bytes(), caption, _SURE if sure else _UNSURE)
+        image = path_of(result.image)
+        return Tile(image.read_bytes(), [image.name, *(lines or [result.error or ""])], _SURE if sure else _UNSURE)
 
     drawn = results[:_MOST_TILES]
     of_all = "" if len(drawn) == len(results) else f"the first {len(drawn)} of "

@@ -12,17 +12,20 @@ from slim_train.training_options import SCALED_DECODING, TrustedCodeOptions
 class ClassifierOptions(Options):
     """The classifier: one of the first three."""
 
-    graph: str | None = option(None, "Frozen graph (.pb) from export_inference_graph, retrain or elsewhere.")
+    graph: str | None = option(
+        None, "Frozen graph (.pb) from export_inference_graph, retrain or elsewhere.", takes_urls=True
+    )
     saved_model_dir: str | None = option(
-        None, "SavedModel, or a folder of numbered SavedModels, of which the newest is used."
+        None, "SavedModel, or a folder of numbered SavedModels, of which the newest is used.", takes_urls=True
     )
     train_dir: str | None = option(
         None,
         "Training folder, whose latest checkpoint is used, or a checkpoint.",
         aliases=("output_dir", "checkpoint_path"),
+        takes_urls=True,
     )
     labels: str | None = option(
-        None, "File of class names, one per line. Default: the names in the model or beside it."
+        None, "File of class names, one per line. Default: the names in the model or beside it.", takes_urls=True
     )
     input_layer: str | None = option(
         None,
@@ -50,10 +53,14 @@ class LabelImageOptions(Options):
     """Images and answers."""
 
     image: str | None = option(
-        None, "Images: a file, a folder, a pattern such as '*.jpg', or a comma-separated list of these."
+        None,
+        "Images: a file, a folder, a pattern such as '*.jpg', or a comma-separated list of these.",
+        takes_urls=True,
     )
     top: int = option(5, "Number of classes to show per image.", at_least=1)
     json: bool = option(False, "Print JSON.")
-    output_file: str | None = option(None, "Also write the JSON to this file.")
-    contact_sheet: str | None = option(None, "Draw the images with their labels to this file, for example sheet.png.")
+    output_file: str | None = option(None, "Also write the JSON to this file.", takes_urls=True)
+    contact_sheet: str | None = option(
+        None, "Draw the images with their labels to this file, for example sheet.png.", takes_urls=True
+    )
     classifier: ClassifierOptions = field(default_factory=ClassifierOptions)

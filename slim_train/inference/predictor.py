@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.images import ImageRejected, normalise
+from datasets.storage import path_of
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.find import is_complete, newest_checkpoint
 from slim_train.errors import UsageError
@@ -116,7 +117,7 @@ def load_predictor(path: str | Path, given: ModelOverrides | None = None) -> Pre
       UsageError: there is no classifier at ``path``, or an override is missing or wrong; the message says which.
       RunError: a checkpoint does not fit its net.
     """
-    return Predictor(_load(Path(path), given or ModelOverrides()))
+    return Predictor(_load(path_of(path), given or ModelOverrides()))
 
 
 def newest_saved_model(path: Path) -> Path | None:
@@ -133,10 +134,17 @@ def _newest_saved_model(path: Path) -> Path | None:
     if (path / "saved_model.pb").is_file():
         return path
     for folder in (path, path / "saved_model"):
-        versions = [file.parent for file in folder.glob("*/saved_model.pb") if file.parent.name.isdecimal()]
-        if versions:
-            return max(versions, key=lambda version: int(version.name))
+        for version in sorted(_numbered(folder), key=lambda version: int(version.name), reverse=True):
+            if (version / "saved_model.pb").is_file():
+                return version
     return path / "saved_model" if (path / "saved_model" / "saved_model.pb").is_file() else None
+
+
+def _numbered(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.name.isdecimal()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _load(path: Path, given: ModelOverrides) -> LoadedModel:

@@ -48,12 +48,14 @@ def check_sheet_path(flag: str, path: str | Path) -> None:
     Raises:
       UsageError: it cannot; the message names ``flag``.
     """
-    path = Path(path)
+    from datasets.storage import is_url, path_of  # not at the top: commands check first that this package is ours
+
+    path = path_of(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"--{flag}={path}: a sheet is an image, {' or '.join(_SUFFIXES)}.")
     if path.is_dir():
         raise UsageError(f"--{flag}={path} is a folder: name a file.")
-    if not path.absolute().parent.is_dir():
+    if not is_url(path) and not path.absolute().parent.is_dir():
         raise UsageError(f"--{flag}: there is no folder {path.parent}.")
 
 

@@ -93,7 +93,7 @@ class BottleneckStore:
     def _read(self, path: Path) -> dict[bytes, Features]:
         """Return what a file holds; nothing, with a message in the log, where it is damaged."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 keys, features = stored["keys"], stored["features"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             log.warning("Ignoring %s, which is damaged (%s): its features are computed again.", path, error)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from datasets.storage import files_below, path_of
 from deployment.devices import local_device_type
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.resolve import resolve_checkpoint
@@ -192,7 +193,7 @@ def _open_folder(name: str, folder: Path, image_size: int | None) -> Iterator[Op
         if asked not in (None, (height, width)):
             raise UsageError(f"--image_size={image_size} does not suit {name}: it takes images of {height}x{width}.")
         output = signature.load(session)
-        files = tuple(path for path in folder.rglob("*") if path.is_file())
+        files = tuple(files_below(folder))
         end_points = {key: session.graph.get_tensor_by_name(tensor) for key, tensor in signature.outputs.items()}
         words = (signature.output, height, width)
         yield OpenNet(session, name, words, files, height, width, signature.input, output, end_points)
@@ -220,7 +221,8 @@ def _open_net(
         output, end_points = nets.get_network_fn(record, num_classes=None)(_preprocessed(pixels, recipe, size))
         plan = plan_restore(checkpoint, slim.get_model_variables(), head_scopes=record.head_scopes)
         plan.init_fn()(None, session)
-        files = tuple(Path(checkpoint).parent.glob(f"{Path(checkpoint).name}*"))
+        prefix = path_of(checkpoint)
+        files = tuple(prefix.parent.glob(f"{prefix.name}*"))
         words = (model_name, recipe.name, size, channels, record.digest, recipe.digest)
         name = f"{model_name} of {checkpoint}"
         yield OpenNet(session, name, words, files, size, size, images.name, output, end_points, recipe.name)

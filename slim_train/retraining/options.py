@@ -14,7 +14,7 @@ from slim_train.training_options import PRECISIONS, SCALED_DECODING, TrustedCode
 class ImageOptions(Options):
     """Images and how they are divided."""
 
-    image_dir: str | None = option(None, "Folder with one folder of images per class.")
+    image_dir: str | None = option(None, "Folder with one folder of images per class.", takes_urls=True)
     testing_percentage: int = option(10, "Percentage of images for the final test.", at_least=0, at_most=99)
     validation_percentage: int = option(10, "Percentage of images for validation.", at_least=0, at_most=99)
 
@@ -33,6 +33,7 @@ class ModuleOptions(Options):
     checkpoint_path: str | None = option(
         None,
         "Checkpoint or training folder of --model_name. Ignored without --model_name.",
+        takes_urls=True,
     )
     preprocessing_name: str | None = option(
         None, "Preprocessing recipe of --model_name. Default: as in training, else the recipe of the net."
@@ -56,7 +57,9 @@ class ModuleOptions(Options):
         "auto: decode large JPEGs smaller than they are, to at least twice the image size. never: decode all pixels.",
         choices=SCALED_DECODING,
     )
-    bottleneck_dir: str = option("/tmp/bottleneck", "Folder in which features are cached for later runs.")
+    bottleneck_dir: str = option(
+        "/tmp/bottleneck", "Folder in which features are cached for later runs.", takes_urls=True
+    )
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,19 @@ class OutputOptions(Options):
     output_graph: str = option(
         "/tmp/output_graph.pb",
         "File for the frozen graph. Results as JSON and a sheet of mistakes are written beside it.",
+        takes_urls=True,
     )
-    output_labels: str = option("/tmp/output_labels.txt", "File for the class names, one per line.")
+    output_labels: str = option("/tmp/output_labels.txt", "File for the class names, one per line.", takes_urls=True)
     final_tensor_name: str = option("final_result", "Name of the probabilities in the graph.")
-    saved_model_dir: str | None = option(None, "Folder for a SavedModel. Must not exist. Default: no SavedModel.")
-    summaries_dir: str = option("/tmp/retrain_logs", "Folder for TensorBoard. Event files of earlier runs are deleted.")
-    intermediate_output_graphs_dir: str = option("/tmp/intermediate_graph/", "Folder for intermediate graphs.")
+    saved_model_dir: str | None = option(
+        None, "Folder for a SavedModel. Must not exist. Default: no SavedModel.", takes_urls=True
+    )
+    summaries_dir: str = option(
+        "/tmp/retrain_logs", "Folder for TensorBoard. Event files of earlier runs are deleted.", takes_urls=True
+    )
+    intermediate_output_graphs_dir: str = option(
+        "/tmp/intermediate_graph/", "Folder for intermediate graphs.", takes_urls=True
+    )
     intermediate_store_frequency: int = option(0, "Steps between intermediate graphs. 0: none.", at_least=0)
     print_misclassified_test_images: bool = option(False, "List the misclassified test images.")
     logging_verbosity: str = option(

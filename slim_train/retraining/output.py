@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.files import replacing
+from datasets.storage import copy_folder, is_url, path_of
 from slim_train.errors import UsageError
 from slim_train.inference.label_files import write_class_names
 from slim_train.retraining.head import HeadWeights
@@ -55,15 +56,18 @@ def check(options: OutputOptions) -> None:
             f"--final_tensor_name={name} cannot be a node's name: letters, digits, _ . - / only, and not one of "
             f"{', '.join(_TAKEN)}."
         )
-    saved_model = Path(options.saved_model_dir) if options.saved_model_dir else None
+    saved_model = path_of(options.saved_model_dir) if options.saved_model_dir else None
     if saved_model and (saved_model.is_file() or (saved_model.is_dir() and any(saved_model.iterdir()))):
         raise UsageError(f"--saved_model_dir={saved_model} already exists: name a new folder, or remove it.")
     for flag, file in (("output_graph", options.output_graph), ("output_labels", options.output_labels)):
-        if Path(file).is_dir():
+        if path_of(file).is_dir():
             raise UsageError(f"--{flag}={file} is a folder: name a file.")
-    folders = {"output_graph": Path(options.output_graph).parent, "output_labels": Path(options.output_labels).parent}
+    folders = {
+        "output_graph": path_of(options.output_graph).parent,
+        "output_labels": path_of(options.output_labels).parent,
+    }
     if options.intermediate_store_frequency:
-        folders["intermediate_output_graphs_dir"] = Path(options.intermediate_output_graphs_dir)
+        folders["intermediate_output_graphs_dir"] = path_of(options.intermediate_output_graphs_dir)
     for flag, folder in folders.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -73,15 +77,15 @@ def check(options: OutputOptions) -> None:
 
 def write(options: OutputOptions, module: FeatureModule, head: HeadWeights, labels: Sequence[str]) -> None:
     """Write the graph, the labels and, where it is asked for, the SavedModel."""
-    write_frozen_graph(Path(options.output_graph), module, head, options.final_tensor_name)
-    write_class_names(Path(options.output_labels), labels)
+    write_frozen_graph(path_of(options.output_graph), module, head, options.final_tensor_name)
+    write_class_names(path_of(options.output_labels), labels)
     if options.saved_model_dir:
-        write_saved_model(Path(options.saved_model_dir), module, head, labels, options.final_tensor_name)
+        write_saved_model(path_of(options.saved_model_dir), module, head, labels, options.final_tensor_name)
 
 
 def write_snapshot(options: OutputOptions, module: FeatureModule, head: HeadWeights, step: int) -> None:
     """Write the graph as it is after ``step``, under retrain.py's name for it."""
-    path = Path(options.intermediate_output_graphs_dir) / f"intermediate_{step}.pb"
+    path = path_of(options.intermediate_output_graphs_dir) / f"intermediate_{step}.pb"
     write_frozen_graph(path, module, head, options.final_tensor_name)
 
 
@@ -111,11 +115,13 @@ def write_saved_model(
 ) -> None:
     """Write a SavedModel whose ``serving_default`` takes ``image`` and gives ``prediction``, as retrain.py's does.
 
-    The labels go with it as labels.txt. The folder is whole or absent.
+    The labels go with it as labels.txt. The folder is whole or absent; at a URL, no SavedModel before it is whole.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
-        whole = Path(temporary) / "saved_model"
+    if not is_url(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = None if is_url(folder) else folder.parent
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=beside) as temporary:
+        whole = path_of(temporary) / "saved_model"
         with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
             images, probabilities = build_graph(module, head, final_tensor_name)
             signature = tf.saved_model.predict_signature_def({"image": images}, {"prediction": probabilities})
@@ -128,4 +134,7 @@ def write_saved_model(
             )
             builder.save()
         write_class_names(whole / LABELS_FILE, labels)
-        whole.replace(folder)
+        if is_url(folder):
+            copy_folder(whole, folder, last="saved_model.pb")
+        else:
+            whole.replace(folder)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.files import replacing
+from datasets.storage import path_of
 from slim_train.evaluation.metrics import ClassificationMetrics, ClassificationReport, predict
 from slim_train.evaluation.mistakes import Mistake, draw_mistakes_sheet
 from slim_train.reports import html
@@ -142,13 +143,13 @@ def write(
     seconds: Mapping[str, float],
 ) -> RetrainReport:
     """Write the JSON and the sheet of mistakes beside the graph, and say in the log how the test went."""
-    graph = Path(options.output.output_graph)
+    graph = path_of(options.output.output_graph)
     path, sheet = graph.with_suffix(".json"), graph.with_name(f"{graph.stem}_mistakes.png")
-    files = {"graph": graph, "labels": Path(options.output.output_labels), "report": path}
+    files = {"graph": graph, "labels": path_of(options.output.output_labels), "report": path}
     if result.metrics.images:
         files["mistakes"] = sheet
     if options.output.saved_model_dir:
-        files["saved_model"] = Path(options.output.saved_model_dir)
+        files["saved_model"] = path_of(options.output.saved_model_dir)
     report = RetrainReport(
         image_dir=options.images.image_dir or "",
         module=module.name,

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from datasets.class_folders import scan
 from datasets.errors import DataError
+from datasets.fetching import images_here
 from datasets.sources import TRAIN, ImageSource
+from datasets.storage import path_of
 from slim_train.errors import UsageError
 from slim_train.retraining import output, report
 from slim_train.retraining.bottlenecks import BottleneckStore
@@ -52,16 +54,17 @@ def run(options: RetrainOptions) -> report.RetrainReport:
 
     names = [name for of in source.splits[TRAIN] for name in of]
     target = (module.height, module.width) if options.module.scaled_decoding == "auto" else None
-    pictures = Pictures(Path(options.images.image_dir or ""), names, target)
-    folder = store_folder(options.module.bottleneck_dir, module.name, module.identity, module.precision)
-    store = BottleneckStore(folder, module.num_features)
-    keys = compute_features(module, pictures, store)
-    computed = time.monotonic()
-    split = split_pictures(source, pictures, options)
-    label_of = np.repeat(np.arange(len(labels)), [len(names) for names in source.splits[TRAIN]])
-    return train_and_write(
-        options, labels, module, pictures, split, store.gather(keys), label_of, {"features": computed - began}
-    )
+    with images_here(path_of(options.images.image_dir or ""), names) as folder:
+        pictures = Pictures(folder, names, target)
+        kept_in = store_folder(options.module.bottleneck_dir, module.name, module.identity, module.precision)
+        store = BottleneckStore(kept_in, module.num_features)
+        keys = compute_features(module, pictures, store)
+        computed = time.monotonic()
+        split = split_pictures(source, pictures, options)
+        label_of = np.repeat(np.arange(len(labels)), [len(names) for names in source.splits[TRAIN]])
+        return train_and_write(
+            options, labels, module, pictures, split, store.gather(keys), label_of, {"features": computed - began}
+        )
 
 
 def train_and_write(
@@ -100,7 +103,7 @@ def train_and_write(
     random = np.random.default_rng(seed)
     head = Head(features, label_of, len(labels), options.head.learning_rate, random, options.head.weight_decay or 0.0)
     batches = training_batches(samples[TRAINING], module, pictures, options, random, seed)
-    with Summaries(Path(options.output.summaries_dir)) as summaries, contextlib.closing(batches):
+    with Summaries(path_of(options.output.summaries_dir)) as summaries, contextlib.closing(batches):
         evaluation = train(
             head,
             batches,
@@ -126,7 +129,7 @@ def list_pictures(image_dir: str) -> ImageSource:
       UsageError: there are not two or more of them.
     """
     try:
-        source = scan(Path(image_dir))
+        source = scan(path_of(image_dir))
     except DataError as error:
         # The scanner speaks of the converter's flag.
         raise UsageError(str(error).replace("pic_path", "image_dir").replace("PIC_PATH", "IMAGE_DIR")) from error
@@ -158,7 +161,7 @@ def store_folder(bottleneck_dir: str, name: str, identity: str, precision: str) 
       precision: of the computation.
     """
     words = re.sub(r"[^A-Za-z0-9.]+", "_", name.rstrip("/").rpartition("/")[2])
-    return Path(bottleneck_dir) / f"{words}-{identity}-{precision}"
+    return path_of(bottleneck_dir) / f"{words}-{identity}-{precision}"
 
 
 def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOptions) -> Split:

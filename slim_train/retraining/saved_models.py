@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from datasets.storage import SERVED, path_of, scheme_of
 from slim_train.errors import RunError, UsageError
 from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import tf
@@ -73,8 +74,8 @@ def find_folder(module: str) -> Path:
       UsageError: there is no such folder, or tensorflow_hub is not installed.
       RunError: the handle cannot be fetched.
     """
-    if "://" not in module:
-        folder = Path(module)
+    if scheme_of(module) in ("", *SERVED):
+        folder = path_of(module)
         if not (folder / _GRAPHS).is_file():
             what = f"is no module: it holds no {_GRAPHS}" if folder.is_dir() else "is not a folder"
             raise UsageError(
@@ -91,7 +92,7 @@ def find_folder(module: str) -> Path:
         ) from error
     log.info("Looking for %s.", module)
     try:
-        return Path(tensorflow_hub.resolve(module))
+        return path_of(tensorflow_hub.resolve(module))
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         raise RunError(
             f"--tfhub_module={module} cannot be fetched ({error}). Give the folder of a module that is on this machine."
@@ -114,8 +115,8 @@ def open_signature(folder: Path, default_size: int) -> Iterator[Signature]:
         yield _signature(folder, graph)
         return
     with tempfile.TemporaryDirectory() as copy:
-        _save_with_signature(folder, Path(copy), default_size)
-        yield _signature(Path(copy), _inference_graph(Path(copy)))
+        _save_with_signature(folder, path_of(copy), default_size)
+        yield _signature(path_of(copy), _inference_graph(path_of(copy)))
 
 
 def _inference_graph(folder: Path) -> Any:

@@ -204,13 +204,22 @@ class ModelStore:
             model.load()
 
     def watch(self, seconds: float) -> None:
-        """Look for new versions at intervals until the store stops."""
+        """Look for new versions at intervals until the store stops; what prevents it is logged once."""
+        failing: set[str] = set()
         while not self._stopping.wait(seconds):
             for model in self:
                 try:
                     model.refresh()
-                except OSError:  # A folder that is being moved, or a network drive that is away for a moment.
-                    log.warning("Model %s: cannot look for new versions.", model.name, exc_info=True)
+                # A folder that is being moved, or a drive or store that is away for a while.
+                except Exception as error:
+                    if model.name not in failing:
+                        log.warning("Model %s: cannot look for new versions (%s); goes on trying.", model.name, error)
+                        log.debug("Where it happened:", exc_info=True)
+                    failing.add(model.name)
+                    continue
+                if model.name in failing:
+                    log.info("Model %s: looks for new versions again.", model.name)
+                    failing.discard(model.name)
 
     def stop(self) -> None:
         """Be ready no more; requests are still answered."""

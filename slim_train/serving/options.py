@@ -19,6 +19,7 @@ class ServedOptions(Options):
         None,
         "Export, training folder or retrain output to serve; of numbered versions, the highest. NAME=FOLDER "
         "sets the model's name in URLs. Default name: the folder's. The first model answers /service.",
+        takes_urls=True,
     )
     conf: str | None = option(
         None,
@@ -90,18 +91,22 @@ def named_paths(flag: str, value: str | None) -> list[tuple[str | None, Path]]:
     Raises:
       UsageError: an empty name, or a path that is not there.
     """
+    from datasets.storage import fault_of, path_of  # not at the top: commands check first that this package is ours
+
     entries: list[tuple[str | None, Path]] = []
     for entry in (part.strip() for part in (value or "").split(",")):
         if not entry:
             continue
         # A path that is there is one, whatever = it has in it.
-        name, separator, path = ("", "", entry) if Path(entry).exists() else entry.partition("=")
+        name, separator, path = ("", "", entry) if path_of(entry).exists() else entry.partition("=")
         path = path or name
-        if not Path(path).exists():
+        if fault := fault_of(path, takes_urls=True):
+            raise UsageError(f"--{flag}={entry}: {path} {fault}")
+        if not path_of(path).exists():
             raise UsageError(f"--{flag}={entry}: {path} does not exist.")
         if separator and not name:
             raise UsageError(f"--{flag}={entry}: there is no name in front of the =.")
-        entries.append((name if separator else None, Path(path)))
+        entries.append((name if separator else None, path_of(path)))
     return entries
 
 
@@ -111,10 +116,12 @@ def read_api_keys(path: str | os.PathLike[str] | None) -> tuple[str, ...]:
     Raises:
       UsageError: the file cannot be read or holds no key: a server asked to be closed must not come up open.
     """
+    from datasets.storage import path_of
+
     if path is None:
         return ()
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = path_of(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--api_key_file={path} cannot be read: {error}.") from error
     keys = tuple(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))

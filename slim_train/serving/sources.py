@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from datasets.storage import files_below, is_url, path_of
 from slim_train.checkpoints.find import newest_checkpoint
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import load_predictor, newest_saved_model
@@ -17,6 +18,7 @@ from slim_train.training_options import UserCodeOptions
 # Training appends to these all the time; they change nothing of the model.
 _NOT_THE_MODEL = ("events.out.tfevents", "metrics.jsonl")
 _CHECKPOINT_STATE = "checkpoint"
+_MAKES_A_SAVED_MODEL = "saved_model.pb"
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,13 @@ def fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
     """Name, size and time of change of every file that makes up the model at ``path``.
 
     Of a folder that training writes to, these are the file that says which checkpoint is the newest and what is
-    written once.
+    written once. Of a SavedModel at a URL it is the file that export uploads last: one request per look.
     """
     state = path / _CHECKPOINT_STATE
-    files = [state] if state.is_file() else _files(path)
+    if is_url(path) and (path / _MAKES_A_SAVED_MODEL).is_file():
+        files = [path / _MAKES_A_SAVED_MODEL]
+    else:
+        files = [state] if state.is_file() else _files(path)
     return tuple(sorted(entry for file in files if (entry := _entry(file)) is not None))
 
 
@@ -107,11 +112,14 @@ def _files(path: Path) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    if is_url(folder):
+        yield from (path for path in files_below(folder) if not path.name.startswith((".", *_NOT_THE_MODEL)))
+        return
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             if not name.startswith((".", *_NOT_THE_MODEL)):
-                yield Path(parent, name)
+                yield path_of(parent) / name
 
 
 def _entry(file: Path) -> tuple[str, int, int] | None:

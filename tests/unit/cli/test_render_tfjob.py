@@ -51,9 +51,33 @@ def test_a_clone_runs_on_each_gpu(tmp_path):
     assert "--num_clones=2" in _args(_render(tmp_path, "--gpus_per_worker=4", "--num_clones=2"))
 
 
+def test_folders_at_urls_take_no_volumes_and_accounts_and_secrets_are_named(tmp_path):
+    path = tmp_path / "job.yaml"
+    folders = ["--dataset_dir=gs://bucket/fer", "--train_dir=gs://bucket/run", f"--output={path}", "--image=slim"]
+    assert COMMAND.main([*folders, "--service_account=trainer", "--credentials_secret=google"]) == 0
+    [_, job] = yaml.safe_load_all(path.read_text())
+    pod = job["spec"]["tfReplicaSpecs"]["PS"]["template"]["spec"]
+    assert pod["serviceAccountName"] == "trainer"
+    assert pod["volumes"] == [
+        {"name": "credentials", "secret": {"secretName": "google"}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    [container] = pod["containers"]
+    assert [mount["name"] for mount in container["volumeMounts"]] == ["credentials", "tmp"]
+    assert {"name": "GOOGLE_APPLICATION_CREDENTIALS", "value": "/credentials/key.json"} in container["env"]
+    assert "--train_dir=gs://bucket/run" in container["args"]
+
+
+def test_a_job_without_credentials_names_none(tmp_path):
+    assert "redentials" not in str(_render(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
+        (["--data_claim="], "--data_claim is required: it names the volume that holds --dataset_dir=/data/fer."),
+        (["--train_claim="], "--train_claim is required"),
+        (["--train_dir=s3://bucket/run"], "nothing here serves s3://"),
         (["--dataset_dir=data/fer"], "--dataset_dir=data/fer is on no volume of the job: it must be in /data."),
         (["--train_dir=/tmp/x"], "--train_dir=/tmp/x is on no volume"),
         (["--train_dir=/models/../etc"], "--train_dir=/models/../etc is on no volume"),

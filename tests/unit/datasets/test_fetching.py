@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datasets.class_folders import FolderReader
-from datasets.fetching import readable_here
+from datasets.fetching import images_here, readable_here
 from datasets.storage import path_of
 from datasets.workers import Chunk
 
@@ -56,3 +56,14 @@ def test_images_of_this_machine_stay_where_they_are(tmp_path: Path) -> None:
     with readable_here(reader) as images:
         assert images.reader is reader
         assert list(images.fetched([chunk])) == [chunk]
+
+
+def test_all_images_of_a_url_are_copied_for_as_long_as_they_are_needed(tmp_path: Path) -> None:
+    url, names = path_of("ram://fetching/all"), [f"dog/{number}.jpg" for number in range(100)]
+    for name in names:
+        (url / name).write_text(name)
+    with images_here(url, names) as folder:
+        assert [(folder / name).read_text() for name in names] == names
+    assert not folder.exists()
+    with images_here(tmp_path, names) as folder:
+        assert folder == tmp_path

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets import storage
 from datasets.storage import fault_of, fault_of_list, is_url, local_list, path_of, scheme_of
 from datasets.url_path import UrlPath
 
@@ -84,3 +85,27 @@ def test_a_url_becomes_its_path() -> None:
     assert path == UrlPath("gs://bucket/run")
     assert path_of(path) is path
     assert is_url(path)
+
+
+def test_a_folder_is_copied_to_a_url_with_the_file_that_makes_it_whole_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("saved_model.pb", "variables/variables.index", "labels.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    copied: list[str] = []
+    monkeypatch.setattr(storage, "copy_file", lambda source, target: copied.append(str(target)))
+    storage.copy_folder(tmp_path, path_of("ram://storage/model"), last="saved_model.pb")
+    folder = "ram://storage/model"
+    assert copied == [f"{folder}/variables/variables.index", f"{folder}/labels.txt", f"{folder}/saved_model.pb"]
+
+
+def test_the_files_below_a_url_are_those_below_a_folder(tmp_path: Path) -> None:
+    for name in ("b/c/d", "b/a", "a"):
+        for folder in (tmp_path, path_of("ram://storage/below")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(name)
+    assert [path.relative_to(tmp_path).as_posix() for path in storage.files_below(tmp_path)] == ["a", "b/a", "b/c/d"]
+    assert [str(path) for path in storage.files_below(path_of("ram://storage/below"))] == [
+        f"ram://storage/below/{name}" for name in ("a", "b/a", "b/c/d")
+    ]

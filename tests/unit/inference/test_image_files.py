@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets.storage import path_of
 from slim_train.errors import UsageError
 from slim_train.inference.image_files import find_pictures
 
@@ -54,3 +55,14 @@ def test_a_list_may_be_longer_than_the_name_of_a_file(folder: Path) -> None:
     assert find_pictures("image", ",".join(map(str, many))) == many
     with pytest.raises(UsageError, match="no image at x"):
         find_pictures("image", "x" * 5000)
+
+
+def test_urls_name_files_folders_and_patterns() -> None:
+    url = path_of("ram://images")
+    for name in ("a.jpg", "sub/b.png", "notes.txt"):
+        (url / name).write_text("")
+    assert find_pictures("image", "ram://images") == [url / "a.jpg", url / "sub" / "b.png"]
+    assert find_pictures("image", "ram://images/a.jpg") == [url / "a.jpg"]
+    assert find_pictures("image", "ram://images/*/*.png") == [url / "sub" / "b.png"]
+    with pytest.raises(UsageError, match="no image at ram://images/c.jpg"):
+        find_pictures("image", "ram://images/c.jpg")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from datasets import storage
+from datasets.storage import path_of
 from slim_train import config
 from slim_train.errors import RunError, UsageError
 from slim_train.inference import label_image
@@ -123,3 +125,16 @@ def test_released_weights_know_the_four_pictures(shared_data: Any, tmp_path: Pat
         "grace_hopper": "military uniform",
         "hot_dog": "hotdog, hot dog, red hot",
     }
+
+
+def test_images_and_model_at_urls_are_labelled_and_the_answers_written_there(
+    training_folder: Path, folder: Path
+) -> None:
+    url = path_of("ram://label")
+    storage.copy_folder(training_folder, url / "model")
+    storage.copy_folder(folder, url / "images")
+    flags = {"top": 1, "output_file": "ram://label/out/labels.json", "contact_sheet": "ram://label/out/sheet.png"}
+    text = label_image.run(options(train_dir="ram://label/model", image="ram://label/images/a.jpg", **flags))
+    assert text == label_image.run(options(train_dir=str(training_folder), image=str(folder / "a.jpg"), top=1))
+    assert json.loads((url / "out" / "labels.json").read_text())["model"] == "mobilenet_v1_025"
+    assert (url / "out" / "sheet.png").read_bytes().startswith(b"\x89PNG")

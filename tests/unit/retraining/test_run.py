@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets import storage
+from datasets.storage import path_of
 from slim_train import config
 from slim_train.errors import UsageError
+from slim_train.inference.predictor import load_predictor
 from slim_train.retraining import run
 from slim_train.retraining.options import RetrainOptions
 from slim_train.tf_compat import tf
@@ -210,3 +213,24 @@ def test_flowers_are_told_apart_by_a_real_module(options: RetrainOptions, shared
     result = result_of(flowers)
     assert result["test"]["images"] > 500
     assert result["test"]["accuracy"] > 0.87
+
+
+def test_images_features_and_results_may_be_at_urls(options: RetrainOptions, image_dir: Path) -> None:
+    storage.copy_folder(image_dir, path_of("ram://retrain/images"))
+    places = {
+        "image_dir": "ram://retrain/images",
+        "bottleneck_dir": "ram://retrain/bottlenecks",
+        "output_graph": "ram://retrain/out/graph.pb",
+        "output_labels": "ram://retrain/out/labels.txt",
+        "saved_model_dir": "ram://retrain/saved",
+        "summaries_dir": "ram://retrain/logs",
+    }
+    here, there = run.run(options), run.run(with_flags(options, **places))
+    assert there.accuracy == here.accuracy == 1.0
+    assert there.image_dir == "ram://retrain/images"
+    assert all(path.exists() for path in there.files.values())
+    assert str(there.files["report"]) == "ram://retrain/out/graph.json"
+    with load_predictor("ram://retrain/saved") as predictor:
+        assert predictor.labels == ("blue sky", "grass", "roses")
+    with pytest.raises(UsageError, match="already exists"):
+        run.run(with_flags(options, **places))

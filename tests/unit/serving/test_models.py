@@ -141,6 +141,27 @@ def test_a_broken_version_leaves_the_old_one_at_work_and_is_tried_once(
     assert (ask(model), model.failure) == ("second", None)
 
 
+def test_what_prevents_a_look_for_new_versions_is_logged_once(
+    source: TextFile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = ModelStore([source], BatchOptions(), Metrics())
+    store.load()
+    find, failures = source.find, iter(["away", "away"])
+
+    def find_later() -> Found:
+        if failure := next(failures, None):
+            raise OSError(failure)
+        store.stop()
+        return find()
+
+    monkeypatch.setattr(source, "find", find_later)
+    with caplog.at_level("INFO"):
+        store.watch(0.001)
+    store.close()
+    assert caplog.text.count("cannot look for new versions (away)") == 1
+    assert "looks for new versions again" in caplog.text
+
+
 def test_a_version_that_fails_when_it_is_warmed_up_is_closed(model: Model, source: TextFile) -> None:
     source.path.write_text("cold")
     refresh_twice(model)

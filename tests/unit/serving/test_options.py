@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets.storage import path_of
 from slim_train.errors import UsageError
 from slim_train.serving.options import ServeOptions, ServerOptions, named_paths, read_api_keys
 
@@ -57,3 +58,13 @@ def test_a_key_file_without_keys_does_not_leave_the_server_open(tmp_path: Path, 
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UsageError, match="--api_key_file="):
         read_api_keys(path)
+
+
+def test_models_at_urls_have_names_and_must_be_there() -> None:
+    (path_of("ram://served/export") / "saved_model.pb").write_bytes(b"")
+    entries = named_paths("model_dir", "ram://served/export,fer=ram://served/export")
+    assert entries == [(None, path_of("ram://served/export")), ("fer", path_of("ram://served/export"))]
+    with pytest.raises(UsageError, match="ram://served/none does not exist"):
+        named_paths("model_dir", "fer=ram://served/none")
+    with pytest.raises(UsageError, match="--model_dir=fer=s3://a/b: s3://a/b is a URL, and nothing here serves"):
+        named_paths("model_dir", "fer=s3://a/b")

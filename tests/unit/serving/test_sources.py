@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets.storage import path_of
 from slim_train.serving.sources import FolderSource, fingerprint
 
 
@@ -46,3 +47,16 @@ def test_another_size_or_time_or_a_file_less_is_another_version(change: Callable
     before = fingerprint(tmp_path)
     change(tmp_path / "model.pb")
     assert fingerprint(tmp_path) != before
+
+
+def test_versions_at_a_url_count_when_their_last_file_is_there() -> None:
+    url = path_of("ram://serving/export")
+    (url / "9" / "saved_model.pb").write_bytes(b"9")
+    (url / "10" / "variables" / "variables.index").write_bytes(b"10")
+    source = FolderSource("flowers", url, 50.0)
+    before = source.find()
+    assert (before.path, before.number) == (url / "9", 9)
+    (url / "10" / "saved_model.pb").write_bytes(b"10")
+    found = source.find()
+    assert (found.path, found.number) == (url / "10", 10)
+    assert found.fingerprint != before.fingerprint
