@@ -11,7 +11,9 @@ from datasets.images import decode
 
 # How images are compared. Images with equal bytes have equal pixels, and images with equal pixels equal hashes.
 BYTES, PIXELS, NEAR = "bytes", "pixels", "near"
-LEVELS = (BYTES, PIXELS, NEAR)
+# What a net makes of them: it may find images alike that differ in pixels, such as two frames of a video.
+FEATURES = "features"
+LEVELS = (BYTES, PIXELS, NEAR, FEATURES)
 # Of the perceptual hash.
 HASH_BITS = 64
 _DIGEST_BYTES = 16

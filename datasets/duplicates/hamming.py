@@ -7,6 +7,7 @@ equal band are compared (multi-index hashing: Norouzi et al., 2012).
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,10 @@ from datasets.duplicates.fingerprints import HASH_BITS
 
 Hashes = NDArray[np.uint64]
 Numbers = NDArray[np.int64]
+AreNear = Callable[[Numbers, Numbers], NDArray[np.bool_]]
 
 
-def near_groups(hashes: Hashes, distance: int) -> Numbers:
+def near_groups(hashes: Hashes, distance: int, are_near: AreNear | None = None) -> Numbers:
     """Return for each hash the number of its group [N].
 
     Hashes that differ in up to ``distance`` bits are in one group, and so are those that others between them connect.
@@ -26,22 +28,31 @@ def near_groups(hashes: Hashes, distance: int) -> Numbers:
     Args:
       hashes: uint64 [N]; equal ones may be among them.
       distance: bits.
+      are_near: looks once more at pairs of hashes that are near. It is called with indices, [pairs] and [pairs], of the
+        first images with each hash; pairs of equal hashes are not asked for.
     """
     unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+
+    def check(one: Numbers, other: Numbers) -> NDArray[np.bool_]:
+        is_near = bit_count(unique[one] ^ unique[other]) <= distance
+        if are_near:
+            is_near[is_near] = are_near(first[one[is_near]], first[other[is_near]])
+        return is_near
+
     groups = Groups(len(unique))
     bands = distance + 1
     edges = [HASH_BITS * band // bands for band in range(bands + 1)]
     for low, high in itertools.pairwise(edges):
         mask = np.uint64((1 << (high - low)) - 1)
-        _join_band(groups, unique, (unique >> np.uint64(low)) & mask, distance)
+        _join_band(groups, (unique >> np.uint64(low)) & mask, check)
     roots = groups.roots()
     firsts = np.full(len(unique), len(hashes), np.int64)
     np.minimum.at(firsts, roots, first)
     return firsts[roots][inverse.reshape(-1)]
 
 
-def _join_band(groups: Groups, hashes: Hashes, values: Hashes, distance: int) -> None:
-    """Join hashes that are near, of those with equal values."""
+def _join_band(groups: Groups, values: Hashes, check: AreNear) -> None:
+    """Join what is near, of that with equal values."""
     order = np.argsort(values, kind="stable")
     values = values[order]
     left = np.arange(len(order))
@@ -52,7 +63,9 @@ def _join_band(groups: Groups, hashes: Hashes, values: Hashes, distance: int) ->
         left = left[left + step < len(order)]
         left = left[values[left] == values[left + step]]
         first, second = order[left], order[left + step]
-        is_near = bit_count(hashes[first] ^ hashes[second]) <= distance
+        apart = groups.are_apart(first, second)
+        first, second = first[apart], second[apart]
+        is_near = check(first, second)
         groups.join(first[is_near], second[is_near])
 
 
@@ -76,8 +89,6 @@ class Groups:
 
     def join(self, first: Numbers, second: Numbers) -> None:
         """Join the groups of pairs: indices [pairs] and [pairs]."""
-        apart = self._parents[first] != self._parents[second]  # most pairs of a large group were joined before
-        first, second = first[apart], second[apart]
         while len(first):
             roots = self.roots()
             low, high = np.minimum(roots[first], roots[second]), np.maximum(roots[first], roots[second])
@@ -86,6 +97,10 @@ class Groups:
             # A root gets one new parent, below it, so that there is no circle. Pairs that are left come again.
             np.minimum.at(roots, high, low)
             self._parents = roots
+
+    def are_apart(self, first: Numbers, second: Numbers) -> NDArray[np.bool_]:
+        """Return which pairs may not be in one group yet; most pairs of a large group were joined before."""
+        return self._parents[first] != self._parents[second]
 
     def roots(self) -> Numbers:
         """Return the least index of each group, for each of its members [N]."""

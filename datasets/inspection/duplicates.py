@@ -148,14 +148,14 @@ def find_duplicates(images: FolderImages | RecordImages, level: str, distance: i
     known = dict(images.look_up([image for group in found for image in group]))
     labels = {image: of.label for image, of in known.items()}
     groups = [_group(group, known) for group in found]
-    shown = _to_show(groups)
+    shown = groups_to_show(groups)
     pictures = [image for index in shown for image in _varied(found[index], labels)]
     known.update(images.look_up(pictures, with_data=True))
     for index in shown:
         groups[index] = _group(found[index], known)
-    counts = {of: _counts(by_level[of], labels) for of in by_level}
+    counts = {of: counts_of([_group(group, known) for group in by_level[of]]) for of in by_level}
     in_split = collections.Counter(image.split for image in compared)
-    return Duplicates(level, distance, counts, tuple(_leaks(groups, in_split)), tuple(groups))
+    return Duplicates(level, distance, counts, tuple(leaks_of(groups, in_split)), tuple(groups))
 
 
 def duplicate_findings(duplicates: Duplicates) -> Iterator[Finding]:
@@ -198,18 +198,21 @@ def _places(groups: Iterable[DuplicateGroup]) -> tuple[Place, ...]:
     return tuple(itertools.islice(lines, _MOST_PLACES))
 
 
-def _counts(groups: Sequence[Sequence[Compared]], labels: Mapping[Compared, int | None]) -> DuplicateCounts:
-    within = across_classes = across_splits = 0
-    for group in groups:
-        is_across_classes = len({labels.get(image) for image in group} - {None}) > 1
-        is_across_splits = len({image.split for image in group}) > 1
-        across_classes += is_across_classes
-        across_splits += is_across_splits
-        within += not (is_across_classes or is_across_splits)
-    return DuplicateCounts(len(groups), sum(map(len, groups)), within, across_classes, across_splits)
+def counts_of(groups: Sequence[DuplicateGroup]) -> DuplicateCounts:
+    """Count groups by what their images have in common."""
+    classes = sum(len(group.labels) > 1 for group in groups)
+    splits = sum(len(group.splits) > 1 for group in groups)
+    within = sum(len(group.labels) <= 1 and len(group.splits) == 1 for group in groups)
+    return DuplicateCounts(len(groups), sum(len(group.images) for group in groups), within, classes, splits)
 
 
-def _leaks(groups: Sequence[DuplicateGroup], in_split: Mapping[str, int]) -> Iterator[Leak]:
+def leaks_of(groups: Sequence[DuplicateGroup], in_split: Mapping[str, int]) -> Iterator[Leak]:
+    """Yield the pairs of splits that have images in common.
+
+    Args:
+      groups: of images that are the same.
+      in_split: split -> number of its images.
+    """
     for other, split in itertools.combinations(sorted(in_split, key=split_order), 2):
         both = [group for group in groups if {split, other} <= group.splits]
         if both:
@@ -244,7 +247,7 @@ def _varied(images: Sequence[Compared], labels: Mapping[Compared, int | None]) -
     return [image for image in images if image in chosen]
 
 
-def _to_show(groups: Sequence[DuplicateGroup]) -> list[int]:
+def groups_to_show(groups: Sequence[DuplicateGroup]) -> list[int]:
     """Return the indices of a few groups of each relation and likeness."""
     seen: collections.Counter[tuple[bool, bool, str]] = collections.Counter()
     shown = []

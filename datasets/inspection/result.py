@@ -119,7 +119,7 @@ class Duplicate:
       file: path of a record file or an image.
       record: number of the record, from 1; None for an image file.
       source: name of the image for download_and_convert_data; "" if the record does not have it.
-      likeness: what it has in common with the first of its group: bytes, pixels or near.
+      likeness: what it has in common with the first of its group: bytes, pixels, near or features.
       data: the encoded image, of those that a report shows; otherwise empty.
     """
 
@@ -157,7 +157,7 @@ class DuplicateGroup:
 
     @property
     def likeness(self) -> str:
-        """What the least alike have in common: bytes, pixels or near."""
+        """What the least alike have in common: bytes, pixels, near or features."""
         return max((image.likeness for image in self.images), key=LEVELS.index)
 
 
@@ -201,7 +201,7 @@ class Duplicates:
     """The images that are in a data set more than once.
 
     Attributes:
-      level: by what images were compared: bytes, pixels or near.
+      level: by what images were compared: bytes, pixels, near or features.
       distance: bits in which perceptual hashes of near-duplicates may differ.
       counts: level -> counts; each level includes those before it.
       leaks: pairs of splits that have images in common, at ``level``.
@@ -259,6 +259,7 @@ class FeatureFindings:
       label_errors: images whose label it does not give, those with the least probable labels first.
       typical: the images of each class that are most like the others of it, in the order of the labels.
       unusual: those that are least like them.
+      alike: groups of images with nearly the same features.
     """
 
     net: str
@@ -267,6 +268,7 @@ class FeatureFindings:
     label_errors: tuple[LabelError, ...] = field(repr=False)
     typical: tuple[Sample, ...] = field(repr=False)
     unusual: tuple[Sample, ...] = field(repr=False)
+    alike: Duplicates | None = None
 
     @property
     def num_probable(self) -> int:

@@ -120,6 +120,7 @@ def _by_features(found: FeatureFindings, labels: Sequence[str]) -> dict[str, Any
         "num_images": found.num_images,
         "accuracy": found.accuracy,
         "num_probable": found.num_probable,
+        "alike": None if found.alike is None else _duplicates(found.alike, labels),
         "label_errors": [
             {
                 "split": error.split,

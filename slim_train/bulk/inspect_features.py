@@ -10,23 +10,38 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from datasets.duplicates.fingerprints import BYTES, FEATURES
+from datasets.duplicates.groups import groups_of
 from datasets.examples import features as example_features
+from datasets.inspection.duplicates import counts_of, groups_to_show, leaks_of
 from datasets.inspection.of_folders import ALL
-from datasets.inspection.result import CLASS_FOLDERS, FeatureFindings, Inspection, LabelError, Sample
+from datasets.inspection.result import (
+    CLASS_FOLDERS,
+    Duplicate,
+    DuplicateGroup,
+    Duplicates,
+    FeatureFindings,
+    Inspection,
+    LabelError,
+    Sample,
+)
 from datasets.inspection.samples import MOST_BYTES, records_at, shares
 from slim_train.bulk.cached_features import image_features
 from slim_train.bulk.feature_net import FeatureNet
 from slim_train.bulk.image_rows import ImageRow, ImageSet
 from slim_train.bulk.label_errors import doubtful_labels
 from slim_train.bulk.listing import list_images
+from slim_train.bulk.near_features import groups_by_features
 from slim_train.bulk.options import ListedImages
-from slim_train.bulk.typical_images import likeness_to_class, typical_and_unusual
+from slim_train.bulk.typical_images import directions, likeness_to_class, typical_and_unusual
 from slim_train.errors import UsageError
 
 log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 60
+_MOST_IN_A_ROW = 6
 
 
 class _Named(NamedTuple):
@@ -75,7 +90,10 @@ def features_of_inspection(
     labels = np.array([row.label for row in rows], np.int64)
     named = _names(images, inspection)
 
-    likeness = likeness_to_class(vectors, labels)
+    of_images = directions(vectors)
+    likeness = likeness_to_class(of_images, labels)
+    alike = _alike(images, rows, keys, groups_by_features(of_images), named, inspection.duplicates)
+    del of_images  # as large as the features
     counts = np.bincount(labels, minlength=len(classes)).tolist()
     typical, unusual = typical_and_unusual(likeness, labels, keys, list(shares(counts, per_class)))
     errors: list[LabelError] = []
@@ -102,7 +120,7 @@ def features_of_inspection(
     else:
         log.info("All images are of one class: there are no labels to doubt.")
     data = _read(images, [rows[number].path for number in (*typical, *unusual)])
-    of_classes = [
+    examples = [
         tuple(
             Sample(
                 _split(images, rows[number]),
@@ -115,7 +133,47 @@ def features_of_inspection(
         )
         for numbers in (typical, unusual)
     ]
-    return FeatureFindings(net.name, len(good), accuracy, tuple(errors), *of_classes)
+    return FeatureFindings(net.name, len(good), accuracy, tuple(errors), examples[0], examples[1], alike)
+
+
+def _alike(
+    images: ImageSet,
+    rows: Sequence[ImageRow],
+    keys: Sequence[bytes | None],
+    numbers: NDArray[np.int64],
+    named: Mapping[str, _Named],
+    known: Duplicates | None,
+) -> Duplicates:
+    """Return the groups of images with nearly the same features; with images to show if they are not in ``known``."""
+
+    def duplicate(row: ImageRow, likeness: str, data: Mapping[str, bytes]) -> Duplicate:
+        return Duplicate(_split(images, row), row.label, *named[row.path], likeness, data.get(row.path, b""))
+
+    def group_of(members: Sequence[int], data: Mapping[str, bytes]) -> DuplicateGroup:
+        first = keys[members[0]]
+        return DuplicateGroup(
+            tuple(duplicate(rows[number], BYTES if keys[number] == first else FEATURES, data) for number in members)
+        )
+
+    found = groups_of(numbers)
+    groups = [group_of(members, {}) for members in found]
+    known_group = {
+        (one.file, one.record): index
+        for index, group in enumerate(known.groups if known else ())
+        for one in group.images
+    }
+    new = [
+        index
+        for index, group in enumerate(groups)
+        if len({known_group.get((one.file, one.record), -1) for one in group.images}) > 1
+        or (group.images[0].file, group.images[0].record) not in known_group
+    ]
+    shown = [new[index] for index in groups_to_show([groups[index] for index in new])]
+    data = _read(images, [rows[number].path for index in shown for number in found[index][:_MOST_IN_A_ROW]])
+    for index in shown:
+        groups[index] = group_of(found[index], data)
+    in_split = collections.Counter(_split(images, row) for row in rows)
+    return Duplicates(FEATURES, 0, {FEATURES: counts_of(groups)}, tuple(leaks_of(groups, in_split)), tuple(groups))
 
 
 def _split(images: ImageSet, row: ImageRow) -> str:

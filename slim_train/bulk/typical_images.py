@@ -8,21 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def likeness_to_class(features: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return for each image the cosine of the angle between its features and the mean of its class [N].
-
-    Args:
-      features: [N, D].
-      labels: [N].
-    """
+def directions(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features [N, D] with the same spread of each over all images, as vectors of length 1 [N, D]."""
     scaled = features - features.mean(axis=0)
     scaled /= np.maximum(features.std(axis=0), 1e-6)
     scaled /= np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-12)
+    return scaled
+
+
+def likeness_to_class(directions: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return for each image the cosine of the angle between its features and the mean of its class [N].
+
+    Args:
+      directions: of the features [N, D].
+      labels: [N].
+    """
     likeness = np.zeros(len(labels))
     for label in np.unique(labels):
         of_class = np.flatnonzero(labels == label)
-        mean = scaled[of_class].mean(axis=0)
-        likeness[of_class] = scaled[of_class] @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
+        mean = directions[of_class].mean(axis=0)
+        likeness[of_class] = directions[of_class] @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
     return likeness
 
 

@@ -15,7 +15,7 @@ _KINDS = {
     "class_folders": "class folders, not converted",
 }
 # Of an image, and of many.
-LIKENESS = {"bytes": "equal bytes", "pixels": "equal pixels", "near": "near-duplicate"}
+LIKENESS = {"bytes": "equal bytes", "pixels": "equal pixels", "near": "near-duplicate", "features": "alike by features"}
 _LEVELS = {**LIKENESS, "near": "near-duplicates"}
 DUPLICATE_COLUMNS = ("duplicates", "images", "groups", "within class and split", "across classes", "across splits")
 MOST_PLACES = 100
@@ -74,6 +74,12 @@ def places(finding: Finding, most: int = MOST_PLACES) -> list[str]:
     lines = [str(place) for place in finding.places[:most]]
     more = max(finding.count, len(finding.places)) - len(lines)
     return [*lines, f"and {more:,} more: see --json"] if lines and more > 0 else lines
+
+
+def all_duplicate_rows(inspection: Inspection) -> list[tuple[str, int, int, int, int, int]]:
+    """Return the rows of all ways of comparing that were used."""
+    found = (inspection.duplicates, inspection.by_features.alike if inspection.by_features else None)
+    return [row for duplicates in found if duplicates for row in duplicate_rows(duplicates)]
 
 
 def duplicate_rows(duplicates: Duplicates) -> list[tuple[str, int, int, int, int, int]]:

@@ -39,9 +39,13 @@ def inspection_html(inspection: Inspection, sheet: Path | None = None, is_page: 
     splits = {name: split.class_counts for name, split in inspection.splits.items() if split.class_counts is not None}
     if splits:
         parts += [html.heading("Images per class"), class_bars(inspection.labels, splits, with_all=is_page)]
+    if counted := words.all_duplicate_rows(inspection):
+        parts += [html.heading("Duplicates"), html.table(words.DUPLICATE_COLUMNS, counted)]
     if inspection.duplicates:
-        parts += _duplicates(inspection.duplicates, inspection.labels)
+        parts += _duplicates(inspection.duplicates, inspection.labels, "Duplicates")
     if inspection.by_features:
+        if inspection.by_features.alike:
+            parts += _duplicates(inspection.by_features.alike, inspection.labels, "Alike by features only")
         parts += _by_features(inspection.by_features, inspection.labels)
     if inspection.keys:
         rows = words.key_rows(inspection.keys, inspection.num_images)
@@ -51,8 +55,8 @@ def inspection_html(inspection: Inspection, sheet: Path | None = None, is_page: 
     return html.report(words.title(inspection), words.summary(inspection), *parts)
 
 
-def _duplicates(duplicates: Duplicates, labels: Sequence[str]) -> list[str]:
-    parts = [html.heading("Duplicates"), html.table(words.DUPLICATE_COLUMNS, words.duplicate_rows(duplicates))]
+def _duplicates(duplicates: Duplicates, labels: Sequence[str], title: str) -> list[str]:
+    parts = []
     for name, groups in words.relations(duplicates).items():
         strips = [
             strip(
@@ -70,8 +74,9 @@ def _duplicates(duplicates: Duplicates, labels: Sequence[str]) -> list[str]:
             for group in groups
             if any(image.data for image in group.images)
         ]
-        parts.append(html.heading(f"Duplicates {name}: {len(strips):,} of {words.count(len(groups), 'group')}"))
-        parts += strips
+        if strips:
+            parts.append(html.heading(f"{title}, {name}: {len(strips):,} of {words.count(len(groups), 'group')}"))
+            parts += strips
     return parts
 
 

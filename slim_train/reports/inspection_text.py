@@ -54,11 +54,11 @@ def _parts(inspection: Inspection, console: Console) -> Iterator[RenderableType]
         for row in words.key_rows(inspection.keys, inspection.num_images):
             table.add_row(*(Text(one_line(cell)) for cell in row))
         yield table
-    if inspection.duplicates:
+    if rows := words.all_duplicate_rows(inspection):
         yield ""
         name, *columns = words.DUPLICATE_COLUMNS
         table = _table(console, [(name, "left"), *((column, "right") for column in columns)])
-        for level, *numbers in words.duplicate_rows(inspection.duplicates):
+        for level, *numbers in rows:
             table.add_row(level, *(f"{number:,}" for number in numbers))
         yield table
     yield ""

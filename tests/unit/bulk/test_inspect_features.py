@@ -36,6 +36,8 @@ def test_class_folders_and_the_records_made_from_them_say_the_same(
     assert {sample.split for sample in of_folders.typical} == {"all"}
     assert {sample.split for sample in of_records.typical} <= {"train", "test"}
     assert {sample.data for sample in of_folders.typical} == {sample.data for sample in of_records.typical}
+    assert of_folders.alike and of_records.alike
+    assert of_folders.alike.counts["features"].images == of_records.alike.counts["features"].images
     sources = {error.source for error in of_records.label_errors}
     assert all((image_dir / source).is_file() for source in sources)
 

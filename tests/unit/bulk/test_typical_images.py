@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from slim_train.bulk.typical_images import likeness_to_class, typical_and_unusual
+from slim_train.bulk.typical_images import directions, likeness_to_class, typical_and_unusual
 
 
 def test_an_outlier_is_the_most_unusual_of_its_class() -> None:
@@ -12,7 +12,7 @@ def test_an_outlier_is_the_most_unusual_of_its_class() -> None:
     labels = np.arange(40) % 2
     features = (np.array([[1, 0, 0, 0], [0, 1, 0, 0]])[labels] * 9 + random.standard_normal((40, 4))).astype(np.float32)
     features[6] = [-9, 9, 9, 0]
-    likeness = likeness_to_class(features, labels)
+    likeness = likeness_to_class(directions(features), labels)
     typical, unusual = typical_and_unusual(likeness, labels, [bytes([n]) for n in range(40)], [(0, 3), (1, 2)])
     assert unusual[0] == 6
     assert labels[typical].tolist() == labels[unusual].tolist() == [0, 0, 0, 1, 1]
@@ -28,4 +28,4 @@ def test_copies_count_once_and_few_images_are_not_shown_twice() -> None:
 
 
 def test_equal_features_are_all_alike() -> None:
-    assert likeness_to_class(np.ones((3, 2), np.float32), np.zeros(3, np.int64)).tolist() == [0, 0, 0]
+    assert likeness_to_class(directions(np.ones((3, 2), np.float32)), np.zeros(3, np.int64)).tolist() == [0, 0, 0]

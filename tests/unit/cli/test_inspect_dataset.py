@@ -95,7 +95,7 @@ def test_duplicates_are_shown_written_as_a_list_and_left_out_by_conversion(
     }  # fmt: skip
     assert [image["file"] for image in report["duplicates"]["groups"][0]] == ["square/1.jpg", "square/9.jpg"]
     page = (tmp_path / "report" / "inspection.html").read_text()
-    assert "Duplicates within a class and split: 1 of 1 group" in page
+    assert "Duplicates, within a class and split: 1 of 1 group" in page
     assert page.count("<figure") == 2
     converted = convert_dataset("image_folder", tmp_path / "left", photos, exclude=tmp_path / "out.csv")
     assert converted.num_images == 12

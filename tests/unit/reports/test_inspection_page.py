@@ -97,7 +97,7 @@ def test_duplicates_and_what_features_tell_are_shown_escaped(num_classes: int) -
     assert "<i>" not in page
     assert "<b>" not in page
     for name in ("across splits", "across classes of a split", "within a class and split"):
-        assert f"Duplicates {name}: 1 of 1 group" in page
+        assert f"Duplicates, {name}: 1 of 1 group" in page
     assert "Labels that are probably wrong: 1 of 1" in page
     assert "97%, train" in page
     assert page.count("<figure") == 7 + 2 * len(samples)

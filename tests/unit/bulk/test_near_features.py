@@ -1,0 +1,21 @@
+"""Images with nearly the same features."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slim_train.bulk.near_features import groups_by_features
+from slim_train.bulk.typical_images import directions
+
+
+def test_groups_are_the_pairs_above_the_cosine() -> None:
+    random = np.random.default_rng(0)
+    features = random.standard_normal((3000, 128)).astype(np.float32)
+    features[1000:1100] = features[:100] + 0.1 * random.standard_normal((100, 128))
+    features[2000:2100] = features[100:200] + 1.0 * random.standard_normal((100, 128))
+    features[2999] = features[0]
+    numbers = groups_by_features(directions(features))
+    assert (numbers[1000:1100] == np.arange(100)).mean() >= 0.98
+    assert numbers[2999] == 0
+    assert len(np.unique(numbers)) >= 2899
+    assert (numbers[2000:2100] == np.arange(2000, 2100)).all()
