@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 # Of records that are listed by number: per file, key and fault.
 MOST_LISTED = 1000
+# Images that are shown, of all classes together: a sheet with more is not looked at, and takes long to draw.
+MOST_SAMPLES = 200
 # End of the reason of damage after which a file is not read further.
 NOT_READ = ". What follows in this file is not read"
 # A key with more values than this, nearly one for each record, names records and no classes.
@@ -153,6 +155,9 @@ def read_chunk(chunk: RecordChunk) -> RecordFacts:
     for key, seen in list(facts.seen.items()):
         if len(seen) > _MANY_VALUES and len(seen) > 0.9 * facts.scan.records:
             del facts.seen[key]
+            continue
+        for places in seen.values():  # no more than are shown: files times classes may be many
+            del places[max(1, MOST_SAMPLES // len(seen)) :]
     return facts
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from datasets.errors import DataError
 from datasets.examples import features
+from datasets.inspection.record_facts import MOST_SAMPLES
 from datasets.inspection.record_set import RecordSet
 from datasets.inspection.result import Sample, extremes_of
 from datasets.sources import ImageSource
 from datasets.tfrecords import compression_of, scan_records
 
-# Of all classes together: a sheet with more is not looked at, and takes long to draw.
-_MOST_SAMPLES = 200
 _MANY_PLACES = 1000
 MOST_BYTES = 16 * 2**20
 
@@ -64,9 +63,9 @@ def shares(counts: Sequence[int], per_class: int) -> Iterator[tuple[int, int]]:
     if not per_class:
         return
     present = {label: count for label, count in enumerate(counts) if count}
-    first, last = extremes_of(present, _MOST_SAMPLES)
+    first, last = extremes_of(present, MOST_SAMPLES)
     for label in (*first, *last):
-        yield label, max(1, min(per_class, _MOST_SAMPLES // len(present)))
+        yield label, max(1, min(per_class, MOST_SAMPLES // len(present)))
 
 
 def _places(data: RecordSet, label: int) -> Iterator[tuple[str, Path, int, int]]:

@@ -60,6 +60,13 @@ def test_the_first_records_of_each_label_are_remembered_with_their_place(
     }
 
 
+def test_of_many_labels_no_more_records_are_remembered_than_are_shown(tmp_path: Path, write: Write, slim: Slim) -> None:
+    path = write(tmp_path / "train.tfrecord", [slim(number % 150, number % 150) for number in range(450)])
+    assert {len(places) for places in _facts(path, per_value=3).seen["image/class/label"].values()} == {1}
+    path = write(tmp_path / "test.tfrecord", [slim(number % 90, number % 90) for number in range(450)])
+    assert {len(places) for places in _facts(path, per_value=3).seen["image/class/label"].values()} == {2}
+
+
 def test_a_one_hot_label_is_the_place_of_its_one(tmp_path: Path, write: Write, encoded: Callable[..., bytes]) -> None:
     path = write(tmp_path / "train.tfrecord", [{"image": encoded(), "label": [0, 1, 0]}])
     assert list(_facts(path).seen["label"]) == ["1"]

@@ -45,9 +45,9 @@ def test_many_classes_have_fewer_images_each_and_then_the_largest_and_smallest_h
     tmp_path: Path, write: Write, slim: Slim, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path / "train.tfrecord", [slim(label) for label in range(5) for _ in range(5 - label)])
-    monkeypatch.setattr(samples, "_MOST_SAMPLES", 10)
+    monkeypatch.setattr(samples, "MOST_SAMPLES", 10)
     assert [sample.label for sample in inspect(tmp_path).samples] == [0, 0, 1, 1, 2, 2, 3, 3, 4]
-    monkeypatch.setattr(samples, "_MOST_SAMPLES", 2)
+    monkeypatch.setattr(samples, "MOST_SAMPLES", 2)
     assert [sample.label for sample in inspect(tmp_path).samples] == [0, 4]
 
 
