@@ -234,7 +234,8 @@ def _opened(
     """Yield the images, to be written here or by a cluster."""
     known = KNOWN[options.name]
     if cluster is None:
-        yield _images_here(known, request, options, staged, skip_folder)
+        with contextlib.ExitStack() as lists:
+            yield _images_here(known, request, options, staged, skip_folder, lists)
         return
     root = known.folders(request) if known.folders else None
     if root is None:
@@ -259,13 +260,21 @@ def _opened(
         yield images
 
 
-def _images_here(known: KnownDataset, request: Request, options: _Options, staged: Path, skip_folder: Path) -> Images:
-    """List the images, to be written by this process."""
+def _images_here(
+    known: KnownDataset,
+    request: Request,
+    options: _Options,
+    staged: Path,
+    skip_folder: Path,
+    lists: contextlib.ExitStack,
+) -> Images:
+    """List the images, to be written by this process. Lists are open until ``lists`` is left."""
 
     def new_list(is_split: bool) -> ImageList:
         is_divided = not is_split and options.test_fraction > 0
         division = Division(options.test_fraction, options.split_by) if is_divided else None
-        return ImageList(path_of(tempfile.mkdtemp(dir=request.work_dir)), options.seed, division)
+        folder = path_of(tempfile.mkdtemp(dir=request.work_dir))
+        return lists.enter_context(contextlib.closing(ImageList(folder, options.seed, division)))
 
     writer = RecordWriter(
         staged,

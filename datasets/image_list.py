@@ -1,7 +1,8 @@
 """The images of a conversion, listed and ordered on disk: memory does not grow with their number. No TensorFlow.
 
-A listed image goes into one of 256 buckets, by the first byte of the hash that orders the records
-(:func:`datasets.splits.order_key`). The images are ordered by sorting one bucket after the other.
+A listed image goes into one of 128 buckets, by the first bits of the hash that orders the records
+(:func:`datasets.splits.order_key`). The images are ordered by sorting one bucket after the other. All files are written
+once, from the beginning to the end, as mounted object stores require.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from datasets.splits import TRAIN_AND_TEST, is_below, nfc, num_test, order_key, split_key
 
-_BUCKETS = 256
-_BUFFER_BYTES = 1 << 12
+_BUCKET_BITS = 7  # one open file each, of the 256 that macOS allows
+_BUCKETS = 1 << _BUCKET_BITS
+_BUFFER_BYTES = 1 << 13
 _READ_BYTES = 1 << 18
-_SPLIT_KEYS_KEPT = 1 << 14
 _ROW = struct.Struct("<QQIH")  # order key, split key, group, bytes of the name
 _ORDERED = struct.Struct("<IH")  # label, bytes of the name
+_KEY = struct.Struct("=Q")  # as an array of Python has it
+_SPLIT_KEYS = -1  # in place of the number of a bucket
 
 
 class Division(NamedTuple):
@@ -102,8 +105,7 @@ class ImageList:
         self.groups: list[Group] = []
         self.listed = 0
         self._folder, self._seed, self.division = folder, seed, division
-        self._buffers = [bytearray() for _ in range(_BUCKETS)]
-        self._split_keys = array.array("Q")
+        self._files: dict[int, BinaryIO] = {}
 
     def group(self, split_name: str) -> Group:
         """Return a new group. Groups are filled one after the other."""
@@ -115,16 +117,16 @@ class ImageList:
         place, split_place, below = int.from_bytes(order_key(name, self._seed), "big"), 0, False
         if self.division:
             split_place, below = self._split_place(name), is_below(name, *self.division)
-            self._split_keys.append(split_place)
-            if len(self._split_keys) == _SPLIT_KEYS_KEPT:
-                self._flush_split_keys()
+            self._file(_SPLIT_KEYS).write(_KEY.pack(split_place))
         self.listed += 1
         encoded = os.fsencode(name)
-        buffer = self._buffers[place >> 56]
-        buffer += _ROW.pack(place, split_place, group, len(encoded)) + encoded
-        if len(buffer) >= _BUFFER_BYTES:
-            self._flush_bucket(place >> 56)
+        self._file(place >> 64 - _BUCKET_BITS).write(_ROW.pack(place, split_place, group, len(encoded)) + encoded)
         return below
+
+    def close(self) -> None:
+        """End the list: nothing can be added any more."""
+        for file in self._files.values():
+            file.close()
 
     def class_counts(self, classes: Sequence[str], without: Mapping[str, int]) -> list[int]:
         """Return the number of images of each class, less those of ``without``: names with their labels."""
@@ -138,7 +140,7 @@ class ImageList:
 
     def first_of(self, classes: Sequence[str], label: int, without: Mapping[str, int]) -> str:
         """Return an image of a class, other than those of ``without``."""
-        self._flush()
+        self.close()
         labels = self._labels(classes)
         return next(
             name
@@ -157,7 +159,7 @@ class ImageList:
           num_shards: record files per split.
           without: names of images to leave out, with their labels.
         """
-        self._flush()
+        self.close()
         labels = self._labels(classes)
         splits, split_of = self._splits()
         borders = self._borders(labels, len(classes), without) if self.division else []
@@ -238,7 +240,7 @@ class ImageList:
     def _split_keys_of(self, groups: Sequence[Group], excluded: Sequence[str]) -> array.array[int]:
         """Return the keys by which images of some groups are divided, less those of ``excluded``."""
         keys = array.array("Q")
-        with (self._folder / "split-keys").open("rb") as file:
+        with self._path(_SPLIT_KEYS).open("rb") as file:
             for group in groups:
                 file.seek(group.first * keys.itemsize)
                 keys.fromfile(file, group.images)
@@ -257,7 +259,7 @@ class ImageList:
 
     def _rows(self, bucket: int) -> Iterator[tuple[int, int, int, str]]:
         """Yield order key, split key, group and name of the images of a bucket."""
-        path = self._bucket_file(bucket)
+        path = self._path(bucket)
         data = path.read_bytes() if path.exists() else b""
         position = 0
         while position < len(data):
@@ -265,24 +267,15 @@ class ImageList:
             position += _ROW.size + length
             yield place, split_place, group, os.fsdecode(data[position - length : position])
 
-    def _bucket_file(self, bucket: int) -> Path:
-        return self._folder / f"bucket-{bucket}"
+    def _file(self, bucket: int) -> BinaryIO:
+        """Return the file of a bucket, open for writing."""
+        file = self._files.get(bucket)
+        if file is None:
+            file = self._files[bucket] = self._path(bucket).open("wb", _BUFFER_BYTES)
+        return file
 
-    def _flush(self) -> None:
-        self._flush_split_keys()
-        for bucket, buffer in enumerate(self._buffers):
-            if buffer:
-                self._flush_bucket(bucket)
-
-    def _flush_bucket(self, bucket: int) -> None:
-        with self._bucket_file(bucket).open("ab") as file:
-            file.write(self._buffers[bucket])
-        self._buffers[bucket].clear()
-
-    def _flush_split_keys(self) -> None:
-        with (self._folder / "split-keys").open("ab") as file:
-            self._split_keys.tofile(file)
-        del self._split_keys[:]
+    def _path(self, bucket: int) -> Path:
+        return self._folder / ("split-keys" if bucket == _SPLIT_KEYS else f"bucket-{bucket}")
 
 
 @dataclass

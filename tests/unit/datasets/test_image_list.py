@@ -7,6 +7,7 @@ import tracemalloc
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -162,6 +163,24 @@ def test_a_group_without_a_class_is_left_out(tmp_path: Path) -> None:
     names = [name for shards in listed.order(["1"], 1, {}).values() for name, _ in shards[0]]
     assert sorted(names) == _DOGS
     assert listed.first_of(["1"], 0, dict.fromkeys(_DOGS[1:], 0)) == "dog/0.jpg"
+
+
+def test_files_are_written_from_the_beginning_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mounted object stores take no other."""
+    opened: list[tuple[str, str]] = []
+    usual = Path.open
+
+    def noted(path: Path, mode: str = "r", *rest: int) -> IO[Any]:
+        opened.append((path.name, mode))
+        return usual(path, mode, *rest)
+
+    monkeypatch.setattr(Path, "open", noted)
+    listed = _listed([_CATS * 100], tmp_path, 1, Division(0.3, "random"))
+    listed.order(["0"], 1, {})
+    written = [name for name, mode in opened if mode != "rb"]
+    assert {mode for _, mode in opened} == {"rb", "wb"}
+    assert len(written) == len(set(written))
+    assert sum(name.startswith("bucket") for name in written) > 50
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path) -> None:

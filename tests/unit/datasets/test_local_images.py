@@ -46,6 +46,7 @@ def test_class_folders_and_the_names_of_a_scan_give_the_same_list(
 def test_a_folder_without_images_is_an_error(class_folders: MakeFolders, tmp_path: Path, folder: Path) -> None:
     with pytest.raises(NoImages, match="no class folder with an image"):
         list_folders(class_folders({"cat": 0}), tmp_path, lambda is_split: ImageList(folder, 0, None))
+    assert not list(folder.iterdir())
 
 
 def test_a_class_that_is_left_with_one_image_is_named(class_folders: MakeFolders, tmp_path: Path, folder: Path) -> None:
