@@ -164,7 +164,8 @@ def duplicate_findings(duplicates: Duplicates) -> Iterator[Finding]:
         groups = [group for group in duplicates.groups if {leak.split, leak.other} <= group.splits]
         message = (
             f"{leak.images:,} of {leak.of_images:,} images of {leak.split} ({leak.images / leak.of_images:.1%}) are "
-            f"also in {leak.other}: metrics on {leak.split} are too good. --write_exclusions lists what to leave out."
+            f"also in {leak.other}: metrics on {leak.split} are too optimistic. --write_exclusions lists what to leave "
+            "out."
         )
         yield Finding("duplicates_across_splits", message, False, leak.images, _leaked(groups, leak))
     mixed = [group for group in duplicates.groups if len(group.labels) > 1]

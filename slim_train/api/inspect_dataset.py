@@ -91,7 +91,7 @@ class DuplicateOptions(Options):
         4,
         "Bits of 64 in which the perceptual hashes of near-duplicates may differ. 0: equal hashes only.",
         at_least=0,
-        at_most=12,
+        at_most=8,
     )
 
     write_exclusions: str | None = option(

@@ -66,6 +66,7 @@ class InspectFlags(TypedDict, total=False):
     image_size: int | None
     end_points: Text | None
     pooling: Text
+    average_flip: bool
     precision: Text
     scaled_decoding: Text
     model_file: Text | None
