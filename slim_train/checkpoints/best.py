@@ -9,10 +9,9 @@ from pathlib import Path
 
 from datasets.files import replacing
 from datasets.storage import copy_file, path_of
-from slim_train.checkpoints.find import is_complete
+from slim_train.checkpoints.find import is_complete, write_state
 from slim_train.checkpoints.training_folder import BEST, PREFIX
 from slim_train.errors import UsageError
-from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +72,7 @@ class BestCheckpoint:
             record["split"] = self._split
         with replacing(self._record) as temporary:
             temporary.write_text(json.dumps(record) + "\n", encoding="utf-8")
-        tf.train.update_checkpoint_state(str(self.folder), name, [name])
+        write_state(self.folder, name, [name])
         for file in self.folder.glob(f"{PREFIX}-*"):
             if not _is_of(name, file):
                 file.unlink()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.storage import path_of
+from datasets.storage import is_url, path_of
 from slim_train.checkpoints.training_folder import PREFIX
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
@@ -61,9 +62,21 @@ def repair_state(folder: str | Path) -> str | None:
         return None
     # A file that was written elsewhere may name the checkpoint of another folder.
     if state is None or path_of(state.model_checkpoint_path).absolute() != path_of(newest).absolute():
-        complete = [path_of(prefix).name for prefix in saved_checkpoints(folder)]
-        tf.train.update_checkpoint_state(str(folder), path_of(newest).name, complete)
+        write_state(folder, path_of(newest).name, [path_of(prefix).name for prefix in saved_checkpoints(folder)])
     return newest
+
+
+def write_state(folder: str | Path, latest: str, names: Sequence[str]) -> None:
+    """Write the ``checkpoint`` file of a folder.
+
+    Args:
+      folder: the folder.
+      latest: name of the checkpoint to resume from.
+      names: of all checkpoints, oldest first.
+    """
+    # TensorFlow takes URLs for relative paths, and names beside them for files of the working folder.
+    first, *others = [str(path_of(folder) / name) if is_url(folder) else name for name in (latest, *names)]
+    tf.train.update_checkpoint_state(str(folder), first, others)
 
 
 def saved_checkpoints(folder: str | Path) -> list[str]:

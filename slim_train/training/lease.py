@@ -18,6 +18,7 @@ from typing import Any
 
 from datasets.storage import path_of
 from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.find import write_state
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
 from slim_train.training.saver import PatientSaver
@@ -121,8 +122,12 @@ class LeasedSaver(PatientSaver):
         kept = listed[-most:] if most else [saved]
         if most:
             self.recover_last_checkpoints(kept)
-        names = [path_of(path).name for path in kept] if self._relative else kept
-        tf.train.update_checkpoint_state(str(path_of(saved).parent), names[-1], names)
+        folder = path_of(saved).parent
+        if self._relative:
+            names = [path_of(path).name for path in kept]
+            write_state(folder, names[-1], names)
+        else:
+            tf.train.update_checkpoint_state(str(folder), kept[-1], kept)
         for path in listed[: -len(kept)] if most else ():
             try:
                 tf.train.remove_checkpoint(path)

@@ -36,8 +36,8 @@ def _gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def gcs(_gcs: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The ``Store`` of gcs_server.py, with an empty bucket ``gs://bucket``; clients of this process are led there."""
     _gcs.clear()
-    for name, value in _gcs.environment().items():
-        monkeypatch.setenv(name, value)
     for name in ("no_proxy", "NO_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+    for name, value in _gcs.environment().items():
+        monkeypatch.setenv(name, value)
     return _gcs

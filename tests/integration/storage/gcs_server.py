@@ -26,6 +26,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from http import HTTPStatus
 from multiprocessing.managers import BaseManager
 from pathlib import Path
@@ -52,6 +53,7 @@ class Fault:
         content of the request or that of the answer.
       times: how many requests it happens to.
       content: of the answer.
+      wait_secs: seconds until it happens, after the first bytes of the request's content.
     """
 
     method: str
@@ -59,6 +61,7 @@ class Fault:
     status: int = 0
     times: int = 1
     content: bytes = b""
+    wait_secs: float = 0.0
 
 
 class Store:
@@ -96,6 +99,7 @@ class Store:
         """Return the variables that lead TensorFlow's client here."""
         return {
             "https_proxy": f"http://127.0.0.1:{self._server.server_address[1]}",
+            "no_proxy": "127.0.0.1,localhost",  # the tasks of a cluster, which gRPC would look for behind the proxy
             "CURL_CA_BUNDLE": str(self._authority),
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token-of-the-test",
             "NO_GCE_CHECK": "true",
@@ -108,10 +112,10 @@ class Store:
             self._requests.clear()
             self._faults.clear()
 
-    def fail(self, method: str, part: str, status: int = 0, times: int = 1, content: bytes = b"") -> int:
+    def fail(self, method: str, part: str, **fault: Any) -> int:
         """Let requests fail, see :class:`Fault`, and return the number of the fault."""
         with self._lock:
-            self._faults.append(Fault(method, part, status, times, content))
+            self._faults.append(Fault(method, part, **fault))
             return len(self._faults) - 1
 
     def times_left(self, number: int) -> int:
@@ -216,6 +220,7 @@ class _Terminal(http.server.BaseHTTPRequestHandler):
         fault = store.next_fault(self.command, address)
         if fault and not fault.status and self.command != "GET":
             self.rfile.read(_CUT_BYTES)
+            time.sleep(fault.wait_secs)
             self._cut()
             return
         content = self._content()

@@ -47,7 +47,7 @@ def test_a_file_is_written_with_two_requests_and_read_with_one(gcs: Any) -> None
 def test_a_read_that_fails_is_repeated(gcs: Any, status: int) -> None:
     path = path_of(f"gs://bucket/read-{status}/a.bin")
     path.write_bytes(_LARGE)
-    fault = gcs.fail("GET", "a.bin", status)
+    fault = gcs.fail("GET", "a.bin", status=status)
     assert path.read_bytes() == _LARGE
     assert not gcs.times_left(fault)
 
@@ -55,7 +55,7 @@ def test_a_read_that_fails_is_repeated(gcs: Any, status: int) -> None:
 @pytest.mark.parametrize("status", [pytest.param(503, marks=pytest.mark.slow), 0], ids=["unavailable", "cut"])
 def test_an_upload_that_fails_is_repeated_and_appears_whole(gcs: Any, status: int) -> None:
     path = path_of(f"gs://bucket/upload-{status}/a.bin")
-    fault = gcs.fail("PUT", "a.bin", status)
+    fault = gcs.fail("PUT", "a.bin", status=status)
     path.write_bytes(_LARGE)
     assert not gcs.times_left(fault)
     assert gcs.objects() == {f"upload-{status}/a.bin": len(_LARGE)}
@@ -77,9 +77,9 @@ def test_errors_name_the_bucket_that_does_not_exist_and_the_file_that_is_forbidd
     no_bucket = (
         b'{"error": {"code": 404, "message": "The specified bucket does not exist."}}'  # not the emulator's word
     )
-    gcs.fail("POST", "missing", 404, content=no_bucket)
+    gcs.fail("POST", "missing", status=404, content=no_bucket)
     with pytest.raises(FileNotFoundError, match="bucket does not exist.*gs://missing"):
         path_of("gs://missing/a").write_text("")
-    gcs.fail("GET", "secret", 403)
+    gcs.fail("GET", "secret", status=403)
     with pytest.raises(PermissionError, match="gs://bucket/secret"):
         copy_file(path_of("gs://bucket/secret"), path_of("gs://bucket/copy"))

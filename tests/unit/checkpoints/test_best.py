@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from datasets.storage import copy_folder, path_of
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import step_of
 from slim_train.errors import UsageError
@@ -82,3 +83,11 @@ def test_a_checkpoint_of_a_single_file_is_kept(tmp_path):
     best = BestCheckpoint(tmp_path)
     assert best.offer(prefix, {"accuracy": 0.6}, 4)
     assert tf.train.load_checkpoint(best.path).has_tensor("weights")
+
+
+def test_tensorflow_finds_the_best_checkpoint_at_a_url(tmp_path, save):
+    save(tmp_path, steps=(1,))
+    copy_folder(tmp_path, path_of("ram://best/run"))
+    best = BestCheckpoint(path_of("ram://best/run"))
+    assert best.offer("ram://best/run/model.ckpt-1", {"accuracy": 0.6}, 1)
+    assert tf.train.latest_checkpoint("ram://best/run/best") == "ram://best/run/best/model.ckpt-1"

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from datasets.storage import copy_folder, path_of
 from slim_train.checkpoints.find import is_complete, latest_checkpoint, repair_state, step_of
 from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.errors import UsageError
@@ -55,6 +56,15 @@ def test_repair_makes_tensorflow_itself_see_the_last_good_checkpoint(tmp_path, s
     _cut_short(tmp_path / "model.ckpt-2")
     assert repair_state(tmp_path) == str(tmp_path / "model.ckpt-1")
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model.ckpt-1")
+
+
+def test_repair_names_the_last_good_checkpoint_at_a_url(tmp_path, save):
+    save(tmp_path, steps=(1, 2))
+    url = path_of("ram://repair/run")
+    copy_folder(tmp_path, url)
+    _cut_short(url / "model.ckpt-2")
+    assert repair_state(url) == "ram://repair/run/model.ckpt-1"
+    assert tf.train.latest_checkpoint(str(url)) == "ram://repair/run/model.ckpt-1"
 
 
 def test_repair_forgets_a_folder_whose_checkpoints_are_all_broken(tmp_path, save):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from datasets.storage import path_of
 from slim_train.checkpoints.find import latest_checkpoint, saved_checkpoints
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
@@ -95,6 +96,16 @@ def test_the_chiefs_checkpoints_are_the_latest_and_old_ones_go(tmp_path, saving,
     state = (tmp_path / "checkpoint").read_text()
     assert str(tmp_path) not in state
     assert len(list(tmp_path.glob("*.meta"))) == len(kept)
+
+
+def test_the_chiefs_checkpoints_at_a_url_are_the_latest(saving):
+    session, saver_of = saving
+    own = Lease(path_of("ram://lease/run"), "chief")
+    own.take()
+    saver = saver_of(own)
+    for step in (1, 2):
+        assert saver.save(session, "ram://lease/run/model.ckpt", global_step=step) is not None
+        assert tf.train.latest_checkpoint("ram://lease/run") == f"ram://lease/run/model.ckpt-{step}"
 
 
 def test_a_chief_that_was_replaced_writes_no_checkpoint(tmp_path, saving):
