@@ -25,6 +25,9 @@ _CONNECT = re.compile(r"sc://(?P<host>\[[^\]]+\]|[^:/;]+)(:(?P<port>\d+))?.*")
 _CONNECT_PORT = 15002
 _TRIES = 4  # of a task; in local mode Spark would give up after the first
 _SECONDS = 10
+# Open sessions on Connect servers, by address. A job within a job shares the session, as without Connect: a second one
+# would stop the first when it ends.
+_remote_sessions: dict[str, Any] = {}
 # Spark's default is to log every warning of its start.
 _LOG4J = """\
 rootLogger.level = error
@@ -58,7 +61,7 @@ def spark_session(master: str | None, remote: str | None, settings: Mapping[str,
     sql = _pyspark(master, remote)
     if not log.isEnabledFor(logging.DEBUG):
         logging.getLogger("py4j").setLevel(logging.WARNING)
-    active = None if remote else sql.SparkSession.getActiveSession()
+    active = _remote_sessions.get(remote) if remote else sql.SparkSession.getActiveSession()
     if active is not None:
         log.info("Using the Spark session of this process.")
         yield active
@@ -69,7 +72,12 @@ def spark_session(master: str | None, remote: str | None, settings: Mapping[str,
         builder = builder.remote(remote)
         for key, value in settings.items():
             builder = builder.config(key, value)
-        yield from _started(builder, f"--spark_remote={remote}")
+        with _started(builder, f"--spark_remote={remote}") as session:
+            _remote_sessions[remote] = session
+            try:
+                yield session
+            finally:
+                del _remote_sessions[remote]
         return
     for key, value in {**_defaults(master), **settings}.items():
         builder = builder.config(key, value)
@@ -78,7 +86,8 @@ def spark_session(master: str | None, remote: str | None, settings: Mapping[str,
     with _environment(), java_home(importlib.import_module("pyspark").__version__, os.environ) as home:
         if home:
             os.environ["JAVA_HOME"] = home
-        yield from _started(builder, f"--spark_master={master}")
+        with _started(builder, f"--spark_master={master}") as session:
+            yield session
 
 
 def master_with_tries(master: str) -> str:
@@ -163,6 +172,7 @@ def _environment() -> Iterator[None]:
             os.environ.update(before)
 
 
+@contextlib.contextmanager
 def _started(builder: Any, flag: str) -> Iterator[Any]:
     """Yield the session; the errors of its start name the flag."""
     with _quiet_java() as said:

@@ -260,7 +260,51 @@ class SparkProcesses:
         return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-class StandaloneSpark:
+class SparkServers:
+    """Server processes of Spark on 127.0.0.1."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def close(self) -> None:
+        """End all processes; a worker that is asked to end ends its executors."""
+        for process in reversed(self._processes.values()):
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _launch(self, name: str, program: str, *flags: str) -> None:
+        import pyspark
+
+        home = Path(pyspark.__file__).parent
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        environment |= {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": sys.executable}
+        with java_home(pyspark.__version__, os.environ) as java, (self._folder / f"{name}.log").open("wb") as log:
+            self._processes[name] = subprocess.Popen(
+                [home / "bin" / program, *flags],
+                stdout=log,
+                stderr=log,
+                env=environment | ({"JAVA_HOME": java} if java else {}),
+                cwd=self._folder,
+            )
+
+    def _log(self, name: str) -> str:
+        return (self._folder / f"{name}.log").read_text(errors="replace")
+
+    def _wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        while not condition():
+            ended = [name for name, process in self._processes.items() if process.poll() is not None]
+            assert not ended, f"{ended[0]} has ended:\n{self._log(ended[0])[-3000:]}"
+            assert time.monotonic() < deadline, "Spark does not start"
+            time.sleep(0.1)
+
+
+class StandaloneSpark(SparkServers):
     """A master and workers of Spark on 127.0.0.1, one core each.
 
     Attributes:
@@ -268,8 +312,7 @@ class StandaloneSpark:
     """
 
     def __init__(self, folder: Path, workers: int) -> None:
-        self._folder = folder
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        super().__init__(folder)
         port = free_port()
         self.master = f"spark://127.0.0.1:{port}"
         listen = ["--host", "127.0.0.1", "--webui-port", "0"]
@@ -291,44 +334,35 @@ class StandaloneSpark:
         """Return the process numbers of all Python processes of tasks."""
         return [number for one in self._workers() for number in SparkProcesses().python_workers(one)]
 
-    def close(self) -> None:
-        """End all processes; a worker that is asked to end ends its executors."""
-        for process in reversed(self._processes.values()):
-            process.send_signal(signal.SIGTERM)
-        for process in self._processes.values():
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
     def _workers(self) -> list[int]:
         return [process.pid for name, process in self._processes.items() if name != "master"]
 
     def _start(self, name: str, class_name: str, *flags: str) -> None:
+        self._launch(name, "spark-class", f"org.apache.spark.deploy.{class_name}", *flags)
+
+
+class ConnectServer(SparkServers):
+    """A Connect server of Spark on 127.0.0.1, with two threads.
+
+    Attributes:
+      remote: the address for --spark_remote.
+    """
+
+    def __init__(self, folder: Path) -> None:
         import pyspark
 
-        home = Path(pyspark.__file__).parent
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-        environment |= {"SPARK_HOME": str(home), "SPARK_LOCAL_IP": "127.0.0.1"}
-        with java_home(pyspark.__version__, os.environ) as java, (self._folder / f"{name}.log").open("wb") as log:
-            self._processes[name] = subprocess.Popen(
-                [home / "bin" / "spark-class", f"org.apache.spark.deploy.{class_name}", *flags],
-                stdout=log,
-                stderr=log,
-                env=environment | ({"JAVA_HOME": java} if java else {}),
-                cwd=self._folder,
-            )
-
-    def _log(self, name: str) -> str:
-        return (self._folder / f"{name}.log").read_text(errors="replace")
-
-    def _wait_until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + TIMEOUT
-        while not condition():
-            ended = [name for name, process in self._processes.items() if process.poll() is not None]
-            assert not ended, f"{ended[0]} has ended:\n{self._log(ended[0])[-3000:]}"
-            assert time.monotonic() < deadline, "Spark does not start"
-            time.sleep(0.1)
+        super().__init__(folder)
+        port = free_port()
+        self.remote = f"sc://127.0.0.1:{port}"
+        settings = {"spark.connect.grpc.binding.address": "127.0.0.1", "spark.connect.grpc.binding.port": str(port)}
+        flags = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
+        (jar,) = (Path(pyspark.__file__).parent / "jars").glob("spark-connect_*.jar")
+        server = "org.apache.spark.sql.connect.service.SparkConnectServer"
+        with contextlib.ExitStack() as on_failure:
+            on_failure.callback(self.close)
+            self._launch("connect", "spark-submit", "--master", "local[2]", "--class", server, *flags, str(jar))
+            self._wait_until(lambda: "Spark Connect server started" in self._log("connect"))
+            on_failure.pop_all()
 
 
 def _spark_is_missing() -> str | None:
@@ -366,3 +400,13 @@ def standalone_spark(needs_spark: None, tmp_path_factory: pytest.TempPathFactory
     cluster = StandaloneSpark(tmp_path_factory.mktemp("spark"), workers=2)
     yield cluster
     cluster.close()
+
+
+@pytest.fixture
+def connect_server(needs_spark: None, tmp_path: Path) -> Iterator[ConnectServer]:
+    """A Connect server."""
+    pytest.importorskip("grpc_status", reason="pyspark[connect] is not installed")
+    (tmp_path / "connect").mkdir()
+    server = ConnectServer(tmp_path / "connect")
+    yield server
+    server.close()

@@ -289,3 +289,23 @@ def test_a_task_takes_the_gpu_that_spark_gave_it(module: Path, image_dir: Path, 
     flags = [f"--tfhub_module={module}", f"--image_dir={image_dir}", f"--output_dir={tmp_path / 'out'}"]
     run("extract_features", *flags, "--spark_master=local-cluster[1,1,700]", f"--spark_conf={conf}")
     assert (tmp_path / "devices").read_text().split() == ["7"]
+
+
+@pytest.mark.slow
+def test_jobs_within_a_job_share_a_session_on_a_connect_server(
+    module: Path, image_dir: Path, tmp_path: Path, connect_server: Any
+) -> None:
+    graph, remote = tmp_path / "out" / "graph.pb", f"--spark_remote={connect_server.remote}"
+    flags = [f"--tfhub_module={module}", f"--image_dir={image_dir}", f"--bottleneck_dir={tmp_path / 'cache'}", remote]
+    files = [f"--output_graph={graph}", f"--output_labels={tmp_path / 'out/labels.txt'}"]
+    run("retrain", *flags, *files, f"--summaries_dir={tmp_path / 'logs'}")  # extracts features, then trains
+    assert json.loads(graph.with_suffix(".json").read_text())["test"]["accuracy"] == 1.0
+    predictions = tmp_path / "predictions"
+    run("classify_images", f"--graph={graph}", f"--image_dir={image_dir}", f"--predictions_dir={predictions}", remote)
+    assert len(rows(predictions)) == 91
+    assert hidden(predictions) == []
+    for name, where in (("here", []), ("connect", [remote])):
+        folders = [f"--pic_path={image_dir}", f"--dataset_dir={tmp_path / name}"]
+        run("download_and_convert_data", "--dataset_name=image_folder", "--num_shards=2", *folders, *where)
+    for file in sorted((tmp_path / "here").iterdir()):
+        assert (tmp_path / "connect" / file.name).read_bytes() == file.read_bytes(), file.name
