@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,6 +17,7 @@ from datasets.storage import is_url, path_of
 from deployment.threads import available_cpus
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
+from slim_train.inference.heat_files import heat_folder, heat_names, write_heat
 from slim_train.inference.image_files import find_pictures
 from slim_train.inference.label_files import read_class_names
 from slim_train.inference.options import ClassifierOptions, LabelImageOptions
@@ -23,11 +25,13 @@ from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import BATCH_SIZE, ImageError, Predictor, load_predictor, top_classes
 from slim_train.progress import ProgressBar
 from slim_train.reports import Tile, check_sheet_path, draw_contact_sheet
+from slim_train.reports.heat_map import encode_jpeg, heat_overlay
 
 log = logging.getLogger(__name__)
 
 _SOURCES = ("graph", "saved_model_dir", "train_dir")
 _SURE, _UNSURE = "#2f7d4f", "#b7791f"  # colors of the contact sheet
+_HEAT = "#8a8678"
 _SHEET_LINES = 3
 _MOST_TILES = 500  # more of them nobody looks at, and the sheet would fill the memory
 
@@ -40,11 +44,15 @@ class LabelledImage:
       image: the file.
       labels: (class name, probability), best first; none where the image cannot be read.
       error: why it cannot be read, or None.
+      heat: where the net looks to see the likeliest class, as a PNG or JPEG; None if that is not asked for.
+      heat_file: the file that holds it, or None.
     """
 
     image: str
     labels: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+    heat: bytes | None = dataclasses.field(default=None, repr=False)
+    heat_file: str | None = None
 
 
 def run(options: LabelImageOptions) -> str:
@@ -63,12 +71,22 @@ def run(options: LabelImageOptions) -> str:
     output_file = path_of(options.output_file) if options.output_file else None
     if output_file and not is_url(output_file) and not output_file.absolute().parent.is_dir():
         raise UsageError(f"--output_file: there is no folder {output_file.parent}.")
+    explain = options.explain or bool(options.explain_dir)
+    if explain and not (options.contact_sheet or options.explain_dir):
+        raise UsageError("--explain needs a place for what it draws: give --contact_sheet or --explain_dir.")
+    folder = heat_folder(options.explain_dir) if options.explain_dir else None
+    most_tiles = _most_images(explain) if options.contact_sheet else 0
+    results = []
     with open_classifier(options.classifier) as predictor:
-        results = list(label_files(predictor, files, options.top))
+        names = heat_names(files)
+        for number, result in enumerate(label_files(predictor, files, options.top, explain)):
+            if folder and result.heat:
+                result = dataclasses.replace(result, heat_file=write_heat(folder, names[number], result.heat))
+            results.append(result if number < most_tiles else dataclasses.replace(result, heat=None))
     if output_file:
         training_folder.write_json(output_file, _as_json(predictor.name, results))
     if options.contact_sheet:
-        _draw(path_of(options.contact_sheet), results, predictor.name)
+        _draw(path_of(options.contact_sheet), results, predictor.name, explain)
     if all(result.error for result in results):
         raise RunError(f"None of the {len(results)} images can be read; {results[0].image}: {results[0].error}.")
     if options.json:
@@ -76,16 +94,22 @@ def run(options: LabelImageOptions) -> str:
     return "\n".join(_text(results))
 
 
-def label_files(predictor: Predictor, files: Sequence[Path], top: int) -> Iterator[LabelledImage]:
-    """Yield the ``top`` likeliest classes of each file, in the order of ``files``."""
+def label_files(
+    predictor: Predictor, files: Sequence[Path], top: int, explain: bool = False
+) -> Iterator[LabelledImage]:
+    """Yield the ``top`` likeliest classes of each file, in the order of ``files``; with ``explain`` the heat as well.
+
+    Raises:
+      UsageError: the heat is asked for, and the net cannot show it.
+    """
     with ProgressBar("labelling", len(files), "pictures") as bar:
         for begin in range(0, len(files), BATCH_SIZE):
             batch = files[begin : begin + BATCH_SIZE]
-            yield from _label_batch(predictor, batch, top)
+            yield from _label_batch(predictor, batch, top, explain)
             bar.update(begin + len(batch))
 
 
-def _label_batch(predictor: Predictor, files: Sequence[Path], top: int) -> list[LabelledImage]:
+def _label_batch(predictor: Predictor, files: Sequence[Path], top: int, explain: bool) -> list[LabelledImage]:
     def prepare(file: Path) -> Any:
         try:
             return predictor.prepare(file.read_bytes())
@@ -98,12 +122,21 @@ def _label_batch(predictor: Predictor, files: Sequence[Path], top: int) -> list[
     for file, result in unread.items():
         log.warning("Cannot read %s: %s.", file, result.error)
     read = [file for file in files if file not in unread]
-    scores = predictor.scores(np.stack([prepared[file] for file in read])) if read else ()
+    if not read:
+        return [unread[file] for file in files]
+    batch = np.stack([prepared[file] for file in read])
+    scores = predictor.scores(batch)
+    heats = _heats(predictor, batch, scores) if explain else [None] * len(read)
     labelled = {
-        file: LabelledImage(str(file), top_classes(row, predictor.labels, top))
-        for file, row in zip(read, scores, strict=True)
+        file: LabelledImage(str(file), top_classes(row, predictor.labels, top), heat=heat)
+        for file, row, heat in zip(read, scores, heats, strict=True)
     }
     return [(unread | labelled)[file] for file in files]
+
+
+def _heats(predictor: Predictor, batch: Any, scores: Any) -> list[bytes | None]:
+    heats = predictor.heat(batch, scores.argmax(axis=1))
+    return [encode_jpeg(heat_overlay(picture, heat)) for picture, heat in zip(batch, heats, strict=True)]
 
 
 def open_classifier(options: ClassifierOptions) -> Predictor:
@@ -145,6 +178,7 @@ def _as_json(name: str, results: Sequence[LabelledImage]) -> dict[str, Any]:
         return {
             "image": result.image,
             "labels": [{"label": label, "probability": round(score, 6)} for label, score in result.labels],
+            **({"heat": result.heat_file} if result.heat_file else {}),
         }
 
     return {"model": name, "images": list(map(entry, results))}
@@ -160,15 +194,30 @@ def _text(results: Sequence[LabelledImage]) -> Iterator[str]:
         yield from (f"  {score:8.4%}  {label}" for label, score in result.labels)
 
 
-def _draw(path: Path, results: Sequence[LabelledImage], name: str) -> None:
-    def tile(result: LabelledImage) -> Tile:
-        lines: list[str | tuple[str, str]] = [(label, f"{score:.1%}") for label, score in result.labels[:_SHEET_LINES]]
-        sure = bool(result.labels) and result.labels[0][1] >= 0.5
-        image = path_of(result.image)
-        return Tile(image.read_bytes(), [image.name, *(lines or [result.error or ""])], _SURE if sure else _UNSURE)
+def _most_images(explain: bool) -> int:
+    return _MOST_TILES // 2 if explain else _MOST_TILES
 
-    drawn = results[:_MOST_TILES]
+
+def _draw(path: Path, results: Sequence[LabelledImage], name: str, explain: bool) -> None:
+    drawn = results[: _most_images(explain)]
     of_all = "" if len(drawn) == len(results) else f"the first {len(drawn)} of "
     note = f"{of_all}{len(results):,} images and their likeliest classes"
-    draw_contact_sheet(path, list(map(tile, drawn)), name, note)
+    if not explain:
+        draw_contact_sheet(path, list(map(_tile, drawn)), name, note)
+    else:
+        tiles = [tile for result in drawn for tile in (_tile(result), _heat_tile(result))]
+        # An even number of columns keeps an image and its heat together.
+        columns = 2 * max(1, min(4, round(math.sqrt(0.75 * len(drawn)))))
+        draw_contact_sheet(path, tiles, name, f"{note}; yellow: where the net looks", columns)
     log.info("Drew %s.", path)
+
+
+def _tile(result: LabelledImage) -> Tile:
+    lines: list[str | tuple[str, str]] = [(label, f"{score:.1%}") for label, score in result.labels[:_SHEET_LINES]]
+    sure = bool(result.labels) and result.labels[0][1] >= 0.5
+    image = path_of(result.image)
+    return Tile(image.read_bytes(), [image.name, *(lines or [result.error or ""])], _SURE if sure else _UNSURE)
+
+
+def _heat_tile(result: LabelledImage) -> Tile | None:
+    return Tile(result.heat, [f"why {result.labels[0][0]}"], _HEAT) if result.heat else None

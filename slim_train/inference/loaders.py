@@ -48,6 +48,8 @@ class LoadedModel:
       image_size: height and width in pixels that ``score`` takes.
       channels: color channels that it takes.
       scaled_decoding: whether ``decode`` decodes large JPEGs smaller than they are.
+      image: the tensor that takes the batch of ``score``.
+      scores: the tensor of its result.
     """
 
     session: Any
@@ -58,6 +60,8 @@ class LoadedModel:
     image_size: tuple[int, int]
     channels: int
     scaled_decoding: bool
+    image: Any
+    scores: Any
 
 
 def load_trained(path: Path, given: ModelOverrides) -> LoadedModel:
@@ -125,16 +129,19 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
         _check_decoding(folder, given, info.scaled_decoding)
         (encoded,), (decoded,) = (_tensors(signatures[PREPROCESS], side) for side in ("inputs", "outputs"))
         (image,) = _tensors(signatures[PIXELS], "inputs")
+        scores = signatures[PIXELS].outputs["scores"].name
         decode = session.make_callable(decoded, [encoded])
         return LoadedModel(
             session,
             lambda data: decode([data])[0],
-            session.make_callable(signatures[PIXELS].outputs["scores"].name, [image]),
+            session.make_callable(scores, [image]),
             info.model_name,
             _labels(folder, given.labels or info.labels, len(info.labels)),
             info.image_size,
             info.channels,
             info.scaled_decoding and _gives_pixels(session.graph),
+            session.graph.get_tensor_by_name(image),
+            session.graph.get_tensor_by_name(scores),
         )
     if SERVING not in signatures:
         raise UsageError(f"{folder} has no signature {SERVING}; it has {', '.join(sorted(signatures)) or 'none'}.")
@@ -157,16 +164,19 @@ def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
             encoded = tf.placeholder(tf.string, [])
             recipe = dataclasses.replace(get_recipe(info.preprocessing), scaled_decoding=info.scaled_decoding)
             decoded = recipe.decode_eval(encoded, height, width, info.channels)
+    image, scores = (graph.get_tensor_by_name(f"{name}:0") for name in (trained_model.PIXELS, trained_model.SCORES))
     session = _session(graph)
     return LoadedModel(
         session,
         session.make_callable(decoded, [encoded]),
-        session.make_callable(f"{trained_model.SCORES}:0", [f"{trained_model.PIXELS}:0"]),
+        session.make_callable(scores, [image]),
         info.model_name,
         info.labels,
         info.image_size,
         info.channels,
         info.scaled_decoding and gives_pixels,
+        image,
+        scores,
     )
 
 
@@ -214,6 +224,8 @@ def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelO
         (height, width),
         shape[3],
         _is_scaled(given),
+        image,
+        scores,
     )
 
 

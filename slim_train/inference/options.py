@@ -63,4 +63,10 @@ class LabelImageOptions(Options):
     contact_sheet: str | None = option(
         None, "Draw the images with their labels to this file, for example sheet.png.", takes_urls=True
     )
+    explain: bool = option(
+        False, "Show where the net looks (Grad-CAM of the likeliest class), beside each image of --contact_sheet."
+    )
+    explain_dir: str | None = option(
+        None, "Folder for an image per input image that shows where the net looks. Implies --explain.", takes_urls=True
+    )
     classifier: ClassifierOptions = field(default_factory=ClassifierOptions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.find import is_complete, newest_checkpoint
 from slim_train.errors import UsageError
 from slim_train.inference import loaders
+from slim_train.inference.grad_cam import HeatFunction, heat_function
 from slim_train.inference.loaders import LoadedModel
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.tf_compat import tf
@@ -49,6 +51,8 @@ class Predictor:
         height, width = (side * 8 // 7 + 1 for side in model.image_size)
         self._target = (height, width) if model.scaled_decoding else None
         self._model = model
+        self._heat: HeatFunction | None = None
+        self._heat_lock = threading.Lock()
 
     def prepare(self, data: bytes) -> FloatArray:
         """Decode an image of any kind that conversion reads, and preprocess it as in evaluation.
@@ -84,6 +88,25 @@ class Predictor:
             end = begin + BATCH_SIZE
             scores[begin:end] = self.scores(np.stack([self.prepare(data) for data in images[begin:end]]))
         return scores
+
+    def heat(self, batch: FloatArray, classes: Sequence[int]) -> FloatArray:
+        """Return where the net looks to see a class in each image, by Grad-CAM.
+
+        Args:
+          batch: float32 [N, height, width, channels] as :meth:`scores` takes it.
+          classes: indices into ``labels``, one for each image.
+
+        Returns:
+          float32 [N, rows, columns] of the last feature map, 0 or more; it covers the whole image.
+
+        Raises:
+          UsageError: the net has no feature map with more than one place.
+        """
+        with self._heat_lock:
+            if self._heat is None:
+                model = self._model
+                self._heat = heat_function(model.session, model.image, model.scores, self.name)
+        return self._heat(batch, np.asarray(classes, np.int64))
 
     def close(self) -> None:
         """Release the session."""

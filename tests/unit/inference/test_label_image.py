@@ -81,6 +81,26 @@ def test_of_a_great_many_pictures_the_first_are_drawn(
     assert drawn == [(2, "mobilenet_v1_025", "the first 2 of 3 images and their likeliest classes")]
 
 
+def test_where_the_net_looks_is_drawn_beside_each_picture_and_to_files(training_folder: Path, folder: Path) -> None:
+    flags = {"train_dir": str(training_folder), "image": str(folder), "json": True}
+    label_image.run(options(contact_sheet=str(folder.parent / "plain.png"), **flags))
+    answer = json.loads(
+        label_image.run(
+            options(contact_sheet=str(folder.parent / "s.png"), explain=True, explain_dir=str(folder / "heat"), **flags)
+        )
+    )
+    files = [Path(entry["heat"]) for entry in answer["images"] if "heat" in entry]
+    assert [file.name for file in files] == ["a.jpg_heat.jpg", "b.png_heat.jpg"]
+    assert all(Image.open(file).size == (224, 224) for file in files)
+    plain, sheet = (Image.open(folder.parent / name) for name in ("plain.png", "s.png"))
+    assert sheet.height > plain.height
+
+
+def test_an_explanation_without_a_place_for_it_is_refused(training_folder: Path, folder: Path) -> None:
+    with pytest.raises(UsageError, match="give --contact_sheet or --explain_dir"):
+        label_image.run(options(train_dir=str(training_folder), image=str(folder), explain=True))
+
+
 def test_pictures_none_of_which_can_be_read_are_a_failure(training_folder: Path, folder: Path) -> None:
     with pytest.raises(RunError, match=r"broken\.jpg: truncated"):
         label_image.run(options(train_dir=str(training_folder), image=str(folder / "broken.jpg")))
