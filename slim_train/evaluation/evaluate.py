@@ -72,7 +72,7 @@ class Evaluator:
         config: Any = None,
         flip: bool = False,
     ) -> None:
-        self.dataset, self.model = dataset, model
+        self.dataset, self.model, self.flip = dataset, model, flip
         self._batch_size, self._max_batches = batch_size, max_batches
         self._graph = tf.Graph()
         with self._graph.as_default():
@@ -254,7 +254,7 @@ def evaluate_to_folder(
     step = step_of(checkpoint)  # first: a training that is followed may delete it meanwhile
     with EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
         metrics = evaluator.evaluate(checkpoint, writer.visit)
-        return writer.finish(metrics, checkpoint, step, time.monotonic() - began)
+        return writer.finish(metrics, checkpoint, step, time.monotonic() - began, evaluator.flip)
 
 
 def _overrides(options: EvalOptions, dataset: DatasetSpec) -> ModelOverrides:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from slim_train.errors import RunError, UsageError
+from slim_train.evaluation.calibration import Calibration, CalibrationCounter, wilson_interval
 from slim_train.evaluation.confusion import Confusion
 
 
@@ -44,6 +45,7 @@ class ClassificationReport:
       balanced_accuracy: mean recall of the classes that have images.
       macro: mean over the classes that occur as a true or a predicted class.
       weighted: mean over the classes, weighted by their support.
+      calibration: how far probabilities can be trusted; None if logits were not counted.
     """
 
     images: int
@@ -58,6 +60,12 @@ class ClassificationReport:
     balanced_accuracy: float
     macro: Average
     weighted: Average
+    calibration: Calibration | None
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """The 95% Wilson score interval of the accuracy."""
+        return wilson_interval(round(self.accuracy * self.images), self.images)
 
     @property
     def confusion_matrix(self) -> NDArray[np.int64] | None:
@@ -98,6 +106,7 @@ class ClassificationMetrics:
         self._in_top_5 = 0
         self._correct = 0
         self._confusion = Confusion(num_classes)
+        self._calibration: CalibrationCounter | None = CalibrationCounter(num_classes)
 
     def update(self, labels: ArrayLike, logits: ArrayLike, mask: ArrayLike | None = None) -> None:
         """Count one batch.
@@ -122,8 +131,12 @@ class ClassificationMetrics:
                 f"An image has label {wrong[0]}, but the net has the {self.num_classes} classes 0 to "
                 f"{self.num_classes - 1}. Check --num_classes and --labels_offset."
             )
-        log_probabilities = np.take_along_axis(log_softmax(scores), true[:, np.newaxis], axis=1)
-        self._add(true, scores.argmax(axis=1), ranks(scores, true), log_probabilities)
+        log_probabilities = log_softmax(scores)
+        predicted = scores.argmax(axis=1)
+        if self._calibration:
+            self._calibration.add(true, predicted, np.exp(log_probabilities.max(axis=1)), scores)
+        of_true = np.take_along_axis(log_probabilities, true[:, np.newaxis], axis=1)
+        self._add(true, predicted, ranks(scores, true), of_true)
 
     def count(self, labels: ArrayLike, predicted: ArrayLike, ranks: ArrayLike, probabilities: ArrayLike) -> None:
         """Count images whose logits are gone.
@@ -134,6 +147,7 @@ class ClassificationMetrics:
           ranks: place of the true class among the most probable ones, from 0, int [B].
           probabilities: of the true class, float [B].
         """
+        self._calibration = None
         smallest = np.finfo(np.float64).tiny  # a probability of 0 is one that was rounded
         log_probabilities = np.log(np.maximum(np.asarray(probabilities, np.float64), smallest))
         self._add(np.asarray(labels), np.asarray(predicted), np.asarray(ranks), log_probabilities)
@@ -185,6 +199,7 @@ class ClassificationMetrics:
             balanced_accuracy=float(recall[support > 0].mean()),
             macro=Average(*(float(values[occurs].mean()) for values in (precision, recall, f1))),
             weighted=Average(*(float(np.average(values, weights=support)) for values in (precision, recall, f1))),
+            calibration=self._calibration.result() if self._calibration else None,
         )
 
     def _check_not_empty(self) -> None:

@@ -23,6 +23,7 @@ class EvaluationReport(ClassificationReport):
       checkpoint: prefix of the checkpoint.
       step: its global step.
       seconds: duration of the evaluation.
+      flip: whether probabilities are averaged over each image and its mirror image.
       files: the files that were written, by what they hold: metrics, predictions, and if drawn confusion_matrix and
         mistakes.
     """
@@ -32,6 +33,7 @@ class EvaluationReport(ClassificationReport):
     checkpoint: str
     step: int
     seconds: float
+    flip: bool = False
     files: dict[str, Path] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -51,11 +53,13 @@ class EvaluationReport(ClassificationReport):
             "split": self.split,
             "checkpoint": self.checkpoint,
             "global_step": self.step,
+            "eval_flip": self.flip,
             "images": self.images,
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.images_per_second, 2),
             "loss": self.loss,
             "accuracy": self.accuracy,
+            "accuracy_interval": list(self.accuracy_interval),
             "top_5_accuracy": self.top_5_accuracy,
             "balanced_accuracy": self.balanced_accuracy,
             "macro_average": self.macro._asdict(),
@@ -63,6 +67,7 @@ class EvaluationReport(ClassificationReport):
             "labels": list(self.labels),
             "per_class": self._per_class(),
             **self.confusion.to_dict(),
+            **(self.calibration.to_dict() if self.calibration else {}),
         }
 
     def _repr_html_(self) -> str:

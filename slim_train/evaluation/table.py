@@ -55,3 +55,16 @@ def summary(report: ClassificationReport) -> str:
         f"{report.images:,} images · accuracy {report.accuracy:.2%}{top_5} · "
         f"balanced accuracy {report.balanced_accuracy:.2%} · loss {report.loss:.4f}"
     )
+
+
+def trust(report: ClassificationReport) -> str:
+    """Return a line that says how far accuracy and probabilities can be trusted."""
+    low, high = report.accuracy_interval
+    text = f"95% interval of the accuracy: {low:.2%} to {high:.2%}."
+    if report.calibration is None:
+        return text
+    text += f" Expected calibration error: {report.calibration.error:.4f}"
+    temperature = report.calibration.temperature
+    if temperature is None:
+        return f"{text}."
+    return f"{text}, {temperature.calibration_error_after:.4f} at temperature {temperature.value:.3f}."

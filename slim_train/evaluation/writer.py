@@ -16,7 +16,7 @@ from slim_train.evaluation.metrics_json import write_metrics_json
 from slim_train.evaluation.mistakes import WorstMistakes, draw_mistakes_sheet
 from slim_train.evaluation.predictions_csv import PredictionsCsv
 from slim_train.evaluation.report import EvaluationReport
-from slim_train.evaluation.table import format_metrics, summary
+from slim_train.evaluation.table import format_metrics, summary, trust
 from slim_train.reports.confusion_matrix import draw_confusion_matrix
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,9 @@ class EvaluationWriter:
         self._predictions.write(files, batch["label"], predictions)
         self._mistakes.update(batch["encoded"], files, batch["label"], predictions)
 
-    def finish(self, metrics: ClassificationMetrics, checkpoint: str, step: int, seconds: float) -> EvaluationReport:
+    def finish(
+        self, metrics: ClassificationMetrics, checkpoint: str, step: int, seconds: float, flip: bool = False
+    ) -> EvaluationReport:
         """Write the metrics, draw the images, show the table in the log, and return the report."""
         paths = {
             "metrics": self._folder / f"eval_{self._split}.json",
@@ -69,6 +71,7 @@ class EvaluationWriter:
             checkpoint=checkpoint,
             step=step,
             seconds=seconds,
+            flip=flip,
         )
         for drawn in ("confusion_matrix", "mistakes"):
             # They need matplotlib, and mistakes: what an earlier evaluation drew is no result of this one.
@@ -86,6 +89,7 @@ class EvaluationWriter:
                 total=self._mistakes.total,
             )
         log.info("Evaluation of %s on %s:\n\n%s\n", checkpoint, self._split, format_metrics(report, self._labels))
+        log.info("%s", trust(report))
         log.info("Metrics, predictions and images are in %s.", self._folder)
         # The predictions get their name when the writer is left; images need matplotlib, and mistakes.
         written = {what: path for what, path in paths.items() if what == "predictions" or path.is_file()}

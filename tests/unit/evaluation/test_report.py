@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pytest
 
 from slim_train.evaluation.metrics import ClassificationMetrics
 from slim_train.evaluation.report import EvaluationReport
@@ -37,3 +38,12 @@ def test_a_notebook_shows_the_figures_and_no_class_name_is_taken_for_html() -> N
     assert "accuracy 75.00% of 4 images, step 7" in html
     assert "&lt;dog&gt;" in html
     assert "<dog>" not in html
+
+
+def test_the_file_says_how_far_the_figures_can_be_trusted() -> None:
+    values = json.loads(json.dumps(_report(flip=True).to_dict()))
+    assert values["accuracy_interval"] == pytest.approx([0.30064, 0.95441], abs=1e-5)
+    assert values["eval_flip"] is True
+    assert values["calibration"]["bins"][0]["images"] == 4
+    assert values["coverage"][0] == {"threshold": 0.0, "images": 4, "coverage": 1.0, "accuracy": 0.75}
+    assert [row["label"] for row in values["class_thresholds"]] == []
