@@ -14,6 +14,7 @@ COMMANDS = (
     "inspect_checkpoint",
     "train_image_classifier",
     "eval_image_classifier",
+    "compare_runs",
     "serve_image_classifier",
     "export_inference_graph",
     "retrain",

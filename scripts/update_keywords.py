@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slim_train import config
+from slim_train.api.compare_runs import CompareOptions
 from slim_train.api.convert import ConvertOptions
 from slim_train.api.inspect_dataset import InspectOptions
 from slim_train.api.load import SOURCES
@@ -30,6 +31,7 @@ CLASSES: tuple[tuple[str, str, Any, tuple[str, ...]], ...] = (
     ("InspectFlags", "inspect_dataset", InspectOptions(), ("dataset_dir", "json")),
     ("TrainFlags", "train_image_classifier", TrainOptions(), ("dataset_dir", "train_dir")),
     ("EvalFlags", "eval_image_classifier", EvalOptions(), ("checkpoint_path",)),
+    ("CompareFlags", "compare_runs", CompareOptions(), ("json",)),
     ("ExportFlags", "export_inference_graph", ExportOptions(), ("checkpoint_path",)),
     ("RetrainFlags", "retrain", RetrainOptions(), ("image_dir",)),
     ("ExtractFlags", "extract_features", ExtractOptions(), ("output_dir",)),

@@ -17,6 +17,7 @@ from slim_train import own_packages
 
 if TYPE_CHECKING:
     from slim_train.api.classify_images import classify_images
+    from slim_train.api.compare_runs import compare_runs
     from slim_train.api.conversion import ConversionReport
     from slim_train.api.convert import convert
     from slim_train.api.evaluate import evaluate
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from slim_train.bulk.classify import ClassifyReport
     from slim_train.bulk.extract import ExtractionReport
     from slim_train.errors import RunError, UsageError
+    from slim_train.evaluation.compare import Comparison
     from slim_train.evaluation.report import EvaluationReport
     from slim_train.exporting.run import ExportReport
     from slim_train.extensions import register_augmentation, register_loss, register_optimizer
@@ -49,6 +51,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Classifier",
     "ClassifyReport",
+    "Comparison",
     "ConversionReport",
     "Evaluated",
     "EvaluationReport",
@@ -65,6 +68,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "classify_images",
+    "compare_runs",
     "convert",
     "evaluate",
     "export",
@@ -85,6 +89,7 @@ __all__ = [
 # Where each public name is defined. It is imported when it is first used.
 _HOMES = {
     "Classifier": "slim_train.inference.classifier",
+    "Comparison": "slim_train.evaluation.compare",
     "ConversionReport": "slim_train.api.conversion",
     "Evaluated": "slim_train.training.hooks.validation",
     "EvaluationReport": "slim_train.evaluation.report",
@@ -100,6 +105,7 @@ _HOMES = {
     "RunError": "slim_train.errors",
     "TrainingResult": "slim_train.training.result",
     "UsageError": "slim_train.errors",
+    "compare_runs": "slim_train.api.compare_runs",
     "convert": "slim_train.api.convert",
     "evaluate": "slim_train.api.evaluate",
     "export": "slim_train.api.export",

@@ -232,6 +232,15 @@ class EvalFlags(TypedDict, total=False):
     xla: bool
 
 
+class CompareFlags(TypedDict, total=False):
+    """Flags of compare_runs."""
+
+    dataset_split_name: Text | None
+    split: Text | None
+    examples: int
+    html_file: Text | None
+
+
 class ExportFlags(TypedDict, total=False):
     """Flags of export_inference_graph."""
 
