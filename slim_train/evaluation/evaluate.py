@@ -25,6 +25,7 @@ from slim_train.errors import RunError, UsageError
 from slim_train.evaluation.metrics import ClassificationMetrics
 from slim_train.evaluation.options import EvalOptions
 from slim_train.evaluation.report import EvaluationReport
+from slim_train.evaluation.run_page import write_run_report
 from slim_train.evaluation.writer import EvaluationWriter
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.trained_model import resolve_spec, training_folder_of
@@ -221,7 +222,7 @@ def run(options: EvalOptions) -> EvaluationReport:
     ) as evaluator:
         for checkpoint in _checkpoints_to_evaluate(options, first):
             try:
-                report = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes)
+                report = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes, folder)
             except (tf.errors.OpError, RunError):
                 if not options.eval_interval_secs or is_complete(checkpoint):
                     raise
@@ -236,9 +237,11 @@ def run(options: EvalOptions) -> EvaluationReport:
 
 
 def evaluate_to_folder(
-    evaluator: Evaluator, checkpoint: str, eval_dir: Path, num_mistakes: int = 36
+    evaluator: Evaluator, checkpoint: str, eval_dir: Path, num_mistakes: int = 36, folder: Path | None = None
 ) -> EvaluationReport:
     """Evaluate one checkpoint and write metrics, predictions and images to ``eval_dir``.
+
+    If ``folder`` is the folder of a training, its report.html is written too.
 
     Raises:
       UsageError: the folder cannot be written.
@@ -254,7 +257,12 @@ def evaluate_to_folder(
     step = step_of(checkpoint)  # first: a training that is followed may delete it meanwhile
     with EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
         metrics = evaluator.evaluate(checkpoint, writer.visit)
-        return writer.finish(metrics, checkpoint, step, time.monotonic() - began, evaluator.flip)
+        report = writer.finish(metrics, checkpoint, step, time.monotonic() - began, evaluator.flip)
+        mistakes = writer.mistakes
+    if folder is None or not (folder / training_folder.CONFIG).is_file():
+        return report
+    page = write_run_report(folder, report, mistakes)
+    return dataclasses.replace(report, files=report.files | {"report": page}) if page else report
 
 
 def _overrides(options: EvalOptions, dataset: DatasetSpec) -> ModelOverrides:

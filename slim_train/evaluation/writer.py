@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from slim_train.evaluation.metrics import ClassificationMetrics, predict
 from slim_train.evaluation.metrics_json import write_metrics_json
-from slim_train.evaluation.mistakes import WorstMistakes, draw_mistakes_sheet
+from slim_train.evaluation.mistakes import Mistake, WorstMistakes, draw_mistakes_sheet
 from slim_train.evaluation.predictions_csv import PredictionsCsv
 from slim_train.evaluation.report import EvaluationReport
 from slim_train.evaluation.table import format_metrics, summary, trust
@@ -46,6 +46,11 @@ class EvaluationWriter:
     def __enter__(self) -> EvaluationWriter:
         self._predictions.__enter__()
         return self
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """The worst mistakes so far, the most confident first."""
+        return self._mistakes.worst_first()
 
     def visit(self, batch: Mapping[str, Any], logits: ArrayLike) -> None:
         """Record one batch: ``filename`` (bytes), ``label`` and ``encoded`` images [B], and logits [B, C]."""
@@ -82,7 +87,7 @@ class EvaluationWriter:
         if self._num_mistakes:
             draw_mistakes_sheet(
                 paths["mistakes"],
-                self._mistakes.worst_first(),
+                self.mistakes,
                 self._labels,
                 split=self._split,
                 images=report.images,

@@ -14,6 +14,7 @@ from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import latest_checkpoint, step_of
 from slim_train.errors import UsageError
+from slim_train.evaluation.run_page import REPORT, write_run_report
 from slim_train.reports import html
 from slim_train.training.hooks.of_task import TaskHooks
 from slim_train.training.hooks.stopping import StopOnSignal
@@ -44,6 +45,7 @@ class TrainingResult:
       best_step: of that checkpoint.
       plateau: where the loss stayed at that of a constant answer, or None.
       stopped_by: name of the signal that stopped the run, or None.
+      resumed_step: step of the checkpoint that this process went on from, or None.
       history: the lines of metrics.jsonl: for each logged step ``step``, ``loss``, ``learning_rate`` and
         ``images_per_second``; for each evaluation ``step`` and metrics whose names begin with ``eval_``.
     """
@@ -62,6 +64,7 @@ class TrainingResult:
     best_step: int | None = None
     plateau: Plateau | None = None
     stopped_by: str | None = None
+    resumed_step: int | None = None
     history: tuple[dict[str, float], ...] = ()
 
     @property
@@ -77,6 +80,7 @@ class TrainingResult:
             "metrics": training_folder.METRICS,
             "result": training_folder.RESULT,
             "curves": _CURVES,
+            "report": REPORT,
         }
         return {name: path for name, file in names.items() if (path := self.folder / file).is_file()}
 
@@ -102,7 +106,7 @@ class TrainingResult:
 
 
 def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> TrainingResult:
-    """Write result.json and the curves, and say where things are."""
+    """Write result.json, the curves and report.html, and say where things are."""
     metrics = hooks.metrics
     checkpoint = latest_checkpoint(job.train_dir)
     best = BestCheckpoint(job.train_dir)
@@ -122,11 +126,14 @@ def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> Tr
         best_step=best.step if best.path else None,
         plateau=hooks.plateau.plateau if hooks.plateau else None,
         stopped_by=stop.received.name if stop.received else None,
+        resumed_step=step_of(job.resumed) if job.resumed else None,
         history=tuple(training_folder.read_metrics(job.train_dir)),
     )
     (job.train_dir / _CURVES).unlink(missing_ok=True)  # without matplotlib none is drawn, and this one is old
     reports.draw_training_curves(job.train_dir / training_folder.METRICS, job.train_dir / _CURVES)
     training_folder.write_json(job.train_dir / training_folder.RESULT, result.to_dict())
+    if not job.has_evaluator:  # which writes it with its own evaluations
+        write_run_report(job.train_dir, hooks.last_evaluation.report())
     log.info(
         "Trained to step %d in %.0f s, %.1f images/s over all; checkpoint %s.",
         result.global_step, seconds, result.images_per_second, checkpoint,

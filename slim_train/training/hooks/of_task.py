@@ -19,6 +19,7 @@ from slim_train.training import event_files
 from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.accumulation import AccumulateGradients
 from slim_train.training.hooks.input_bound import InputBound
+from slim_train.training.hooks.last_evaluation import LastEvaluation
 from slim_train.training.hooks.plateau import PlateauHook
 from slim_train.training.hooks.profile import Profile
 from slim_train.training.hooks.saving import CatchUp, SaveEverySteps
@@ -39,11 +40,13 @@ class TaskHooks:
       metrics: what each step says.
       plateau: what notices that nothing is learned; None for workers, synthetic data and other losses than softmax.
       hooks: all of them, in the order in which they run.
+      last_evaluation: what evaluations during training leave.
     """
 
     metrics: StepMetrics
     plateau: PlateauHook | None
     hooks: list[Any]
+    last_evaluation: LastEvaluation
     _resources: ExitStack
 
     def __enter__(self) -> TaskHooks:
@@ -65,8 +68,9 @@ def hooks_of_task(
 ) -> TaskHooks:
     """Return the hooks that a task of ``job`` runs beside its steps."""
     with ExitStack() as resources:
-        metrics, plateau, hooks = _make_hooks(job, graph, scaffold, phase, stop, on_evaluation, resources)
-        return TaskHooks(metrics, plateau, hooks, resources.pop_all())
+        last = LastEvaluation()
+        metrics, plateau, hooks = _make_hooks(job, graph, scaffold, phase, stop, on_evaluation, resources, last)
+        return TaskHooks(metrics, plateau, hooks, last, resources.pop_all())
 
 
 def _make_hooks(
@@ -77,6 +81,7 @@ def _make_hooks(
     stop: StopOnSignal,
     on_evaluation: Sequence[Callable[[Evaluated], None]],
     resources: ExitStack,
+    last: LastEvaluation,
 ) -> tuple[StepMetrics, PlateauHook | None, list[Any]]:
     metrics_file = MetricsFile(job.train_dir, job.options.loop.save_summaries_secs) if job.is_chief else None
     if metrics_file:
@@ -96,7 +101,7 @@ def _make_hooks(
             hooks.append(at_loss)
         # With an evaluator in the cluster, only stopping early needs evaluations of the chief's own.
         if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
-            hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources, metrics_file))
+            hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources, metrics_file, last))
         hooks.append(CatchUp(graph, lambda: scaffold.saver, job.train_dir))
         profiled = job.options.loop.profiled_steps()
         if profiled:
@@ -199,6 +204,7 @@ def _validation(
     on_evaluation: Sequence[Callable[[Evaluated], None]],
     resources: ExitStack,
     metrics_file: MetricsFile | None,
+    last: LastEvaluation,
 ) -> ValidationHook:
     validation = job.options.validation
     assert job.validation_set is not None
@@ -217,7 +223,7 @@ def _validation(
     return ValidationHook(
         graph,
         lambda: scaffold.saver,
-        lambda checkpoint: evaluator.evaluate(checkpoint, is_interrupted=is_interrupted).headline(),
+        lambda checkpoint: last.evaluate(evaluator, checkpoint, is_interrupted),
         every_n_steps=validation.eval_every_n_steps or max(1, round(job.schedule.steps_per_epoch)),
         patience=validation.early_stopping_patience,
         split=job.validation_set.split_name,
