@@ -268,6 +268,7 @@ class ExportFlags(TypedDict, total=False):
     export_dir: Text | None
     formats: Text
     precision: Text
+    calibrate: bool
     output_file: Text | None
     check_images: Text | None
     num_check_images: int

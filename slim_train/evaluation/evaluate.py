@@ -28,7 +28,7 @@ from slim_train.evaluation.report import EvaluationReport
 from slim_train.evaluation.run_page import write_run_report
 from slim_train.evaluation.writer import EvaluationWriter
 from slim_train.inference.overrides import ModelOverrides
-from slim_train.inference.trained_model import resolve_spec, training_folder_of
+from slim_train.inference.trained_model import logits_identity, resolve_spec, training_folder_of
 from slim_train.inference.variables import VariableRestorer
 from slim_train.inputs import pipeline
 from slim_train.inputs.data_set import open_split
@@ -74,6 +74,7 @@ class Evaluator:
         flip: bool = False,
     ) -> None:
         self.dataset, self.model, self.flip = dataset, model, flip
+        self.use_averages = use_averages
         self._batch_size, self._max_batches = batch_size, max_batches
         self._graph = tf.Graph()
         with self._graph.as_default():
@@ -254,10 +255,12 @@ def evaluate_to_folder(
     except OSError as error:
         raise UsageError(f"--eval_dir: cannot write to {eval_dir}: {error.strerror}.") from error
     began = time.monotonic()
-    step = step_of(checkpoint)  # first: a training that is followed may delete it meanwhile
+    # First: a training that is followed may delete it meanwhile.
+    step, evaluated = step_of(checkpoint), logits_identity(evaluator.model, checkpoint, evaluator.use_averages)
     with EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
         metrics = evaluator.evaluate(checkpoint, writer.visit)
-        report = writer.finish(metrics, checkpoint, step, time.monotonic() - began, evaluator.flip)
+        seconds = time.monotonic() - began
+        report = writer.finish(metrics, checkpoint, step, seconds, flip=evaluator.flip, evaluated=evaluated)
         mistakes = writer.mistakes
     if folder is None or not (folder / training_folder.CONFIG).is_file():
         return report

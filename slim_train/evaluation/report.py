@@ -24,6 +24,7 @@ class EvaluationReport(ClassificationReport):
       step: its global step.
       seconds: duration of the evaluation.
       flip: whether probabilities are averaged over each image and its mirror image.
+      evaluated: what the logits depend on, as :func:`slim_train.inference.trained_model.logits_identity` says.
       files: the files that were written, by what they hold: metrics, predictions, and if drawn confusion_matrix and
         mistakes.
     """
@@ -34,13 +35,14 @@ class EvaluationReport(ClassificationReport):
     step: int
     seconds: float
     flip: bool = False
+    evaluated: dict[str, Any] = dataclasses.field(default_factory=dict)
     files: dict[str, Path] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, report: ClassificationReport, **evaluated: Any) -> EvaluationReport:
+    def of(cls, report: ClassificationReport, **more: Any) -> EvaluationReport:
         """Add what was evaluated to a classification report."""
         figures = {field.name: getattr(report, field.name) for field in dataclasses.fields(ClassificationReport)}
-        return cls(**figures, **evaluated)
+        return cls(**figures, **more)
 
     @property
     def images_per_second(self) -> float:
@@ -54,6 +56,7 @@ class EvaluationReport(ClassificationReport):
             "checkpoint": self.checkpoint,
             "global_step": self.step,
             "eval_flip": self.flip,
+            "evaluated": self.evaluated,
             "images": self.images,
             "seconds": round(self.seconds, 3),
             "images_per_second": round(self.images_per_second, 2),

@@ -60,9 +60,14 @@ class EvaluationWriter:
         self._mistakes.update(batch["encoded"], files, batch["label"], predictions)
 
     def finish(
-        self, metrics: ClassificationMetrics, checkpoint: str, step: int, seconds: float, flip: bool = False
+        self, metrics: ClassificationMetrics, checkpoint: str, step: int, seconds: float, **more: Any
     ) -> EvaluationReport:
-        """Write the metrics, draw the images, show the table in the log, and return the report."""
+        """Write the metrics, draw the images, show the table in the log, and return the report.
+
+        Args:
+          metrics: the counts.
+          checkpoint, step, seconds, more: fields of the report.
+        """
         paths = {
             "metrics": self._folder / f"eval_{self._split}.json",
             "predictions": self._folder / f"predictions_{self._split}.csv",
@@ -76,7 +81,7 @@ class EvaluationWriter:
             checkpoint=checkpoint,
             step=step,
             seconds=seconds,
-            flip=flip,
+            **more,
         )
         for drawn in ("confusion_matrix", "mistakes"):
             # They need matplotlib, and mistakes: what an earlier evaluation drew is no result of this one.

@@ -19,6 +19,7 @@ from datasets.record_files import find_any_record_files
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
 from datasets.storage import path_of
 from datasets.tfrecords import scan_images
+from slim_train.evaluation.metrics import log_softmax
 from slim_train.inference.loaders import SERVING
 from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
 from slim_train.tf_compat import native_chatter_hidden, tf
@@ -52,6 +53,8 @@ def compare(answers: NDArray[np.float32], expected: NDArray[np.float32]) -> Diff
 class Reference:
     """The answers of the checkpoint itself, its variables restored as evaluation does.
 
+    With a temperature they are computed from the logits by numpy, and not as the exported graph does.
+
     Attributes:
       encoded: the images.
       pixels: the images decoded, float32 [N, height, width, channels].
@@ -63,10 +66,13 @@ class Reference:
         with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
             one = tf.placeholder(tf.string, [])
             decoded = trained.decode(one)
-            pixels, scores = trained.build()
+            pixels, logits = trained.build_logits()
+            scores = tf.nn.softmax(logits)
             trained.restore(session)
             self.pixels = np.stack([session.run(decoded, {one: data}) for data in self.encoded])
-            self.scores = session.run(scores, {pixels: self.pixels})
+            self.scores, values = session.run([scores, logits], {pixels: self.pixels})
+        if trained.temperature is not None:
+            self.scores = np.exp(log_softmax(values / trained.temperature)).astype(np.float32)
 
     def check_saved_model(self, folder: Path) -> Difference:
         """Compare the signature serving_default of a SavedModel."""

@@ -73,6 +73,11 @@ class ResultOptions(Options):
         "files. Computation stays float32. auto is fp32. TFLite models are written in each precision anyway.",
         choices=("fp32", "bf16", "fp16", "auto"),
     )
+    calibrate: bool = option(
+        False,
+        "Divide the logits by the temperature of an evaluation of the checkpoint, so that scores are calibrated. "
+        "Requires eval_image_classifier --noeval_flip first. The predicted classes stay the same.",
+    )
     output_file: str | None = option(
         None,
         "Write only the frozen graph, to this file.",

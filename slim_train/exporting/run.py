@@ -19,6 +19,7 @@ from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.exporting import check, formats
 from slim_train.exporting.architecture import write_architecture
+from slim_train.exporting.calibrate import calibrated
 from slim_train.exporting.check import Difference, Reference
 from slim_train.exporting.options import CheckOptions, ExportOptions, SourceOptions
 from slim_train.inference.export_info import ExportInfo
@@ -107,9 +108,13 @@ def run(options: ExportOptions) -> ExportReport:
       RunError: a file does not answer as the checkpoint does.
     """
     if options.source.checkpoint_path is None:
+        if options.result.calibrate:
+            raise UsageError("--calibrate requires --checkpoint_path: a graph without weights has no temperature.")
         return _write_graph_alone(options)
     _refuse_graph_flags(options)
     trained = _trained_model(options.source, options.code)
+    if options.result.calibrate:
+        trained = calibrated(trained)
     folder, info = _destination(options, trained), trained.info()
     averages = ", moving averages" if trained.takes_averages() else ""
     log.info("Exporting %s of %s, %d classes%s.", info.model_name, trained.checkpoint, len(info.labels), averages)

@@ -27,6 +27,7 @@ class ExportInfo:
       step: global step of the checkpoint.
       checkpoint: file name of the checkpoint.
       scaled_decoding: whether large JPEGs are decoded smaller than they are. Older exports do not.
+      temperature: divides the logits before the scores; None if they are as trained.
     """
 
     model_name: str
@@ -37,6 +38,7 @@ class ExportInfo:
     step: int
     checkpoint: str
     scaled_decoding: bool = False
+    temperature: float | None = None
 
 
 def write_export_info(path: Path, info: ExportInfo) -> None:
@@ -58,7 +60,7 @@ def read_export_info(path: Path) -> ExportInfo | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if "model_name" not in content:
             return None
-        content = {"scaled_decoding": ExportInfo.scaled_decoding, **content}
+        content = {"scaled_decoding": ExportInfo.scaled_decoding, "temperature": None, **content}
         info = ExportInfo(**{field.name: content[field.name] for field in dataclasses.fields(ExportInfo)})
         height, width = map(int, info.image_size)
         return dataclasses.replace(info, labels=tuple(map(str, info.labels)), image_size=(height, width))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,6 +48,7 @@ class TrainedModel:
       checkpoint: prefix of the checkpoint.
       folder: the training folder; of a checkpoint from elsewhere, the one that it lies in.
       use_averages: take the moving averages of the variables: True, False, or None for those that the checkpoint holds.
+      temperature: divides the logits before the probabilities; None leaves them as they are.
     """
 
     spec: ModelSpec
@@ -54,6 +56,7 @@ class TrainedModel:
     checkpoint: str
     folder: Path
     use_averages: bool | None = None
+    temperature: float | None = None
 
     def info(self) -> ExportInfo:
         """Return what the graph of :meth:`build` does not say itself."""
@@ -66,6 +69,7 @@ class TrainedModel:
             scaled_decoding=self.spec.recipe.scaled_decoding,
             step=step_of(self.checkpoint),
             checkpoint=path_of(self.checkpoint).name,
+            temperature=self.temperature,
         )
 
     def takes_averages(self) -> bool:
@@ -90,6 +94,13 @@ class TrainedModel:
         Returns:
           pixels and scores.
         """
+        pixels, logits = self.build_logits()
+        if self.temperature is not None:
+            logits = logits / self.temperature
+        return pixels, tf.nn.softmax(logits, name=SCORES)
+
+    def build_logits(self) -> tuple[Any, Any]:
+        """Add the net to the current graph without probabilities: pixels and logits, as :meth:`build` has them."""
         size = self.spec.image_size
         if not self.spec.recipe.gives_pixels:
             tf.identity(self.decode(tf.placeholder(tf.string, [], name=ENCODED)), name=DECODED)
@@ -97,7 +108,7 @@ class TrainedModel:
         inputs = tf.identity(self.spec.recipe.eval_batch(pixels), name=INPUT)
         network_fn = nets.get_network_fn(self.spec.net, self.spec.num_classes, is_training=False)
         logits, _ = network_fn(inputs)
-        return pixels, tf.nn.softmax(logits, name=SCORES)
+        return pixels, logits
 
     def freeze(self) -> Any:
         """Return the graph of :meth:`build` with the trained values as constants, batch norm folded: a GraphDef.
@@ -121,6 +132,20 @@ class TrainedModel:
           RunError: the checkpoint does not fit.
         """
         VariableRestorer(self.spec, self.use_averages).restore(session, self.checkpoint)
+
+
+def logits_identity(spec: ModelSpec, checkpoint: str, use_averages: bool | None) -> dict[str, Any]:
+    """Return all that the logits of an image depend on, as JSON can hold it.
+
+    Args:
+      spec: the net.
+      checkpoint: prefix of the checkpoint.
+      use_averages: as in :class:`TrainedModel`.
+    """
+    # The index holds a checksum of each variable. Checkpoints of TensorFlow 1's first format are one file.
+    index = next((file for file in (path_of(f"{checkpoint}.index"), path_of(checkpoint)) if file.is_file()), None)
+    digest = hashlib.sha256(index.read_bytes()).hexdigest() if index else None
+    return {"model": spec.identity(), "checkpoint_digest": digest, "use_averages": use_averages is not False}
 
 
 def training_folder_of(checkpoint_or_folder: str | Path) -> Path:
