@@ -50,6 +50,7 @@ EXTRAS = {
     "heif": ("pillow-heif>=0.16",),
     "hub": ("tensorflow-hub>=0.16",),
     "inspect": ("ImageHash>=4.3",),
+    "mlflow": ("mlflow-skinny>=2.14",),
     "parquet": ("pyarrow>=15.0",),
     "plots": ("matplotlib>=3.8",),
     "serve": (

@@ -335,6 +335,14 @@ class LoopOptions(Options):
     profile_steps: str | None = option(None, "FIRST,LAST: write a TensorBoard profile of these steps.", saved=False)
     dry_run: bool = option(False, "Build everything and print the plan, without training.", saved=False)
     log_dir: str | None = option(None, "Folder for event files. Default: --train_dir.", saved=False, takes_urls=True)
+    mlflow_uri: str | None = option(
+        None,
+        "Also write scalars, flags and final figures to this MLflow server, such as http://localhost:5000. Extra "
+        "[mlflow].",
+        saved=False,
+        is_address=True,
+    )
+    mlflow_experiment: str = option("slim-train", "Experiment of MLflow; made if there is none.", saved=False)
     work_dir: str | None = option(None, "For old command lines. Ignored.", saved=False)
 
     def __post_init__(self) -> None:

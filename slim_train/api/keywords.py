@@ -163,6 +163,8 @@ class TrainFlags(TypedDict, total=False):
     profile_steps: Text | None
     dry_run: bool
     log_dir: Text | None
+    mlflow_uri: Text | None
+    mlflow_experiment: Text
     work_dir: Text | None
     eval_split_name: Text | None
     eval_every_n_steps: int | None

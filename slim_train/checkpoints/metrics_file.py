@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,14 @@ class MetricsFile:
     Args:
       train_dir: the training folder.
       every_secs: seconds between writes to a URL.
+
+    Attributes:
+      listeners: functions to call with each line that is added.
     """
 
     def __init__(self, train_dir: Path, every_secs: float = 0) -> None:
         self._folder, self._every = train_dir, every_secs
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self._is_url = is_url(train_dir)
         self._text: str | None = None  # of the whole file at a URL, as far as it is known
         self._is_written = True
@@ -34,6 +39,8 @@ class MetricsFile:
 
     def add(self, values: dict[str, Any]) -> None:
         """Add a line."""
+        for call in self.listeners:
+            call(values)
         if not self._is_url:
             training_folder.add_metrics(self._folder, values)
             return

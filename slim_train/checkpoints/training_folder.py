@@ -22,9 +22,10 @@ BEST = "best"
 CONFIG = "config.yaml"
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
+MLFLOW_RUN = "mlflow_run.json"
 _OF_THE_DATA_SET = (LABELS_FILE, INFO_FILE)
 # What a fresh start puts aside.
-_OF_A_RUN = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", METRICS, BEST, "graph.pbtxt")
+_OF_A_RUN = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", METRICS, MLFLOW_RUN, BEST, "graph.pbtxt")
 # Flags that decide which variables there are, and their shapes.
 _OF_THE_VARIABLES = (
     "model_name",

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slim_train.errors import UsageError
+from slim_train.evaluation.calibration import wilson_interval
 from slim_train.evaluation.evaluated_runs import EvaluatedRun
 from slim_train.evaluation.read_predictions import RunPredictions, read_predictions, rows_of
-from slim_train.evaluation.significance import mcnemar_test, wilson_interval
+from slim_train.evaluation.significance import mcnemar_test
 from slim_train.reports import html
 from slim_train.reports.run_curves import run_curves
 

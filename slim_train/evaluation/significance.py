@@ -1,25 +1,10 @@
-"""How sure a share and a difference are: Wilson's interval and McNemar's test. No TensorFlow."""
+"""How sure the difference of two classifiers is: McNemar's test. No TensorFlow."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-
-_Z = 1.959963984540054  # of 95%
-
-
-def wilson_interval(hits: int, images: int) -> tuple[float, float]:
-    """Return the 95% Wilson score interval of ``hits / images``; (0, 1) without images.
-
-    Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953.
-    """
-    if not images:
-        return 0.0, 1.0
-    share, square = hits / images, _Z * _Z
-    center = (share + square / (2 * images)) / (1 + square / images)
-    half = _Z / (1 + square / images) * math.sqrt(share * (1 - share) / images + square / (4 * images * images))
-    return max(0.0, center - half), min(1.0, center + half)
 
 
 def mcnemar_test(only_first: int, only_second: int) -> float:

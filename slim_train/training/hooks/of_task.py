@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
+import slim_train
 from deployment import tf_private
 from deployment.threads import available_cpus
+from slim_train import config
 from slim_train.checkpoints.metrics_file import MetricsFile
 from slim_train.evaluation.evaluate import Evaluator
 from slim_train.inputs.decoding_speed import measure_decoding
@@ -20,6 +23,7 @@ from slim_train.training.graph import TrainingGraph
 from slim_train.training.hooks.accumulation import AccumulateGradients
 from slim_train.training.hooks.input_bound import InputBound
 from slim_train.training.hooks.last_evaluation import LastEvaluation
+from slim_train.training.hooks.mlflow import MlflowHook
 from slim_train.training.hooks.plateau import PlateauHook
 from slim_train.training.hooks.profile import Profile
 from slim_train.training.hooks.saving import CatchUp, SaveEverySteps
@@ -30,6 +34,7 @@ from slim_train.training.hooks.synchronous_replicas import SynchronousSteps
 from slim_train.training.hooks.validation import Evaluated, ValidationHook
 from slim_train.training.job import Job
 from slim_train.training.job_phase import JobPhase
+from slim_train.training.mlflow_run import MlflowRun, mlflow_client
 
 
 @dataclasses.dataclass
@@ -102,6 +107,11 @@ def _make_hooks(
         # With an evaluator in the cluster, only stopping early needs evaluations of the chief's own.
         if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
             hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources, metrics_file, last))
+        if job.options.loop.mlflow_uri and metrics_file:
+            tracker = _mlflow(job, job.options.loop.mlflow_uri, metrics, list(hooks), stop)
+            metrics_file.listeners.append(tracker.add_line)
+            resources.callback(tracker.close)
+            hooks.append(tracker)
         hooks.append(CatchUp(graph, lambda: scaffold.saver, job.train_dir))
         profiled = job.options.loop.profiled_steps()
         if profiled:
@@ -189,6 +199,28 @@ def _savers(job: Job, graph: TrainingGraph, scaffold: Any) -> list[Any]:
             tf.train.SummarySaverHook(save_secs=loop.save_summaries_secs, output_dir=job.log_dir, scaffold=scaffold)
         )
     return hooks
+
+
+def _mlflow(job: Job, uri: str, metrics: StepMetrics, hooks: Sequence[Any], stop: StopOnSignal) -> MlflowHook:
+    def final() -> tuple[int, dict[str, float]]:
+        figures = {"final/images_per_second": metrics.images_per_second()}
+        if math.isfinite(metrics.loss):
+            figures["final/loss"] = metrics.loss
+        for hook in hooks:
+            if isinstance(hook, ValidationHook) and hook.best.step >= 0:
+                figures |= {"best/accuracy": hook.best.value, "best/step": hook.best.step}
+        return metrics.step, figures
+
+    flags = {spec.name: spec.default for spec in config.flag_specs(job.options) if spec.info.saved}
+    run = MlflowRun(
+        mlflow_client(uri),
+        uri,
+        job.options.loop.mlflow_experiment,
+        job.train_dir,
+        {name: value for name, value in flags.items() if value is not None},
+        {"slim_train.version": slim_train.__version__, "slim_train.train_dir": str(job.train_dir)},
+    )
+    return MlflowHook(run, final, lambda: stop.received is not None)
 
 
 def _save_at_loss(job: Job, graph: TrainingGraph, scaffold: Any) -> SaveAtLoss:
