@@ -73,7 +73,7 @@ def _trust(calibration: Calibration) -> list[str]:
             f"{temperature.loss_after:.4f} after, on the {temperature.images:,} images that it was fitted on."
         )
     else:
-        note = f"Expected calibration error {calibration.error:.4f}. No temperature is best."
+        note = f"Expected calibration error {calibration.error:.4f}. No temperature from 0.05 to 20 is best."
     rows = calibration.coverage
     covered = Line("", [(row.coverage, row.accuracy) for row in rows])
     shown = [row for row in rows if row.threshold in _SHOWN_THRESHOLDS]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slim_train.evaluation.metrics import ClassificationReport
+from slim_train.evaluation.table import trust
 from slim_train.reports import html
 
 # In a notebook.
@@ -87,7 +88,9 @@ class EvaluationReport(ClassificationReport):
             html.image_file(self.files[name], name) for name in ("confusion_matrix", "mistakes") if name in self.files
         ]
         headings = ["class", "precision", "recall", "f1", "images"]
-        return html.report(f"Evaluation of {self.split}", note, html.table(headings, rows), *images)
+        return html.report(
+            f"Evaluation of {self.split}", note, html.paragraph(trust(self)), html.table(headings, rows), *images
+        )
 
     def _per_class(self) -> list[dict[str, Any]]:
         columns = (self.precision.tolist(), self.recall.tolist(), self.f1.tolist(), self.support.tolist())

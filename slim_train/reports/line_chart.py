@@ -92,9 +92,10 @@ def _line(line: Line, color: str, dash: str) -> str:
     joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
     parts = [f'<polyline points="{joined}" fill="none" stroke="{color}" stroke-width="2"{dashes}/>']
-    if line.weights:
-        most = max(line.weights)
-        for (x, y), weight in zip(places, line.weights, strict=True):
+    weights = line.weights or ([1] if len(set(places)) == 1 else None)  # a line of one point would not be seen
+    if weights:
+        most = max(weights)
+        for (x, y), weight in zip(places, weights, strict=False):
             radius = max(_LEAST_RADIUS, _MOST_RADIUS * (weight / most) ** 0.5)
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{color}"/>')
     return "".join(parts)

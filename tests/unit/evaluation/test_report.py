@@ -36,6 +36,7 @@ def test_an_evaluation_too_short_to_be_timed_has_a_speed() -> None:
 def test_a_notebook_shows_the_figures_and_no_class_name_is_taken_for_html() -> None:
     html = _report()._repr_html_()
     assert "accuracy 75.00% of 4 images, step 7" in html
+    assert "95% interval of the accuracy: 30.06% to 95.44%" in html
     assert "&lt;dog&gt;" in html
     assert "<dog>" not in html
 

@@ -26,3 +26,8 @@ def test_the_chart_is_well_formed_and_named_for_those_who_cannot_see_it():
 def test_lines_differ_in_dashes_too():
     html = share_chart("Two", "a", "b", [Line("one", [(0, 0), (1, 1)]), Line("two", [(0, 1), (1, 0)])])
     assert [bool(re.search("dasharray", line)) for line in re.findall("<polyline.*?/>", html)] == [False, True]
+
+
+def test_a_line_of_equal_points_is_seen_as_a_dot():
+    assert share_chart("One", "a", "b", [Line("", [(1, 1), (1, 1)])]).count("<circle") == 1
+    assert "<circle" not in share_chart("Two", "a", "b", [Line("", [(0, 1), (1, 1)])])
