@@ -123,7 +123,7 @@ class Calibration:
 
 
 class CalibrationCounter:
-    """Collects images of a split in batches of any size: 8 bytes each, and at most 64 MB of logits, twice for the result.
+    """Collects images of a split in batches of any size: 8 bytes each, and at most 64 MB of logits, twice at the end.
 
     Args:
       num_classes: C.
