@@ -16,7 +16,7 @@ from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.find import is_complete, newest_checkpoint
 from slim_train.errors import UsageError
 from slim_train.inference import loaders
-from slim_train.inference.grad_cam import HeatFunction, heat_function
+from slim_train.inference.grad_cam import HeatFunction, heat_function, last_spatial
 from slim_train.inference.loaders import LoadedModel
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.tf_compat import tf
@@ -88,6 +88,11 @@ class Predictor:
             end = begin + BATCH_SIZE
             scores[begin:end] = self.scores(np.stack([self.prepare(data) for data in images[begin:end]]))
         return scores
+
+    @property
+    def can_explain(self) -> bool:
+        """Whether the net has a feature map for :meth:`heat`."""
+        return last_spatial(self._model.image, self._model.scores) is not None
 
     def heat(self, batch: FloatArray, classes: Sequence[int]) -> FloatArray:
         """Return where the net looks to see a class in each image, by Grad-CAM.

@@ -5,19 +5,26 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from datasets import images
+from slim_train.errors import UsageError
 from slim_train.inference.predictor import ImageError, Predictor
+from slim_train.reports.heat_map import encode_jpeg, heat_overlay
 from slim_train.serving.errors import RequestError
 
 log = logging.getLogger(__name__)
 
 # Kernels are planned for each batch size; beyond this many, powers of two stand for the sizes between.
 _WARM_EACH_SIZE_TO = 8
+
+
+class ToExplain(bytes):
+    """The body of a request for where the net looks instead of for scores; it goes through the same queue."""
 
 
 class Servable(Protocol):
@@ -60,18 +67,32 @@ class ServedPredictor:
     def __init__(self, predictor: Predictor, max_megapixels: float) -> None:
         self.labels: tuple[str, ...] | None = predictor.labels
         self._predictor, self._max_megapixels = predictor, max_megapixels
+        self._can_explain = predictor.can_explain
 
     def prepare(self, data: bytes) -> Any:
         """Return an encoded image to float32 [height, width, channels]."""
         check_picture_size(data, self._max_megapixels)
+        if isinstance(data, ToExplain) and not self._can_explain:
+            raise RequestError(400, f"{self._predictor.name} cannot show where it looks: it has no feature map.")
         try:
-            return self._predictor.prepare(data)
+            image = self._predictor.prepare(data)
         except ImageError as error:
             raise RequestError(400, f"The image cannot be read: {error}.") from None
+        return _Explained(image) if isinstance(data, ToExplain) else image
 
     def run(self, batch: list[Any]) -> Sequence[Any]:
-        """Return the probabilities of the classes, float32 [classes], of each image."""
-        return list(self._predictor.scores(np.stack(batch)))
+        """Return the probabilities of the classes, float32 [classes], of each image; a JPEG of those to explain."""
+        images = np.stack([item.image if isinstance(item, _Explained) else item for item in batch])
+        results: list[Any] = list(self._predictor.scores(images))
+        chosen = [index for index, item in enumerate(batch) if isinstance(item, _Explained)]
+        if chosen:
+            try:
+                heats = self._predictor.heat(images[chosen], [int(results[index].argmax()) for index in chosen])
+            except UsageError as error:
+                raise RequestError(400, str(error)) from None
+            for index, heat in zip(chosen, heats, strict=True):
+                results[index] = encode_jpeg(heat_overlay(images[index], heat))
+        return results
 
     def warm_up(self, max_batch_size: int) -> None:
         """Decode an image and run every batch size that is common."""
@@ -88,11 +109,19 @@ class ServedPredictor:
             "width": width,
             "channels": self._predictor.channels,
             "labels": self._predictor.labels,
+            "explains": self._can_explain,
         }
 
     def close(self) -> None:
         """Close the predictor's session."""
         self._predictor.close()
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """A decoded image of a ToExplain."""
+
+    image: Any
 
 
 def check_picture_size(data: bytes, max_megapixels: float) -> None:

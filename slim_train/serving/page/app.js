@@ -6,12 +6,14 @@ const KEPT_PICTURES = 12;
 
 let pending = null; // aborts the question whose answer nobody waits for any more
 let current = null; // the picture that is shown
+let explaining = new Set(); // the models that can show where they look
 
 async function ask(path, options = {}) {
   const key = sessionStorage.getItem(KEY);
   const response = await fetch(path, { ...options, headers: key ? { Authorization: `Bearer ${key}` } : {} });
-  const isJson = (response.headers.get("content-type") || "").includes("json");
-  const content = isJson ? await response.json() : await response.text();
+  const type = response.headers.get("content-type") || "";
+  const content = type.includes("json") ? await response.json()
+    : type.startsWith("image/") ? await response.blob() : await response.text();
   if (response.ok) return content;
   const error = new Error((content && content.error) || `The server answered ${response.status}.`);
   error.status = response.status;
@@ -70,7 +72,37 @@ function showAnswer(picture) {
   $("text").hidden = pairs;
   $("text").textContent = pairs ? "" : typeof answer === "string" ? answer : JSON.stringify(answer, null, 2);
   $("timing").textContent = `Answered in ${Math.round(1000 * seconds)} ms.`;
+  $("explain").hidden = !pairs || !explaining.has($("model").value);
   show("result");
+}
+
+// Shows the picture as it is, or where the net looks; the server is asked once for each picture and model.
+async function toggleExplanation() {
+  const picture = current, model = $("model").value, button = $("explain");
+  if (button.getAttribute("aria-pressed") === "true") {
+    showPicture(picture);
+    return;
+  }
+  button.disabled = true;
+  $("explain-error").hidden = true;
+  try {
+    if (!picture.heat || picture.heatModel !== model) {
+      const heat = await ask(`explain/${encodeURIComponent(model)}`, { method: "POST", body: picture.file });
+      if (picture.heat) URL.revokeObjectURL(picture.heat);
+      picture.heat = URL.createObjectURL(heat);
+      picture.heatModel = model;
+    }
+    if (current === picture) {
+      $("preview").src = picture.heat;
+      $("preview").alt = `Where the net looks in ${picture.name}: yellow the most, dark blue not at all`;
+      button.setAttribute("aria-pressed", "true");
+    }
+  } catch (error) {
+    $("explain-error").hidden = false;
+    $("explain-error").textContent = error instanceof TypeError ? "The server does not answer." : error.message;
+  } finally {
+    button.disabled = false;
+  }
 }
 
 function showPicture(picture) {
@@ -80,6 +112,8 @@ function showPicture(picture) {
   $("no-preview").hidden = true;
   preview.src = picture.url;
   preview.alt = picture.name;
+  $("explain").setAttribute("aria-pressed", "false");
+  $("explain-error").hidden = true;
   $("name").textContent = picture.name;
   document.body.classList.add("shown");
   for (const button of $("thumbnails").querySelectorAll("button")) {
@@ -126,7 +160,9 @@ function remember(picture) {
   item.append(button);
   list.prepend(item);
   while (list.children.length > KEPT_PICTURES) {
-    URL.revokeObjectURL(list.lastChild.querySelector("button").picture.url);
+    const { url, heat } = list.lastChild.querySelector("button").picture;
+    URL.revokeObjectURL(url);
+    if (heat) URL.revokeObjectURL(heat);
     list.lastChild.remove();
   }
   $("history").hidden = list.children.length < 2;
@@ -149,6 +185,7 @@ document.addEventListener("drop", (event) => {
   document.body.classList.remove("dragging");
   take(event.dataTransfer.files);
 });
+$("explain").addEventListener("click", toggleExplanation);
 $("model").addEventListener("change", () => { if (current) classify(current); });
 $("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
@@ -163,6 +200,7 @@ async function listModels() {
     const models = await ask("models");
     $("model").replaceChildren(...models.map(({ name }) => new Option(name, name)));
     $("model-field").hidden = models.length < 2;
+    explaining = new Set(models.filter((model) => model.explains).map(({ name }) => name));
     const labels = models[0].labels;
     if (models.length === 1 && labels && labels.length <= 12) {
       $("lead").textContent = `Choose a picture, drop it here or paste it. This model tells apart: ${labels.join(", ")}.`;

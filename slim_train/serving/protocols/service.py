@@ -11,6 +11,7 @@ from starlette.datastructures import UploadFile
 from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
 from slim_train.serving.models import Model, ModelStore
+from slim_train.serving.servable import ToExplain
 
 _MOST_LABELS = 1000
 
@@ -45,6 +46,16 @@ def routes(store: ModelStore, top_k: int) -> APIRouter:
     async def service_of_model(request: Request, model: str, top_k: int = Query(top_k, ge=1)) -> Response:
         """Return the image is the body, or a file of a multipart form; several files get a list of answers."""
         return await _answer(store, model, request, top_k)
+
+    @router.post("/explain", openapi_extra=_BODY, summary="Show where the first model looks")
+    async def explain(request: Request) -> Response:
+        """Return a JPEG: the image as the net sees it, under the heat of its likeliest class (Grad-CAM)."""
+        return await _explanation(store, None, request)
+
+    @router.post("/explain/{model}", openapi_extra=_BODY, summary="Show where a model of this name looks")
+    async def explain_of_model(request: Request, model: str) -> Response:
+        """Return a JPEG: the image as the net sees it, under the heat of its likeliest class (Grad-CAM)."""
+        return await _explanation(store, model, request)
 
     @router.get("/models", summary="What is served")
     async def models() -> JSONResponse:
@@ -82,6 +93,19 @@ async def _answer(store: ModelStore, name: str | None, request: Request, top_k: 
         results = [answers.best_first(scores, labels, top_k) for scores in results]
     answer = results if many else results[0]
     return PlainTextResponse(answer) if isinstance(answer, str) else JSONResponse(answer)
+
+
+async def _explanation(store: ModelStore, name: str | None, request: Request) -> Response:
+    model = store.get(name)
+    if not model.current.servable.describe().get("explains"):
+        raise RequestError(400, f"Model {model.name} cannot show where it looks: it has no feature map.")
+    images, many = await _images(request)
+    if many:
+        raise RequestError(400, "One image at a time is explained.")
+    _, (result,) = await answers.run(model, [ToExplain(images[0])])
+    if not isinstance(result, bytes):  # of a new version that cannot
+        raise RequestError(400, f"Model {model.name} cannot show where it looks: it has no feature map.")
+    return Response(result, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
 async def _images(request: Request) -> tuple[list[bytes], bool]:

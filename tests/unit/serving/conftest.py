@@ -92,13 +92,17 @@ class Served:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Served]]:
-    """``serve(names=("pets",), load=True, limits={}, **options of create_app)``."""
+    """``serve(names=("pets",), load=True, limits={}, servable=FirstBytes, **options of create_app)``."""
     stores = []
 
     def make(
-        names: Sequence[str] = ("pets",), load: bool = True, limits: dict[str, Any] | None = None, **options: Any
+        names: Sequence[str] = ("pets",),
+        load: bool = True,
+        limits: dict[str, Any] | None = None,
+        servable: Callable[[], Any] = FirstBytes,
+        **options: Any,
     ) -> Served:
-        served = Served([FixedSource(name, FirstBytes()) for name in names], load, limits or {}, options)
+        served = Served([FixedSource(name, servable()) for name in names], load, limits or {}, options)
         stores.append(served.store)
         return served
 
