@@ -18,6 +18,7 @@ from datasets.storage import path_of
 from slim_train.errors import UsageError
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import BATCH_SIZE, ImageError, Predictor, load_predictor, top_classes
+from slim_train.reports.heat_map import heat_overlay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,14 +68,35 @@ class Classifier:
           UsageError: an image is of another kind, or cannot be read; the message names the file or the index. Or the
             classifier is closed.
         """
-        if self._is_closed:
-            raise UsageError("The classifier is closed: predict inside of its 'with' block, or load it again.")
+        self._check_open()
         if not isinstance(top, int) or top < 1:
             raise UsageError(f"top={top!r} must be a whole number of at least 1.")
         given = [images] if _is_one(images) else images
         if not isinstance(given, Iterable):
             raise UsageError(f"predict() takes an image or several, not {type(images).__name__}.")
         return list(self._predict(given, top))
+
+    def explain(self, image: Any) -> Image.Image:
+        """Return where the net looks, by Grad-CAM: what it sees of an image, under the heat of its likeliest class.
+
+        Yellow speaks the most for the class, dark blue not at all.
+
+        Args:
+          image: one image, of any kind that :meth:`predict` takes.
+
+        Raises:
+          UsageError: the image cannot be read, the net has no feature map, or the classifier is closed.
+        """
+        self._check_open()
+        if not _is_one(image):
+            raise UsageError(f"explain() takes one image, not {type(image).__name__}.")
+        batch = np.stack([self._prepare(0, image)])
+        heat = self._predictor.heat(batch, [int(self._predictor.scores(batch)[0].argmax())])
+        return heat_overlay(batch[0], heat[0])
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise UsageError("The classifier is closed: use it inside of its 'with' block, or load it again.")
 
     def _predict(self, images: Iterable[Any], top: int) -> Iterator[Prediction]:
         batch: list[Any] = []

@@ -108,3 +108,11 @@ def test_what_is_no_image_is_a_mistake_of_the_caller(classifier, images):
 def test_top_is_a_number_of_classes(classifier, top):
     with pytest.raises(UsageError, match=f"top={top} must be a whole number"):
         classifier.predict(PIXELS, top=top)
+
+
+def test_where_the_net_looks_is_an_image(classifier):
+    assert classifier.explain(PIXELS).size == (224, 224)
+    with pytest.raises(UsageError, match=r"explain\(\) takes one image, not list"):
+        classifier.explain([PIXELS])
+    with pytest.raises(UsageError, match=r"Image 0 cannot be read"):
+        classifier.explain(b"no image")
