@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -33,6 +34,8 @@ def test_a_worker_writes_a_part_by_its_number(training_folder: Path, image_dir: 
         net.write(job)
         write_job(job, FEATURES, images.opener(), parts)
         done = run_part(str(job), 1, threads=1, devices=["7"])
+    assert gc.get_freeze_count() > 100_000  # what Spark need not look at after each task
+    gc.unfreeze()
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "7"
     assert not job.exists()
     assert done == (parts[1].file, 5, 1)
