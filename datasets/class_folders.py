@@ -10,7 +10,7 @@ import secrets
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from datasets.errors import DataError
@@ -39,7 +39,6 @@ _NEVER_IMAGES = ("thumbs.db", "desktop.ini", "__macosx")
 # Device and inode number, the same for every link to a folder; of a folder at a URL, which has no links, the URL.
 _Identity = tuple[int, int] | str
 _Entry = os.DirEntry[str] | UrlEntry
-_THIS_RUN = secrets.token_hex(16)
 _LAYOUT = "Expected one folder of images per class, as in PIC_PATH/cat/1.jpg, or PIC_PATH/train/cat/1.jpg."
 
 
@@ -76,12 +75,15 @@ class FolderReader:
             return file.read()
 
 
+@dataclass(frozen=True)
 class UrlFolderReader(FolderReader):
     """Reads images below a URL, each when it is asked for; :mod:`datasets.fetching` brings many at once."""
 
+    _token: str = field(default_factory=lambda: secrets.token_hex(16), compare=False)
+
     def stamp(self, name: str) -> Stamp:
-        """Return nothing that is the same in another run: a request per image would tell whether it is."""
-        return Stamp(_THIS_RUN, 0)
+        """Return nothing that is the same for another reader: a request per image would tell whether it is."""
+        return Stamp(self._token, 0)
 
     def _content(self, name: str) -> bytes:
         return (path_of(self.root) / name).read_bytes()

@@ -88,6 +88,10 @@ def _key(folder: Path, exclude: Path) -> str:
             if list_class_folder(folder, path, of_folder.append, exclude).class_name:
                 names += of_folder
         for name in sorted(names, key=nfc):
-            status = (folder / name).stat()
-            digest.update(f"{split}\0{name}\0{status.st_size}\0{status.st_mtime_ns}\0".encode(errors="surrogateescape"))
+            try:
+                status = (folder / name).stat()
+                stamp = f"{status.st_size}\0{status.st_mtime_ns}"
+            except OSError:  # such as of a broken link, which conversion rejects
+                stamp = "missing"
+            digest.update(f"{split}\0{name}\0{stamp}\0".encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]

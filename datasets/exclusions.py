@@ -115,7 +115,8 @@ def read_exclusions(path: Path) -> ExcludedNames:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"{flag} is larger than {_MOST_BYTES >> 20} MB: a list has a name per line.")
-        with path.open(newline="", **_ENCODING) as file:  # type: ignore[call-overload]
+        # Excel begins a CSV file in UTF-8 with a byte order mark.
+        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
             if path.suffix.lower() == ".csv":
                 table = csv.DictReader(file)
                 if "file" not in (table.fieldnames or ()):

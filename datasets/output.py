@@ -109,16 +109,23 @@ def publish(folder: Path, dataset_dir: Path, name: str) -> None:
 
     For a URL they are uploaded. Each object appears when it is whole.
     """
+    old_files = [file for (old, _), files in find_record_files(dataset_dir).items() if old == name for file in files]
     (dataset_dir / INFO_FILE).unlink(missing_ok=True)
-    for (old_name, _), old_files in find_record_files(dataset_dir).items():
-        for old_file in old_files if old_name == name else ():
-            old_file.unlink()
     files = {path.name for path in folder.iterdir() if path.is_file()}
-    for file_name in [*sorted(files - {LABELS_FILE, INFO_FILE}), LABELS_FILE, INFO_FILE]:
+
+    def move(file_name: str) -> None:
         if is_url(dataset_dir):
             copy_file(folder / file_name, dataset_dir / file_name)
         else:
             (folder / file_name).replace(dataset_dir / file_name)
+
+    for file_name in sorted(files - {LABELS_FILE, INFO_FILE}):
+        move(file_name)
+    for old_file in old_files:  # only now: an upload that fails leaves them
+        if old_file.name not in files:
+            old_file.unlink()
+    move(LABELS_FILE)
+    move(INFO_FILE)
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

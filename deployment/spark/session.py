@@ -77,7 +77,7 @@ def spark_session(master: str | None, remote: str | None, settings: Mapping[str,
             try:
                 yield session
             finally:
-                del _remote_sessions[remote]
+                _remote_sessions.pop(remote, None)
         return
     for key, value in {**_defaults(master), **settings}.items():
         builder = builder.config(key, value)

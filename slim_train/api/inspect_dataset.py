@@ -137,7 +137,7 @@ class InspectOptions(Options):
         if self.net.lists_end_points:
             raise UsageError("--end_points=? is for extract_features, which lists the end points.")
         data = self.data
-        unfit = ("file_pattern", "image_key", "label_key", "text_key", "dataset_file")
+        unfit = ("file_pattern", "image_key", "label_key", "text_key", "dataset_file", "labels_offset")
         for name in (name for name in unfit if getattr(data, name)):
             raise UsageError(f"A net and --{name} cannot be combined: write info.json with --write_info first.")
         if data.dataset_dir and Path(data.dataset_dir).is_file():
@@ -274,9 +274,11 @@ def _written(report: InspectionReport, folder: Path) -> InspectionReport:
     files = {**report.files, "page": folder / "inspection.html", "report": folder / "inspection.json"}
     sheet = folder / "first_images.jpg"
     doubts, doubt_sheet = folder / "label_errors.csv", folder / "label_errors.jpg"
-    for old in (sheet, doubts, doubt_sheet):
-        old.unlink(missing_ok=True)  # of an earlier inspection
+    sheet.unlink(missing_ok=True)  # of an earlier inspection
     if report.by_features and report.by_features.accuracy is not None:
+        if doubts.exists():
+            doubts.replace(doubts.with_suffix(".csv.bak"))  # perhaps edited by hand, for --exclude
+        doubt_sheet.unlink(missing_ok=True)
         write_label_errors(doubts, report.by_features, report.labels)
         files["label_errors"] = doubts
         if draw_label_errors(doubt_sheet, report.by_features, report.labels):

@@ -74,9 +74,9 @@ def write_state(folder: str | Path, latest: str, names: Sequence[str]) -> None:
       latest: name of the checkpoint to resume from.
       names: of all checkpoints, oldest first.
     """
-    # TensorFlow takes URLs for relative paths, and names beside them for files of the working folder.
+    # TensorFlow takes URLs for relative paths, and names beside relative paths for files of the working folder.
     first, *others = [str(path_of(folder) / name) if is_url(folder) else name for name in (latest, *names)]
-    tf.train.update_checkpoint_state(str(folder), first, others)
+    tf.train.update_checkpoint_state(str(path_of(folder).absolute()), first, others)
 
 
 def saved_checkpoints(folder: str | Path) -> list[str]:

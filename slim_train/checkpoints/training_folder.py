@@ -23,9 +23,10 @@ CONFIG = "config.yaml"
 RESULT = "result.json"
 METRICS = "metrics.jsonl"
 MLFLOW_RUN = "mlflow_run.json"
+REPORT = "report.html"
 _OF_THE_DATA_SET = (LABELS_FILE, INFO_FILE)
 # What a fresh start puts aside.
-_OF_A_RUN = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", METRICS, MLFLOW_RUN, BEST, "graph.pbtxt")
+_OF_A_RUN = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", METRICS, MLFLOW_RUN, REPORT, BEST, "graph.pbtxt")
 # Flags that decide which variables there are, and their shapes.
 _OF_THE_VARIABLES = (
     "model_name",
@@ -46,7 +47,8 @@ def start(folder: Path, options: TrainOptions, dataset: DatasetSpec) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RESULT).unlink(missing_ok=True)
+        for old in (RESULT, REPORT):
+            (folder / old).unlink(missing_ok=True)
         if not (path_of(dataset.dataset_dir) / INFO_FILE).is_file():  # records of another tool
             split = SplitInfo(dataset.num_samples, dataset.class_counts)
             write_info(folder, DatasetInfo(dataset.name, dataset.labels, {dataset.split_name: split}))

@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,30 +23,36 @@ from slim_train.training_options import TrainOptions
 
 log = logging.getLogger(__name__)
 
-REPORT = "report.html"
 _PACKAGES = ("slim-train", "tensorflow", "tf-slim", "tf-keras", "numpy", "pillow")
 
 
 def write_run_report(
-    folder: Path, evaluation: EvaluationReport | None = None, mistakes: Sequence[Mistake] = ()
+    folder: Path,
+    evaluation: EvaluationReport | Callable[[], EvaluationReport | None] | None = None,
+    mistakes: Sequence[Mistake] = (),
 ) -> Path | None:
     """Write report.html of a training folder.
 
     Args:
       folder: the training folder.
-      evaluation: the figures of a split; None shows none.
+      evaluation: the figures of a split, or a function that computes them; None shows none.
       mistakes: the worst mistakes, the most confident first.
 
     Returns:
       The file; None if it cannot be written, which the log says: a run is not lost for its report.
     """
-    path = folder / REPORT
+    path = folder / training_folder.REPORT
     try:
-        text = html.page(f"Run {folder.name}", run_html(folder, evaluation, mistakes))
+        figures = evaluation() if callable(evaluation) else evaluation
+        text = html.page(f"Run {folder.name}", run_html(folder, figures, mistakes))
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         log.warning("Cannot write %s: %s.", path, error.strerror or error)
+        return None
+    except Exception as error:  # such as of a damaged line of metrics.jsonl, which nothing else of the run needs
+        log.debug("No report:", exc_info=True)
+        log.warning("Cannot draw %s: %s: %s.", path, type(error).__name__, error)
         return None
     log.info("The report of the run is %s.", path)
     return path

@@ -50,8 +50,15 @@ def heat_function(session: Any, image: Any, scores: Any, name: str) -> HeatFunct
             raise UsageError(f"--explain: the classes of {name} have no gradient at {features.op.name}.")
         weights = tf.reduce_mean(tf.cast(gradients, tf.float32), [1, 2], keepdims=True)
         heat = tf.nn.relu(tf.reduce_sum(weights * tf.cast(features, tf.float32), 3))
+        heat = _of_both_sides(heat, tf.shape(classes)[0])
         run: HeatFunction = session.make_callable(heat, [image, classes])
         return run
+
+
+def _of_both_sides(heat: Any, images: Any) -> Any:
+    """Add the heat of mirror images to that of their images, which they follow in a graph of ``--average_flip``."""
+    is_mirrored = tf.equal(tf.shape(heat)[0], 2 * images)
+    return tf.cond(is_mirrored, lambda: heat[:images] + heat[images:, :, ::-1], lambda: heat)
 
 
 def last_spatial(image: Any, scores: Any) -> Any:

@@ -34,12 +34,15 @@ def heat_names(files: Sequence[PurePath]) -> list[str]:
     Names that differ in upper and lower case only are numbered too: not every file system tells them apart.
     """
     taken: set[str] = set()
+    next_number: dict[str, int] = {}
     names = []
     for file in files:
-        stem, number = _short(file.name), 1
+        stem = _short(file.name)
+        number = next_number.get(stem.casefold(), 1)
         while (name := f"{stem}{'' if number == 1 else f'-{number}'}{_ENDING}").casefold() in taken:
             number += 1
         taken.add(name.casefold())
+        next_number[stem.casefold()] = number + 1
         names.append(name)
     return names
 

@@ -78,7 +78,7 @@ def run(options: LabelImageOptions) -> str:
     most_tiles = _most_images(explain) if options.contact_sheet else 0
     results = []
     with open_classifier(options.classifier) as predictor:
-        names = heat_names(files)
+        names = heat_names(files) if folder else []
         for number, result in enumerate(label_files(predictor, files, options.top, explain)):
             if folder and result.heat:
                 result = dataclasses.replace(result, heat_file=write_heat(folder, names[number], result.heat))

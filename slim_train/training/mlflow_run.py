@@ -86,6 +86,7 @@ class MlflowRun:
         self._waiting: list[tuple[str, float, int, int]] = []
         self._status = "FINISHED"
         self._run_id: str | None = None
+        self._has_params = False
         self._is_failing = False
         self._thread = threading.Thread(target=self._send_all, name="mlflow", daemon=True)
 
@@ -142,6 +143,8 @@ class MlflowRun:
         try:
             if self._run_id is None:
                 self._run_id = self._resumed() or self._created()
+            if not self._has_params:
+                self._send_params(self._run_id)
             while self._waiting:
                 batch = self._waiting[:_MOST_METRICS]
                 self._client.log_batch(self._run_id, metrics=[_metric(*entry) for entry in batch])
@@ -162,7 +165,8 @@ class MlflowRun:
     def _resumed(self) -> str | None:
         """Return the run of this folder, set to running; None if there is none, or the server does not know it."""
         try:
-            run_id = json.loads((self._folder / training_folder.MLFLOW_RUN).read_text(encoding="utf-8"))["run_id"]
+            known = json.loads((self._folder / training_folder.MLFLOW_RUN).read_text(encoding="utf-8"))
+            run_id, has_params = known["run_id"], known.get("has_params", True)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         try:
@@ -171,6 +175,7 @@ class MlflowRun:
             if getattr(error, "error_code", None) in _GONE:
                 return None
             raise
+        self._has_params = bool(has_params)
         return str(run_id)
 
     def _created(self) -> str:
@@ -178,11 +183,24 @@ class MlflowRun:
         experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(self._experiment)
         name = self._folder.absolute().name
         run_id: str = self._client.create_run(experiment_id, tags=self._tags, run_name=name).info.run_id
-        training_folder.write_json(self._folder / training_folder.MLFLOW_RUN, {"run_id": run_id})
+        self._remember(run_id)
+        return run_id
+
+    def _remember(self, run_id: str) -> None:
+        """Keep the run in the training folder. Without it, a resumed training begins another run."""
+        known = {"run_id": run_id, "has_params": self._has_params}
+        try:
+            training_folder.write_json(self._folder / training_folder.MLFLOW_RUN, known)
+        except (OSError, UsageError) as error:
+            log.warning("Cannot write %s: %s.", self._folder / training_folder.MLFLOW_RUN, error)
+
+    def _send_params(self, run_id: str) -> None:
+        """Send the hyper-parameters of a run that this made; those of one that is resumed stay as they are."""
         entries = [_param(*entry) for entry in self._params.items()]
         for begin in range(0, len(entries), _MOST_PARAMS):
             self._client.log_batch(run_id, params=entries[begin : begin + _MOST_PARAMS])
-        return run_id
+        self._has_params = True
+        self._remember(run_id)
 
 
 def _metric(name: str, value: float, timestamp: int, step: int) -> Any:

@@ -22,6 +22,7 @@ from slim_train.training import batches, cached_features
 from slim_train.training.dataset_and_model import choose_model, open_dataset, open_validation_set
 from slim_train.training.job import Job
 from slim_train.training.job_graph import build_graph
+from slim_train.training.mlflow_run import mlflow_client
 from slim_train.training_options import TrainOptions
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,8 @@ def prepare(options: TrainOptions, cluster: ClusterConfig) -> Job:
     _check_precision(options, cluster, deployment)
     cached_features.check_options(options, cluster)
     is_chief = cluster.role == "chief"
+    if is_chief and options.loop.mlflow_uri:
+        mlflow_client(options.loop.mlflow_uri)  # before the training folder changes
     session_config = servers.training_config(cluster, deployment)
 
     # Data and model.

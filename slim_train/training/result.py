@@ -14,7 +14,7 @@ from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import latest_checkpoint, step_of
 from slim_train.errors import UsageError
-from slim_train.evaluation.run_page import REPORT, write_run_report
+from slim_train.evaluation.run_page import write_run_report
 from slim_train.reports import html
 from slim_train.training.hooks.of_task import TaskHooks
 from slim_train.training.hooks.stopping import StopOnSignal
@@ -80,7 +80,7 @@ class TrainingResult:
             "metrics": training_folder.METRICS,
             "result": training_folder.RESULT,
             "curves": _CURVES,
-            "report": REPORT,
+            "report": training_folder.REPORT,
         }
         return {name: path for name, file in names.items() if (path := self.folder / file).is_file()}
 
@@ -133,7 +133,7 @@ def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> Tr
     reports.draw_training_curves(job.train_dir / training_folder.METRICS, job.train_dir / _CURVES)
     training_folder.write_json(job.train_dir / training_folder.RESULT, result.to_dict())
     if not job.has_evaluator:  # which writes it with its own evaluations
-        write_run_report(job.train_dir, hooks.last_evaluation.report())
+        write_run_report(job.train_dir, hooks.last_evaluation.report)
     log.info(
         "Trained to step %d in %.0f s, %.1f images/s over all; checkpoint %s.",
         result.global_step, seconds, result.images_per_second, checkpoint,

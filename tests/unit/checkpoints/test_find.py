@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,13 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
 
 def test_the_step_is_read_from_the_checkpoint(tmp_path, save):
     assert step_of(save(tmp_path, steps=(7,))) == 7
+
+
+def test_the_checkpoint_file_of_a_relative_folder_names_what_is_there(tmp_path, monkeypatch, save):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "x").mkdir(parents=True)
+    save(tmp_path / "runs" / "x")
+    (tmp_path / "runs" / "x" / "checkpoint").unlink(missing_ok=True)
+    repair_state(Path("runs/x"))
+    assert tf.train.latest_checkpoint("runs/x") == "runs/x/model.ckpt-7"
+    assert tf.train.latest_checkpoint(str(tmp_path / "runs" / "x")) == str(tmp_path / "runs" / "x" / "model.ckpt-7")

@@ -83,3 +83,10 @@ def test_a_page_that_cannot_be_written_is_said_and_nothing_else_is_lost(tmp_path
 
 def test_versions_are_those_that_are_installed():
     assert f"numpy {np.__version__}" in machine()["versions"]
+
+
+def test_a_damaged_line_of_metrics_costs_the_page_and_nothing_else(tmp_path, caplog):
+    folder = trained(tmp_path / "run")
+    training_folder.add_metrics(folder, {"step": 30, "loss": "high"})
+    assert write_run_report(folder, evaluation) is None
+    assert "Cannot draw" in caplog.text

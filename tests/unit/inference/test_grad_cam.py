@@ -10,6 +10,7 @@ from PIL import Image
 from slim_train.errors import UsageError
 from slim_train.inference.grad_cam import heat_function, last_spatial
 from slim_train.nets import factory
+from slim_train.retraining.flip_averaging import average_flip
 from slim_train.tf_compat import slim, tf
 
 _SIZE, _PATCH = 48, 12
@@ -96,3 +97,18 @@ def test_a_net_without_a_feature_map_is_refused() -> None:
         assert last_spatial(image, scores) is None
         with pytest.raises(UsageError, match="--explain: dense has no feature map with more than one place"):
             heat_function(session, image, scores, "dense")
+
+
+def test_a_graph_that_averages_mirror_images_has_one_heat_per_image(patch_net: tuple[Any, Any, Any]) -> None:
+    session, image, scores = patch_net
+    images, labels, _ = patches(3, seed=9)
+    plain = heat_function(session, image, scores, "patches")
+    expected = plain(images, labels) + plain(images[:, :, ::-1], labels)[:, :, ::-1]
+    features = scores.op.inputs[0].op.name
+    frozen = tf.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), [features])
+    averaged = average_flip(frozen, image.name, [features])
+    with tf.Graph().as_default() as graph, tf.Session(graph=graph) as other:
+        tf.import_graph_def(averaged, name="")
+        of_both = tf.nn.softmax(graph.get_tensor_by_name(f"{features}:0"))
+        heat = heat_function(other, graph.get_tensor_by_name(image.name), of_both, "both")(images, labels)
+    np.testing.assert_allclose(heat, expected / 2, rtol=1e-3, atol=1e-5)
