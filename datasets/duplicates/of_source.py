@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import warnings
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from datasets.duplicates.groups import group_numbers, groups_of
 from datasets.images import ImageRejected
 from datasets.sources import ImageSource, OnProgress, Reader
 from datasets.workers import Chunk, convert_chunks, cut_into_chunks
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,5 +59,7 @@ def duplicates_of(source: ImageSource, num_workers: int, on_progress: OnProgress
                     prints.append(of)
             done += len(chunk.names)
             on_progress("comparing images", done, len(names), "images")
+    if len(good) < len(names):
+        log.warning("%d images cannot be read or decoded: their duplicates are not known.", len(names) - len(good))
     groups = groups_of(group_numbers(prints, NEAR))
     return {good[index]: good[group[0]] for group in groups for index in group}

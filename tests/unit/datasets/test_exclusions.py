@@ -26,6 +26,11 @@ def test_a_text_file_has_a_name_per_line(tmp_path: Path) -> None:
     assert read_exclusions(tmp_path / "list.txt").names == {"cat/0.jpg", "cat/a b.jpg"}
 
 
+def test_a_csv_file_saved_by_excel_is_read(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_bytes("\ufefffile,reason\r\ncat/0.jpg,blurred\r\n".encode())
+    assert read_exclusions(tmp_path / "list.csv").names == {"cat/0.jpg"}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

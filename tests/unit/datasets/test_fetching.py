@@ -67,3 +67,10 @@ def test_all_images_of_a_url_are_copied_for_as_long_as_they_are_needed(tmp_path:
     assert not folder.exists()
     with images_here(tmp_path, names) as folder:
         assert folder == tmp_path
+
+
+def test_images_at_a_url_are_new_to_every_reader() -> None:
+    url = path_of("ram://fetching/stamps")
+    reader = FolderReader.of(url)
+    assert reader.stamp("dog/1.jpg") == reader.stamp("dog/1.jpg")
+    assert reader.stamp("dog/1.jpg") != FolderReader.of(url).stamp("dog/1.jpg")
