@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _MOST_NAMED = 3
 _MOST_BYTES = 256 * 2**20
 # Names come back as they are on the disk, in whatever encoding.
-_ENCODING = {"encoding": "utf-8", "errors": "surrogateescape"}
+_ERRORS = "surrogateescape"
 
 
 class Exclusion(NamedTuple):
@@ -97,7 +97,10 @@ def write_exclusions(path: Path, exclusions: Iterable[Exclusion]) -> None:
       DataError: it cannot be written.
     """
     try:
-        with replacing(path) as temporary, temporary.open("w", newline="", **_ENCODING) as file:  # type: ignore[call-overload]
+        with (
+            replacing(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8", errors=_ERRORS) as file,
+        ):
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(Exclusion._fields)
             rows.writerows(exclusions)
@@ -115,8 +118,8 @@ def read_exclusions(path: Path) -> ExcludedNames:
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise DataError(f"{flag} is larger than {_MOST_BYTES >> 20} MB: a list has a name per line.")
-        # Excel begins a CSV file in UTF-8 with a byte order mark.
-        with path.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as file:
+        # Windows programs begin a file in UTF-8 with a byte order mark.
+        with path.open(newline="", encoding="utf-8-sig", errors=_ERRORS) as file:
             if path.suffix.lower() == ".csv":
                 table = csv.DictReader(file)
                 if "file" not in (table.fieldnames or ()):
@@ -128,7 +131,7 @@ def read_exclusions(path: Path) -> ExcludedNames:
         raise DataError(f"Cannot read {flag}: {error.strerror}.") from error
     except csv.Error as error:
         raise DataError(f"{flag} is not a CSV file: {error}.") from error
-    found = frozenset(nfc(name.lstrip("\ufeff")) for name in names if name)
+    found = frozenset(nfc(name) for name in names if name)
     if not found:
         raise DataError(f"{flag} names no image.")
     return ExcludedNames(str(path), found)

@@ -75,14 +75,16 @@ def _groups(images: ImagesByClass, group_of: Mapping[str, str]) -> list[_Group]:
 def _fill(classes: Sequence[str], lender: list[_Group], borrower: list[_Group]) -> None:
     """Move a group for each class of which one split has nothing, from a split that keeps images of all its classes."""
     kept = collections.Counter(of for group in lender for of in group.names)
-    for label in sorted(set(range(len(classes))) - _labels(borrower)):
-        if label in _labels(borrower):
+    there = _labels(borrower)
+    for label in sorted(set(range(len(classes))) - there):
+        if label in there:
             continue  # a group of several classes came with an earlier one
         lent = [group for group in lender if label in group.names and all(kept[of] > 1 for of in group.names)]
         if lent:
             group = min(lent, key=lambda group: sum(map(len, group.names.values())))
             lender.remove(group)
             borrower.append(group)
+            there |= group.names.keys()
             kept.subtract(group.names.keys())
 
 

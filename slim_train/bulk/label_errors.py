@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from slim_train.bulk.typical_images import standardized
 from slim_train.evaluation.metrics import log_softmax
 from slim_train.progress import ProgressBar
 from slim_train.retraining.head import Head
@@ -78,9 +79,7 @@ def out_of_fold(
 ) -> NDArray[np.float64]:
     """Return the probabilities of the classes [N, classes]; arguments and errors as :func:`doubtful_labels`."""
     random = np.random.default_rng(_SEED)
-    # Nets differ in the scale of their features, and the learning rate is one.
-    scaled = features - features.mean(axis=0)
-    scaled /= np.maximum(features.std(axis=0), 1e-6)
+    scaled = standardized(features)  # the learning rate is one for all nets
     folds = _folds(labels, keys, random)
     probabilities = np.zeros((len(labels), num_classes))
     with ProgressBar("looking for wrong labels", FOLDS, "folds") as bar:

@@ -8,10 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def directions(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return features [N, D] with the same spread of each over all images, as vectors of length 1 [N, D]."""
+def standardized(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features [N, D], each with mean 0 and standard deviation 1 over all images: nets differ in their scale."""
     scaled = features - features.mean(axis=0)
     scaled /= np.maximum(features.std(axis=0), 1e-6)
+    return scaled
+
+
+def directions(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features [N, D] with the same spread of each over all images, as vectors of length 1 [N, D]."""
+    scaled = standardized(features)
     scaled /= np.maximum(np.linalg.norm(scaled, axis=1, keepdims=True), 1e-12)
     return scaled
 

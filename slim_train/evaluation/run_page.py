@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import platform
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from datasets.files import replacing
+from deployment.threads import available_cpus
 from slim_train.checkpoints import training_folder
 from slim_train.config import flag_specs
 from slim_train.evaluation.evaluation_page import evaluation_html
@@ -89,7 +88,7 @@ def machine() -> dict[str, str]:
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "Python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}, {platform.machine()}",
-        "CPUs": str(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1),
+        "CPUs": str(available_cpus()),
     }
 
 
