@@ -23,6 +23,8 @@ from slim_train.checkpoints.find import is_complete, latest_checkpoint, newest_c
 from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.errors import RunError, UsageError
 from slim_train.evaluation.metrics import ClassificationMetrics
+from slim_train.evaluation.mistake_heat import MistakeHeat
+from slim_train.evaluation.mistakes import Mistake
 from slim_train.evaluation.options import EvalOptions
 from slim_train.evaluation.report import EvaluationReport
 from slim_train.evaluation.run_page import write_run_report
@@ -98,6 +100,7 @@ class Evaluator:
                 self._logits, _ = network_fn(self._batch["image"])
             self._restorer = VariableRestorer(model, use_averages)
         self._session = tf.Session(master, graph=self._graph, config=config or _session_config())
+        self._heat: MistakeHeat | None = None
 
     def evaluate(
         self, checkpoint: str, visit: Any = None, is_interrupted: Callable[[], bool] = lambda: False
@@ -126,6 +129,18 @@ class Evaluator:
                 f"info.json says {self.dataset.num_samples:,}: records are missing. Convert the data again."
             )
         return metrics
+
+    def explain(self, mistakes: Sequence[Mistake]) -> list[Mistake]:
+        """Return mistakes of the last checkpoint that was evaluated, with where the net looked if it can be drawn."""
+        try:
+            if self._heat is None and mistakes:
+                self._heat = MistakeHeat(self._session, self._batch["image"], self._logits, self.model)
+            return self._heat.draw(mistakes) if self._heat else list(mistakes)
+        except Exception as error:  # Of a user's net or recipe, or for want of memory: the figures are there without.
+            log.debug("No heat:", exc_info=True)
+            reason = str(error).splitlines()[0] if str(error) else ""
+            log.warning("The report does not show where the net looks: %s: %s", type(error).__name__, reason)
+            return list(mistakes)
 
     def close(self) -> None:
         """Release the session."""
@@ -264,7 +279,7 @@ def evaluate_to_folder(
         mistakes = writer.mistakes
     if folder is None or not (folder / training_folder.CONFIG).is_file():
         return report
-    page = write_run_report(folder, report, mistakes)
+    page = write_run_report(folder, report, evaluator.explain(mistakes))
     return dataclasses.replace(report, files=report.files | {"report": page}) if page else report
 
 

@@ -11,14 +11,22 @@ from slim_train.evaluation.calibration import WISHED_PRECISION, Bin, Calibration
 from slim_train.evaluation.mistakes import Mistake
 from slim_train.evaluation.report import EvaluationReport
 from slim_train.reports import html
+from slim_train.reports.confusion_matrix import confusion_figure
 from slim_train.reports.line_chart import Line, share_chart, side_by_side
 from slim_train.reports.picture_strip import Picture, strip
+from slim_train.reports.plotting import has_matplotlib
 
 # Of the confused pairs, and of their images that are among the worst mistakes.
 _MOST_PAIRS, _MOST_OF_A_PAIR = 15, 6
+_MOST_MISTAKES = 200
+_MOST_DRAWN = 100  # classes of a matrix that no file holds
 _MOST_CLASSES, _MOST_CLASSES_FOLDED = 60, 1000
 # A page is to be 5 MB at most, and base64 takes a third more.
 _MOST_BYTES_OF_MATRIX = 2_000_000
+_ABOUT_HEAT = (
+    "Below each image: where the net looked to see the predicted class (Grad-CAM, yellow is most), on the image as the "
+    "net takes it."
+)
 _SHOWN_THRESHOLDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -37,11 +45,14 @@ def evaluation_html(report: EvaluationReport, mistakes: Sequence[Mistake] = ()) 
     if wrong:
         parts += _confusions(report, mistakes)
         if mistakes:
-            parts.append(html.heading(f"Worst mistakes: {len(mistakes):,} of {wrong:,}"))
+            shown = mistakes[:_MOST_MISTAKES]
+            parts.append(html.heading(f"Worst mistakes: {len(shown):,} of {wrong:,}"))
             parts.append(
                 html.paragraph("True class, predicted class with its probability, file; the most confident first.")
             )
-            parts.append(strip([_picture(mistake, report.labels) for mistake in mistakes]))
+            if any(mistake.heat for mistake in shown):
+                parts.append(html.paragraph(_ABOUT_HEAT))
+            parts.append(strip([_picture(mistake, report.labels) for mistake in shown]))
     else:
         parts.append(html.heading("No mistakes"))
     return "".join(parts)
@@ -137,9 +148,9 @@ def _per_class(report: EvaluationReport) -> list[str]:
 
 def _confusions(report: EvaluationReport, mistakes: Sequence[Mistake]) -> list[str]:
     parts = []
-    matrix = report.files.get("confusion_matrix")
-    if matrix and matrix.is_file() and matrix.stat().st_size <= _MOST_BYTES_OF_MATRIX:
-        parts += [html.heading("Confusion matrix"), html.image_file(matrix, "confusion matrix")]
+    matrix = _matrix(report)
+    if matrix:
+        parts += [html.heading("Confusion matrix"), matrix]
     pairs = report.confusion.pairs
     pairs = pairs[pairs[:, 0] != pairs[:, 1]]
     order = np.argsort(-pairs[:, 2], kind="stable")[:_MOST_PAIRS]
@@ -158,9 +169,21 @@ def _confusions(report: EvaluationReport, mistakes: Sequence[Mistake]) -> list[s
     return parts
 
 
+def _matrix(report: EvaluationReport) -> str:
+    """Return the matrix that was drawn if it is not too large, else one of a few classes."""
+    file = report.files.get("confusion_matrix")
+    if file:
+        return html.image_file(file, "confusion matrix") if file.stat().st_size <= _MOST_BYTES_OF_MATRIX else ""
+    counts = report.confusion_matrix
+    if counts is None or len(counts) > _MOST_DRAWN or not has_matplotlib():
+        return ""
+    return html.figure(confusion_figure(counts, report.labels), "confusion matrix")
+
+
 def _picture(mistake: Mistake, labels: Sequence[str]) -> Picture:
     return Picture(
         mistake.image if isinstance(mistake.image, bytes) else b"",
         (labels[mistake.label], f"→ {labels[mistake.predicted]}", PurePath(mistake.file).name),
         f"{mistake.probability:.0%}",
+        mistake.heat,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +21,17 @@ _ACCENT = "#c2410c"
 
 @dataclass(frozen=True)
 class Mistake:
-    """An image, true class ``label``, that the net took for class ``predicted`` with ``probability``."""
+    """An image, true class ``label``, that the net took for class ``predicted`` with ``probability``.
+
+    ``heat`` is an encoded image of where the net looked, or None.
+    """
 
     image: bytes | NDArray[np.uint8]
     file: str
     label: int
     predicted: int
     probability: float
+    heat: bytes | None = None
 
 
 class WorstMistakes:
@@ -68,6 +73,11 @@ class WorstMistakes:
     def worst_first(self) -> list[Mistake]:
         """Return the mistakes kept, the highest probability first."""
         return [mistake for _, _, mistake in sorted(self._heap, reverse=True)]
+
+
+def file_names(batch: Mapping[str, Any]) -> list[str]:
+    """Return the file names of a batch of an evaluation."""
+    return [name.decode("utf-8", "surrogateescape") for name in batch["filename"]]
 
 
 def draw_mistakes_sheet(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from slim_train.evaluation.metrics import ClassificationMetrics, predict
 from slim_train.evaluation.metrics_json import write_metrics_json
-from slim_train.evaluation.mistakes import Mistake, WorstMistakes, draw_mistakes_sheet
+from slim_train.evaluation.mistakes import Mistake, WorstMistakes, draw_mistakes_sheet, file_names
 from slim_train.evaluation.predictions_csv import PredictionsCsv
 from slim_train.evaluation.report import EvaluationReport
 from slim_train.evaluation.table import format_metrics, summary, trust
@@ -54,7 +54,7 @@ class EvaluationWriter:
 
     def visit(self, batch: Mapping[str, Any], logits: ArrayLike) -> None:
         """Record one batch: ``filename`` (bytes), ``label`` and ``encoded`` images [B], and logits [B, C]."""
-        files = [name.decode("utf-8", "surrogateescape") for name in batch["filename"]]
+        files = file_names(batch)
         predictions = predict(logits)
         self._predictions.write(files, batch["label"], predictions)
         self._mistakes.update(batch["encoded"], files, batch["label"], predictions)

@@ -45,9 +45,17 @@ def draw_confusion_matrix(
     Returns:
       Whether it was drawn: it is not where matplotlib is missing, which the log then says.
     """
-    assert matrix.shape == (len(labels), len(labels)), (matrix.shape, len(labels))
     if not has_matplotlib():
         return False
+    save_figure(confusion_figure(matrix, labels, note, support), path, _DOTS_PER_INCH)
+    return True
+
+
+def confusion_figure(
+    matrix: NDArray[np.integer], labels: Sequence[str], note: str = "", support: NDArray[np.integer] | None = None
+) -> Any:
+    """Return the drawing of :func:`draw_confusion_matrix` as a matplotlib Figure."""
+    assert matrix.shape == (len(labels), len(labels)), (matrix.shape, len(labels))
     num_classes = len(labels)
     side = min(1.3 * num_classes, 5 + 0.07 * num_classes, 14)  # Inches.
     cell = side * 72 / num_classes  # Points.
@@ -66,8 +74,7 @@ def draw_confusion_matrix(
     _write_counts(axes, matrix, shares, cell)
     _add_scale(figure, side, power)
     _add_title(axes, note)
-    save_figure(figure, path, _DOTS_PER_INCH)
-    return True
+    return figure
 
 
 def _colours(strength: NDArray[np.floating], is_right: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -24,11 +24,13 @@ class Picture(NamedTuple):
       data: the encoded image.
       caption: lines of text; the first is set off. Long ones are cut on screen, and whole as a tooltip.
       note: a faint line below; may be empty.
+      second: another encoded image, shown below the first; None shows none.
     """
 
     data: bytes
     caption: Sequence[str]
     note: str = ""
+    second: bytes | None = None
 
 
 def strip(pictures: Sequence[Picture], num_more: int = 0) -> str:
@@ -45,21 +47,22 @@ def _figure(picture: Picture) -> str:
     lines = [f'<div style="font-weight:600;{cut}">{escape(first)}</div>']
     lines += [f'<div style="{cut}"><bdi>{escape(line)}</bdi></div>' for line in others]
     lines += [f'<div style="{_FAINT};{cut}">{escape(picture.note)}</div>'] if picture.note else []
+    alt = " ".join(picture.caption)
+    second = _thumbnail(picture.second, f"where the net looks: {alt}") if picture.second else ""
     tooltip = escape("\n".join([*picture.caption, picture.note]).strip(), quote=True)
     return (
         f'<figure title="{tooltip}" style="margin:0;width:8em;font-size:.85em;line-height:1.3">'
-        f"{_thumbnail(picture)}<figcaption>{''.join(lines)}</figcaption></figure>"
+        f"{_thumbnail(picture.data, alt)}{second}<figcaption>{''.join(lines)}</figcaption></figure>"
     )
 
 
-def _thumbnail(picture: Picture) -> str:
-    box = "width:96px;height:96px;object-fit:contain;background:#8882;border-radius:4px;display:block"
-    image = open_picture(picture.data)
+def _thumbnail(data: bytes, alt: str) -> str:
+    box = "width:96px;height:96px;object-fit:contain;background:#8882;border-radius:4px;display:block;margin-bottom:2px"
+    image = open_picture(data)
     if image is None:
         return f'<div style="{box}">cannot be decoded</div>'
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)
     encoded = base64.b64encode(buffer.getvalue()).decode("ascii")
-    alt = escape(" ".join(picture.caption), quote=True)
-    return f'<img alt="{alt}" style="{box}" src="data:image/jpeg;base64,{encoded}">'
+    return f'<img alt="{escape(alt, quote=True)}" style="{box}" src="data:image/jpeg;base64,{encoded}">'

@@ -133,7 +133,7 @@ def finish(job: Job, hooks: TaskHooks, seconds: float, stop: StopOnSignal) -> Tr
     reports.draw_training_curves(job.train_dir / training_folder.METRICS, job.train_dir / _CURVES)
     training_folder.write_json(job.train_dir / training_folder.RESULT, result.to_dict())
     if not job.has_evaluator:  # which writes it with its own evaluations
-        write_run_report(job.train_dir, hooks.last_evaluation.report)
+        write_run_report(job.train_dir, hooks.last_evaluation.report, hooks.last_evaluation.mistakes)
     log.info(
         "Trained to step %d in %.0f s, %.1f images/s over all; checkpoint %s.",
         result.global_step, seconds, result.images_per_second, checkpoint,

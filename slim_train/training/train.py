@@ -125,6 +125,8 @@ def train(
             creator = session_creator.for_job(job, graph, scaffold, phase, stop, lease)
             first = [stop, *([HoldsLease(lease)] if lease else [])]
             _loop(job, graph, creator, creator.coordinate([*first, *beside.hooks, *hooks]), stop)
+            if not stop.received:
+                beside.last_evaluation.explain()
 
         # End.
         if lease:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from datasets import tfrecords
+from datasets.spec import DatasetSpec
 from slim_train.nets import factory as nets
 from slim_train.tf_compat import slim, tf
 
@@ -86,3 +88,13 @@ def photo() -> Callable[..., bytes]:
         return buffer.getvalue()
 
     return make
+
+
+@pytest.fixture
+def photo_split(photo: Callable[..., bytes], tmp_path: Path) -> DatasetSpec:
+    """The test split of a data set: three photos of 64 pixels, all of the second of five classes."""
+    images = [photo("PNG", size=(64, 64), seed=number) for number in range(3)]
+    examples = [tfrecords.image_example(data, "png", 1, "b", 64, 64, f"{n}.png") for n, data in enumerate(images)]
+    path = tmp_path / "toy_test.tfrecord"
+    tfrecords.write_records(str(path), examples)
+    return DatasetSpec("toy", "test", str(tmp_path), (str(path),), 5, 3, tuple("abcde"))

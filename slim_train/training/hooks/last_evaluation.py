@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from slim_train.checkpoints.find import step_of
 from slim_train.evaluation.evaluate import Evaluator
-from slim_train.evaluation.metrics import ClassificationMetrics
+from slim_train.evaluation.metrics import ClassificationMetrics, predict
+from slim_train.evaluation.mistakes import Mistake, WorstMistakes, file_names
+from slim_train.evaluation.options import EvalOptions
 from slim_train.evaluation.report import EvaluationReport
 from slim_train.model.spec import class_names
 
 
+class _Kept(NamedTuple):
+    evaluator: Evaluator
+    metrics: ClassificationMetrics
+    mistakes: WorstMistakes
+    checkpoint: str
+    seconds: float
+
+
 class LastEvaluation:
-    """Evaluates checkpoints, and keeps the counts of the last one: its figures are computed when they are asked for."""
+    """Evaluates checkpoints, and keeps the counts of the last one: its figures are computed when they are asked for.
+
+    Attributes:
+      mistakes: the worst of the last evaluation; after :meth:`explain`.
+    """
 
     def __init__(self) -> None:
-        self._evaluated: tuple[Evaluator, ClassificationMetrics, str, float] | None = None
+        self.mistakes: list[Mistake] = []
+        self._kept: _Kept | None = None
 
     def evaluate(self, evaluator: Evaluator, checkpoint: str, is_interrupted: Callable[[], bool]) -> dict[str, float]:
         """Evaluate a checkpoint, and return its loss, accuracy and top_5_accuracy.
@@ -26,21 +42,31 @@ class LastEvaluation:
           RunError: a record is broken.
         """
         began = time.monotonic()
-        metrics = evaluator.evaluate(checkpoint, is_interrupted=is_interrupted)
-        self._evaluated = evaluator, metrics, checkpoint, time.monotonic() - began
+        mistakes = WorstMistakes(EvalOptions.mistakes)
+
+        def visit(batch: Any, logits: Any) -> None:
+            mistakes.update(batch["encoded"], file_names(batch), batch["label"], predict(logits))
+
+        metrics = evaluator.evaluate(checkpoint, visit, is_interrupted)
+        self._kept = _Kept(evaluator, metrics, mistakes, checkpoint, time.monotonic() - began)
         return metrics.headline()
+
+    def explain(self) -> None:
+        """Draw where the net looked in the worst mistakes. Call it before the evaluator is closed."""
+        if self._kept:
+            self.mistakes = self._kept.evaluator.explain(self._kept.mistakes.worst_first())
 
     def report(self) -> EvaluationReport | None:
         """Return the figures of the last evaluation; None if there was none."""
-        if self._evaluated is None:
+        if self._kept is None:
             return None
-        evaluator, metrics, checkpoint, seconds = self._evaluated
+        evaluator = self._kept.evaluator
         return EvaluationReport.of(
-            metrics.report(),
+            self._kept.metrics.report(),
             split=evaluator.dataset.split_name,
             labels=tuple(class_names(evaluator.dataset.labels, evaluator.model)),
-            checkpoint=checkpoint,
-            step=step_of(checkpoint),
-            seconds=seconds,
+            checkpoint=self._kept.checkpoint,
+            step=step_of(self._kept.checkpoint),
+            seconds=self._kept.seconds,
             flip=evaluator.flip,
         )

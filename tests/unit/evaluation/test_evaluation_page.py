@@ -68,3 +68,23 @@ def test_very_many_classes_are_folded_and_counted():
     assert "1,440 more classes" in html
     assert "and 500 more: see eval_test.json" in html
     assert len(html) < 1_500_000
+
+
+def test_heat_lies_below_its_image_and_is_explained():
+    mistakes = [Mistake(picture(), "7.png", 0, 1, 0.9, picture())]
+    html = evaluation_html(report_of(2, [0, 1], [1, 1]), mistakes)
+    assert "Grad-CAM" in html
+    assert 'alt="where the net looks: class 0 → class 1 7.png"' in html
+    assert "Grad-CAM" not in evaluation_html(report_of(2, [0, 1], [1, 1]), [Mistake(picture(), "7.png", 0, 1, 0.9)])
+
+
+def test_of_very_many_mistakes_the_page_shows_some():
+    mistakes = [Mistake(picture(), "7.png", 0, 1, 0.9)] * 1000
+    html = evaluation_html(report_of(2, [0] * 1000, [1] * 1000), mistakes)
+    assert "Worst mistakes: 200 of 1,000" in html
+    assert html.count("<figure") == 206  # with those of the confused classes
+
+
+def test_a_matrix_of_few_classes_is_drawn_if_no_file_holds_one():
+    pytest.importorskip("matplotlib")
+    assert 'alt="confusion matrix"' in evaluation_html(report_of(2, [0, 1], [1, 1]))
