@@ -121,21 +121,23 @@ def train(
 
         # Loop.
         began = time.monotonic()
-        with stop.listening(), beside:
-            creator = session_creator.for_job(job, graph, scaffold, phase, stop, lease)
-            first = [stop, *([HoldsLease(lease)] if lease else [])]
-            _loop(job, graph, creator, creator.coordinate([*first, *beside.hooks, *hooks]), stop)
-            if not stop.received:
-                beside.last_evaluation.explain()
+        with beside.trackers:
+            with stop.listening(), beside:
+                creator = session_creator.for_job(job, graph, scaffold, phase, stop, lease)
+                first = [stop, *([HoldsLease(lease)] if lease else [])]
+                _loop(job, graph, creator, creator.coordinate([*first, *beside.hooks, *hooks]), stop)
+                if not stop.received:
+                    beside.last_evaluation.explain()
 
-        # End.
-        if lease:
-            lease.check()
-        result = finish(job, beside, time.monotonic() - began, stop) if job.is_chief else None
-        if result is None:
-            log.info("Contributed %d gradients; the job is at step %d.", beside.metrics.own_steps, beside.metrics.step)
-        parameter_server.report_done(job.cluster, job.master)
-        return result
+            # End.
+            if lease:
+                lease.check()
+            result = finish(job, beside, time.monotonic() - began, stop) if job.is_chief else None
+            if result is None:
+                own_steps, step = beside.metrics.own_steps, beside.metrics.step
+                log.info("Contributed %d gradients; the job is at step %d.", own_steps, step)
+            parameter_server.report_done(job.cluster, job.master)
+            return result
 
 
 def _loop(

@@ -46,12 +46,14 @@ class TaskHooks:
       plateau: what notices that nothing is learned; None for workers, synthetic data and other losses than softmax.
       hooks: all of them, in the order in which they run.
       last_evaluation: what evaluations during training leave.
+      trackers: closing it sends to a tracking server what is left, which may take seconds: do that when all is written.
     """
 
     metrics: StepMetrics
     plateau: PlateauHook | None
     hooks: list[Any]
     last_evaluation: LastEvaluation
+    trackers: ExitStack
     _resources: ExitStack
 
     def __enter__(self) -> TaskHooks:
@@ -72,10 +74,13 @@ def hooks_of_task(
     on_evaluation: Sequence[Callable[[Evaluated], None]] = (),
 ) -> TaskHooks:
     """Return the hooks that a task of ``job`` runs beside its steps."""
+    trackers = ExitStack()
     with ExitStack() as resources:
         last = LastEvaluation()
-        metrics, plateau, hooks = _make_hooks(job, graph, scaffold, phase, stop, on_evaluation, resources, last)
-        return TaskHooks(metrics, plateau, hooks, last, resources.pop_all())
+        metrics, plateau, hooks = _make_hooks(
+            job, graph, scaffold, phase, stop, on_evaluation, resources, trackers, last
+        )
+        return TaskHooks(metrics, plateau, hooks, last, trackers, resources.pop_all())
 
 
 def _make_hooks(
@@ -86,6 +91,7 @@ def _make_hooks(
     stop: StopOnSignal,
     on_evaluation: Sequence[Callable[[Evaluated], None]],
     resources: ExitStack,
+    trackers: ExitStack,
     last: LastEvaluation,
 ) -> tuple[StepMetrics, PlateauHook | None, list[Any]]:
     metrics_file = MetricsFile(job.train_dir, job.options.loop.save_summaries_secs) if job.is_chief else None
@@ -110,7 +116,7 @@ def _make_hooks(
         if job.options.loop.mlflow_uri and metrics_file:
             tracker = _mlflow(job, job.options.loop.mlflow_uri, metrics, list(hooks), stop)
             metrics_file.listeners.append(tracker.add_line)
-            resources.callback(tracker.close)
+            trackers.callback(tracker.close)
             hooks.append(tracker)
         hooks.append(CatchUp(graph, lambda: scaffold.saver, job.train_dir))
         profiled = job.options.loop.profiled_steps()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from slim_train.errors import UsageError
 from slim_train.tf_compat import tf
+from slim_train.training import prepare
+from slim_train.training.hooks import of_task
 from slim_train.training.train import run
 from slim_train.training_options import TrainOptions
 
@@ -61,3 +64,31 @@ def test_a_dry_run_of_a_task_that_does_not_train_ends_at_once(
     cluster = {"chief": ["127.0.0.1:1"], "ps": ["127.0.0.1:2"], "evaluator": ["127.0.0.1:3"]}
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": role, "index": 0}}))
     assert run(options(dry_run=True)) is None
+
+
+def test_the_result_is_written_before_a_tracking_server_is_waited_for(
+    options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = options(mlflow_uri="http://host")
+    folder = Path(given.loop.train_dir)
+    seen: list[tuple[Any, ...]] = []
+
+    class Tracker:
+        def __init__(self, *arguments: Any) -> None:
+            pass
+
+        def start(self) -> None:
+            pass
+
+        def add(self, step: int, values: dict[str, float]) -> None:
+            seen.append((step, sorted(values)))
+
+        def close(self, status: str) -> None:
+            seen.append((status, (folder / "result.json").is_file(), (folder / "report.html").is_file()))
+
+    for module in (of_task, prepare):
+        monkeypatch.setattr(module, "mlflow_client", lambda uri: None)
+    monkeypatch.setattr(of_task, "MlflowRun", Tracker)
+    run(given)
+    assert seen[-2] == (2, ["final/images_per_second", "final/loss"])
+    assert seen[-1] == ("FINISHED", True, True)
