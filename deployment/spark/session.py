@@ -72,7 +72,8 @@ def spark_session(master: str | None, remote: str | None, settings: Mapping[str,
         builder = builder.remote(remote)
         for key, value in settings.items():
             builder = builder.config(key, value)
-        with _started(builder, f"--spark_remote={remote}") as session:
+        # Not getOrCreate: a session that a notebook has would be returned, on whatever server, and stopped at the end.
+        with _started(builder.create, f"--spark_remote={remote}") as session:
             _remote_sessions[remote] = session
             try:
                 yield session
@@ -86,7 +87,7 @@ def spark_session(master: str | None, remote: str | None, settings: Mapping[str,
     with _environment(), java_home(importlib.import_module("pyspark").__version__, os.environ) as home:
         if home:
             os.environ["JAVA_HOME"] = home
-        with _started(builder, f"--spark_master={master}") as session:
+        with _started(builder.getOrCreate, f"--spark_master={master}") as session:
             yield session
 
 
@@ -173,11 +174,11 @@ def _environment() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _started(builder: Any, flag: str) -> Iterator[Any]:
-    """Yield the session; the errors of its start name the flag."""
+def _started(start: Callable[[], Any], flag: str) -> Iterator[Any]:
+    """Yield the session that ``start`` returns; the errors of its start name the flag."""
     with _quiet_java() as said:
         try:
-            session = builder.getOrCreate()
+            session = start()
         except Exception as error:
             # Of Py4J, gRPC or Spark: they have no common base.
             log.debug("Spark did not start:", exc_info=True)

@@ -362,7 +362,7 @@ class ExtractFlags(TypedDict, total=False):
     model_args: Text | None
     preprocessing_file: Text | None
     trust_model_code: bool
-    images_per_file: int
+    images_per_file: int | None
     overwrite: bool
     spark_master: Text | None
     spark_remote: Text | None
@@ -400,7 +400,7 @@ class ClassifyFlags(TypedDict, total=False):
     trust_model_code: bool
     csv_file: Text | None
     top: int
-    images_per_file: int
+    images_per_file: int | None
     overwrite: bool
     spark_master: Text | None
     spark_remote: Text | None

@@ -22,7 +22,9 @@ class PredictionOptions(Options):
         None, "Also write the predictions to this CSV file, for example predictions.csv.", takes_urls=True
     )
     top: int = option(5, "Number of classes per image.", at_least=1)
-    images_per_file: int = option(1000, "Images per Parquet file, and per Spark task.", at_least=1)
+    images_per_file: int | None = option(
+        None, "Images per Parquet file, and per Spark task. Default: 250 to 1000, equal parts.", at_least=1
+    )
     overwrite: bool = option(False, "Delete the predictions in --predictions_dir first.")
 
 

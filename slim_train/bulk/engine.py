@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slim_train.bulk import parquet
 from slim_train.bulk.image_rows import ImageOpener, ImageSet
-from slim_train.bulk.parts import Part, PartDone, WritePart, run_here, split_into_parts
+from slim_train.bulk.parts import Part, PartDone, WritePart, default_size, run_here, split_into_parts
 from slim_train.bulk.worker import write_job
 from slim_train.errors import RunError
 from slim_train.spark_options import SparkOptions
@@ -38,7 +38,7 @@ def write_missing(
     spark: SparkOptions,
     folder: Path,
     images: ImageSet,
-    images_per_file: int,
+    images_per_file: int | None,
     kind: str,
     to_do: str,
     write_model: Callable[[Path], None],
@@ -50,7 +50,7 @@ def write_missing(
       spark: names the cluster, if there is one.
       folder: of the output.
       images: all images of the job.
-      images_per_file: size of a part.
+      images_per_file: size of a part, if the user says it.
       kind: of the work, for the workers.
       to_do: for the log, with ``{}`` for the number of images that are missing.
       write_model: writes the net into the folder of a job.
@@ -71,11 +71,11 @@ def write_missing(
     return Written(missing, rejected, time.monotonic() - began)
 
 
-def missing_parts(folder: Path, images: ImageSet, size: int) -> list[Part]:
-    """Return the images that are not in an output folder, in parts of ``size``."""
+def missing_parts(folder: Path, images: ImageSet, size: int | None) -> list[Part]:
+    """Return the images that are not in an output folder, in parts of ``size`` or of the default size."""
     stored = set(parquet.stored_paths(folder))
     rows = [row for row in images.rows if parquet.stored_path(row.path) not in stored] if stored else images.rows
-    return split_into_parts(rows, size)
+    return split_into_parts(rows, size or default_size(len(rows)))
 
 
 def _write_parts(

@@ -149,7 +149,9 @@ class FeatureOutputOptions(Options):
     output_dir: str | None = option(
         None, "Folder for the Parquet files and _model.json. A second run computes what is missing there."
     )
-    images_per_file: int = option(1000, "Images per Parquet file, and per Spark task.", at_least=1)
+    images_per_file: int | None = option(
+        None, "Images per Parquet file, and per Spark task. Default: 250 to 1000, equal parts.", at_least=1
+    )
     overwrite: bool = option(False, "Delete the features in --output_dir first.")
 
 

@@ -10,6 +10,9 @@ from slim_train.bulk.image_rows import ImageRow
 from slim_train.bulk.parquet import part_name
 from slim_train.progress import ProgressBar
 
+# Images of a part: a worker needs 7 s to import TensorFlow, about as long as for 250 images.
+_LEAST, _MOST = 250, 1000
+
 # Kinds of work.
 FEATURES, CLASSES = "features", "classes"
 
@@ -37,6 +40,20 @@ def split_into_parts(rows: Sequence[ImageRow], size: int) -> list[Part]:
     """Return parts of ``size`` images, the last one smaller."""
     batches = (rows[start : start + size] for start in range(0, len(rows), size))
     return [Part(part_name(batch), batch) for batch in batches]
+
+
+def default_size(images: int) -> int:
+    """Return the size of parts that serves here and on clusters of any size, so that both write the same files.
+
+    At most 1,000 images each, and a multiple of 8 parts, so that 2, 4 or 8 tasks end together; fewer if parts would be
+    so small that the start of a worker takes longer than their images.
+
+    Args:
+      images: number of images.
+    """
+    fewest = -(-images // _MOST)
+    even = images // _LEAST // 2 * 2
+    return max(-(-images // max(fewest, min(-(-fewest // 8) * 8, even), 1)), 1)
 
 
 def run_here(parts: Iterable[Part], write: WritePart, images: int) -> Iterator[PartDone]:

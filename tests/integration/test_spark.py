@@ -309,3 +309,31 @@ def test_jobs_within_a_job_share_a_session_on_a_connect_server(
         run("download_and_convert_data", "--dataset_name=image_folder", "--num_shards=2", *folders, *where)
     for file in sorted((tmp_path / "here").iterdir()):
         assert (tmp_path / "connect" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+NOTEBOOK = """
+import sys
+
+from pyspark.sql import SparkSession
+
+import slim_train
+
+remote, module, image_dir, output_dir = sys.argv[1:]
+spark = SparkSession.builder.remote(remote).getOrCreate()
+slim_train.extract_features(
+    tfhub_module=module, image_dir=image_dir, output_dir=output_dir, spark_remote=remote
+)
+assert spark.range(7).count() == 7
+assert SparkSession.builder.remote(remote).getOrCreate().range(7).count() == 7
+"""
+
+
+@pytest.mark.slow
+def test_the_session_of_a_notebook_on_a_connect_server_stays(
+    module: Path, image_dir: Path, tmp_path: Path, connect_server: Any
+) -> None:
+    script = tmp_path / "notebook.py"
+    script.write_text(NOTEBOOK, encoding="utf-8")
+    arguments = [connect_server.remote, str(module), str(image_dir), str(tmp_path / "out")]
+    subprocess.run([sys.executable, script, *arguments], check=True, timeout=300)
+    assert len(rows(tmp_path / "out")) == 91
