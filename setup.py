@@ -51,6 +51,8 @@ EXTRAS = {
     "hub": ("tensorflow-hub>=0.16",),
     "inspect": ("ImageHash>=4.3",),
     "mlflow": ("mlflow-skinny>=2.14",),
+    # onnx 1.19.0 does not import beside the ml-dtypes of TensorFlow 2.16 and 2.17.
+    "onnx": ("onnx>=1.16,!=1.19.0", "onnxruntime>=1.17", "tf2onnx>=1.17"),
     "parquet": ("pyarrow>=15.0",),
     "plots": ("matplotlib>=3.8",),
     "serve": (

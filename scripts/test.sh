@@ -29,7 +29,7 @@ run() {
 }
 
 began=$SECONDS
-prepare_environment dev,demo,plots,serve
+prepare_environment dev,demo,onnx,plots,serve
 summary="$(printf '%-12s ok %15d s' environment $((SECONDS - began)))"$'\n'
 
 run "ruff check" .venv/bin/ruff check .

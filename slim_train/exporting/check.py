@@ -21,6 +21,7 @@ from datasets.storage import path_of
 from datasets.tfrecords import scan_images
 from slim_train.evaluation.metrics import log_softmax
 from slim_train.inference.loaders import SERVING
+from slim_train.inference.onnx_model import OnnxModel, whole_pixels
 from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
 from slim_train.tf_compat import native_chatter_hidden, tf
 
@@ -59,6 +60,7 @@ class Reference:
       encoded: the images.
       pixels: the images decoded, float32 [N, height, width, channels].
       scores: the probabilities, float32 [N, classes].
+      scores_of_whole: those of the pixels rounded to whole numbers, which formats that take bytes get.
     """
 
     def __init__(self, trained: TrainedModel, encoded: Sequence[bytes]) -> None:
@@ -70,9 +72,13 @@ class Reference:
             scores = tf.nn.softmax(logits)
             trained.restore(session)
             self.pixels = np.stack([session.run(decoded, {one: data}) for data in self.encoded])
-            self.scores, values = session.run([scores, logits], {pixels: self.pixels})
-        if trained.temperature is not None:
-            self.scores = np.exp(log_softmax(values / trained.temperature)).astype(np.float32)
+            both = []
+            for batch in (self.pixels, whole_pixels(self.pixels).astype(np.float32)):
+                answers, values = session.run([scores, logits], {pixels: batch})
+                if trained.temperature is not None:
+                    answers = np.exp(log_softmax(values / trained.temperature)).astype(np.float32)
+                both.append(answers)
+        self.scores, self.scores_of_whole = both
 
     def check_saved_model(self, folder: Path) -> Difference:
         """Compare the signature serving_default of a SavedModel."""
@@ -87,6 +93,13 @@ class Reference:
         with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
             tf.graph_util.import_graph_def(graph_def, name="")
             return compare(session.run(f"{SCORES}:0", {f"{PIXELS}:0": self.pixels}), self.scores)
+
+    def check_onnx(self, path: Path) -> Difference:
+        """Compare an ONNX model, by onnxruntime. If it takes whole pixels, so does the checkpoint."""
+        model = OnnxModel(path)
+        if model.takes_bytes:
+            return compare(model.score(whole_pixels(self.pixels)), self.scores_of_whole)
+        return compare(model.score(self.pixels), self.scores)
 
     def check_tflite(self, path: Path) -> Difference:
         """Compare a TFLite model."""

@@ -8,7 +8,9 @@ from slim_train.config import Options, option
 from slim_train.errors import UsageError, unknown
 from slim_train.training_options import SCALED_DECODING, TrustedCodeOptions
 
-FORMATS = ("saved_model", "frozen", "tflite")
+# What is written if nothing is said; the others need an extra.
+DEFAULT_FORMATS = ("saved_model", "frozen", "tflite")
+FORMATS = (*DEFAULT_FORMATS, "onnx")
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,15 @@ class ResultOptions(Options):
     export_dir: str | None = option(
         None, "Folder for the files. Default: export/ in the checkpoint's folder.", takes_urls=True
     )
-    formats: str = option(",".join(FORMATS), f"What to write: comma-separated, of {', '.join(FORMATS)}.")
+    formats: str = option(
+        ",".join(DEFAULT_FORMATS),
+        f"What to write: comma-separated, of {', '.join(FORMATS)}. onnx requires the extra [onnx].",
+    )
     precision: str = option(
         "fp32",
         "fp16 or bf16: store the weights of the SavedModel and the frozen graph in 16 bits, which halves the "
-        "files. Computation stays float32. auto is fp32. TFLite models are written in each precision anyway.",
+        "files. Computation stays float32. auto is fp32. TFLite models are written in each precision anyway, ONNX "
+        "models in 32 bits.",
         choices=("fp32", "bf16", "fp16", "auto"),
     )
     calibrate: bool = option(
@@ -98,7 +104,7 @@ class ResultOptions(Options):
             raise UsageError(f"--formats is empty: give some of {', '.join(FORMATS)}.")
         if self.output_file is None:
             return names
-        if names not in (FORMATS, ("frozen",)):
+        if names not in (DEFAULT_FORMATS, ("frozen",)):
             raise UsageError("--output_file takes the frozen graph alone: leave --formats out, or give --export_dir.")
         return ("frozen",)
 

@@ -1,4 +1,4 @@
-"""Export: a checkpoint as a SavedModel, a frozen graph and TFLite models, none of which is left unchecked."""
+"""Export: a checkpoint as files of other formats, none of which is left unchecked."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from datasets.spec import INFO_FILE, read_info
 from datasets.storage import copy_folder, is_url, path_of, remove_folder
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
-from slim_train.exporting import check, formats
+from slim_train.exporting import check, formats, onnx_format
 from slim_train.exporting.architecture import write_architecture
 from slim_train.exporting.calibrate import calibrated
 from slim_train.exporting.check import Difference, Reference
@@ -112,6 +112,8 @@ def run(options: ExportOptions) -> ExportReport:
             raise UsageError("--calibrate requires --checkpoint_path: a graph without weights has no temperature.")
         return _write_graph_alone(options)
     _refuse_graph_flags(options)
+    if "onnx" in options.result.wanted_formats():
+        onnx_format.require_converter()
     trained = _trained_model(options.source, options.code)
     if options.result.calibrate:
         trained = calibrated(trained)
@@ -249,6 +251,9 @@ def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> It
         for kind in formats.TFLITE_KINDS:
             write = functools.partial(formats.write_tflite, graph_def=plain, kind=kind)
             yield _Output(f"TFLite {kind}", f"model_{kind}.tflite", write, Reference.check_tflite, _TOLERANCE.get(kind))
+    if "onnx" in wanted:
+        write = functools.partial(onnx_format.write_onnx, trained=trained, graph_def=plain, info=info)
+        yield _Output("ONNX model", "model.onnx", write, Reference.check_onnx, _TOLERANCE["float32"])
 
 
 def _write(job: _Output, staging: Path, reference: Reference | None) -> ExportedFile:

@@ -1,10 +1,12 @@
-"""What an export says of itself, in model.json: all that is not in the graph. No TensorFlow."""
+"""What an export says of itself, in model.json or in the model's file: all that is not in the graph. No TensorFlow."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from datasets.files import replacing
 from slim_train.errors import UsageError
@@ -58,11 +60,51 @@ def read_export_info(path: Path) -> ExportInfo | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if "model_name" not in content:
-            return None
-        content = {"scaled_decoding": ExportInfo.scaled_decoding, "temperature": None, **content}
-        info = ExportInfo(**{field.name: content[field.name] for field in dataclasses.fields(ExportInfo)})
-        height, width = map(int, info.image_size)
-        return dataclasses.replace(info, labels=tuple(map(str, info.labels)), image_size=(height, width))
+        return _info(content) if "model_name" in content else None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} does not describe an export of slim-train ({error!r}): export again.") from error
+        raise _broken(path, error) from error
+
+
+def to_properties(info: ExportInfo) -> dict[str, str]:
+    """Return ``info`` as text by name, for files that hold such properties; what is not text is JSON."""
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in dataclasses.asdict(info).items()
+    }
+
+
+def from_properties(properties: Mapping[str, str], path: Path) -> ExportInfo | None:
+    """Return what :func:`to_properties` made of an info, or None if another program wrote the file.
+
+    Args:
+      properties: of the file.
+      path: of the file, for the error.
+
+    Raises:
+      UsageError: a property is broken.
+    """
+    if not {"model_name", "preprocessing"} <= properties.keys():
+        return None
+    # Annotations are text in this module.
+    is_text = {field.name: field.type == "str" for field in dataclasses.fields(ExportInfo)}
+    try:
+        return _info(
+            {
+                name: value if is_text[name] else json.loads(value)
+                for name, value in properties.items()
+                if name in is_text
+            }
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise _broken(path, error) from error
+
+
+def _info(content: Mapping[str, Any]) -> ExportInfo:
+    content = {"scaled_decoding": ExportInfo.scaled_decoding, "temperature": None, **content}
+    info = ExportInfo(**{field.name: content[field.name] for field in dataclasses.fields(ExportInfo)})
+    height, width = map(int, info.image_size)
+    return dataclasses.replace(info, labels=tuple(map(str, info.labels)), image_size=(height, width))
+
+
+def _broken(path: Path, error: Exception) -> UsageError:
+    return UsageError(f"{path} does not describe an export of slim-train ({error!r}): export again.")

@@ -17,7 +17,7 @@ from slim_train.inference.label_files import read_class_names
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.trained_model import find_trained_model
 from slim_train.preprocessing import distort
-from slim_train.preprocessing.factory import get_recipe
+from slim_train.preprocessing.factory import get_recipe, recipe_names
 from slim_train.preprocessing.picture import with_picture
 from slim_train.tf_compat import tf
 
@@ -40,7 +40,7 @@ class LoadedModel:
     """A classifier in a session.
 
     Attributes:
-      session: to be closed at the end.
+      session: to be closed at the end; what decodes, and the net itself unless another runtime computes it.
       decode: the bytes of a JPEG or PNG to float32 [height, width, channels] as ``score`` takes them.
       score: a batch of those to probabilities [N, classes].
       name: of the net, or of the file.
@@ -48,8 +48,8 @@ class LoadedModel:
       image_size: height and width in pixels that ``score`` takes.
       channels: color channels that it takes.
       scaled_decoding: whether ``decode`` decodes large JPEGs smaller than they are.
-      image: the tensor that takes the batch of ``score``.
-      scores: the tensor of its result.
+      image: the tensor that takes the batch of ``score``; None if another runtime than TensorFlow computes the net.
+      scores: the tensor of its result; None likewise.
     """
 
     session: Any
@@ -80,10 +80,7 @@ def load_frozen(path: Path, given: ModelOverrides) -> LoadedModel:
     graph_def, graph = read_graph(path)
     info = export_info.read_export_info(path.with_suffix(".json"))
     if info and not given.describes_input:
-        _check_size(path, given, *info.image_size)
-        labels = _labels(path, given.labels or info.labels, len(info.labels))
-        scaled = _is_scaled(given, info.scaled_decoding)
-        return _load_ours(graph_def, dataclasses.replace(info, labels=labels, scaled_decoding=scaled))
+        return _load_ours(graph_def, overridden(path, info, given))
     nodes = {node.name: node for node in graph.get_operations() if node.outputs}
     image = choose(nodes, given.input_layer, INPUTS, "input", path).outputs[0]
     scores = choose(nodes, given.output_layer, OUTPUTS, "output", path).outputs[0]
@@ -152,18 +149,75 @@ def load_saved_model(folder: Path, given: ModelOverrides) -> LoadedModel:
     return _load_plain(session, tensor(image), tensor(scores), folder, given)
 
 
+def overridden(path: Path, info: export_info.ExportInfo, given: ModelOverrides) -> export_info.ExportInfo:
+    """Return what a model file says of itself, with what the user knows better.
+
+    Raises:
+      UsageError: an override does not fit the model.
+    """
+    _check_size(path, given, *info.image_size)
+    labels = _labels(path, given.labels or info.labels, len(info.labels))
+    return dataclasses.replace(info, labels=labels, scaled_decoding=_is_scaled(given, info.scaled_decoding))
+
+
+def load_pixel_model(
+    path: Path, info: export_info.ExportInfo, given: ModelOverrides, score: Callable[[Any], Any]
+) -> LoadedModel:
+    """Return a model from pixels to scores that another runtime than TensorFlow computes.
+
+    Args:
+      path: of its file, for errors.
+      info: what the file says of itself.
+      given: what the user knows better.
+      score: float32 [N, height, width, channels] in 0..255 to probabilities.
+
+    Raises:
+      UsageError: an override does not fit, or the images cannot be decoded as its preprocessing does.
+    """
+    if given.describes_input:
+        raise UsageError(
+            f"--input_layer, --output_layer, --input_mean and --input_std are for graphs of other programs: {path} "
+            "says itself what it takes."
+        )
+    info = overridden(path, info, given)
+    if info.preprocessing not in recipe_names() or not get_recipe(info.preprocessing).gives_pixels:
+        raise UsageError(
+            f"{path} does not hold the preprocessing of its images, which is a user's ({info.preprocessing}): use the "
+            "SavedModel, the frozen graph or the checkpoint."
+        )
+    with tf.Graph().as_default() as graph:
+        encoded, decoded = _add_decoding(info)
+    session = _session(graph)
+    return LoadedModel(
+        session,
+        session.make_callable(decoded, [encoded]),
+        score,
+        info.model_name,
+        info.labels,
+        info.image_size,
+        info.channels,
+        info.scaled_decoding,
+        None,
+        None,
+    )
+
+
+def _add_decoding(info: export_info.ExportInfo) -> tuple[Any, Any]:
+    """Add the decoding of a recipe to the current graph: the bytes of an image, and its pixels."""
+    encoded = tf.placeholder(tf.string, [])
+    recipe = dataclasses.replace(get_recipe(info.preprocessing), scaled_decoding=info.scaled_decoding)
+    return encoded, recipe.decode_eval(encoded, *info.image_size, info.channels)
+
+
 def _load_ours(graph_def: Any, info: export_info.ExportInfo) -> LoadedModel:
     """Return a graph of :meth:`TrainedModel.build`, with the recipe's decoding before it."""
-    height, width = info.image_size
     with tf.Graph().as_default() as graph:
         tf.graph_util.import_graph_def(graph_def, name="")
         gives_pixels = _gives_pixels(graph)
         if not gives_pixels:
             encoded, decoded = (graph.get_tensor_by_name(f"{name}:0") for name in _DECODING)
         else:
-            encoded = tf.placeholder(tf.string, [])
-            recipe = dataclasses.replace(get_recipe(info.preprocessing), scaled_decoding=info.scaled_decoding)
-            decoded = recipe.decode_eval(encoded, height, width, info.channels)
+            encoded, decoded = _add_decoding(info)
     image, scores = (graph.get_tensor_by_name(f"{name}:0") for name in (trained_model.PIXELS, trained_model.SCORES))
     session = _session(graph)
     return LoadedModel(

@@ -13,7 +13,10 @@ class ClassifierOptions(Options):
     """The classifier: one of the first three."""
 
     graph: str | None = option(
-        None, "Frozen graph (.pb) from export_inference_graph, retrain or elsewhere.", takes_urls=True
+        None,
+        "Frozen graph (.pb) from export_inference_graph, retrain or elsewhere, or an ONNX model (.onnx) from "
+        "export_inference_graph.",
+        takes_urls=True,
     )
     saved_model_dir: str | None = option(
         None, "SavedModel, or a folder of numbered SavedModels, of which the newest is used.", takes_urls=True

@@ -18,6 +18,7 @@ from slim_train.errors import UsageError
 from slim_train.inference import loaders
 from slim_train.inference.grad_cam import HeatFunction, heat_function, last_spatial
 from slim_train.inference.loaders import LoadedModel
+from slim_train.inference.onnx_model import load_onnx
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.tf_compat import tf
 
@@ -25,6 +26,10 @@ from slim_train.tf_compat import tf
 BATCH_SIZE = 32
 
 FloatArray = NDArray[np.float32]
+
+# By the ending of the file; a folder of several is taken for the first kind that it holds.
+_FILES = {".pb": loaders.load_frozen, ".onnx": load_onnx}
+_KINDS = "SavedModel, frozen graph (.pb), ONNX model (.onnx)"
 
 
 class ImageError(ValueError):
@@ -91,8 +96,8 @@ class Predictor:
 
     @property
     def can_explain(self) -> bool:
-        """Whether the net has a feature map for :meth:`heat`."""
-        return last_spatial(self._model.image, self._model.scores) is not None
+        """Whether TensorFlow computes the net, and it has a feature map for :meth:`heat`."""
+        return self._model.image is not None and last_spatial(self._model.image, self._model.scores) is not None
 
     def heat(self, batch: FloatArray, classes: Sequence[int]) -> FloatArray:
         """Return where the net looks to see a class in each image, by Grad-CAM.
@@ -105,8 +110,13 @@ class Predictor:
           float32 [N, rows, columns] of the last feature map, 0 or more; it covers the whole image.
 
         Raises:
-          UsageError: the net has no feature map with more than one place.
+          UsageError: the net has no feature map with more than one place, or TensorFlow does not compute it.
         """
+        if self._model.image is None:
+            raise UsageError(
+                f"--explain: {self.name} is not in a format with gradients: use the training folder, the SavedModel or "
+                "the frozen graph."
+            )
         with self._heat_lock:
             if self._heat is None:
                 model = self._model
@@ -136,9 +146,9 @@ def load_predictor(path: str | Path, given: ModelOverrides | None = None) -> Pre
     """Load a classifier from whatever holds one.
 
     Args:
-      path: a SavedModel, or a folder with numbered ones of which the newest is taken; a frozen graph (.pb), or a folder
-        with a single one; a training folder, whose newest checkpoint is taken, moving averages if it holds them; a
-        checkpoint.
+      path: a SavedModel, or a folder with numbered ones of which the newest is taken; a frozen graph (.pb) or an ONNX
+        model (.onnx), or a folder with a single one; a training folder, whose newest checkpoint is taken, moving
+        averages if it holds them; a checkpoint.
       given: what overrides the files.
 
     Raises:
@@ -179,21 +189,19 @@ def _load(path: Path, given: ModelOverrides) -> LoadedModel:
     saved_model = newest_saved_model(path)
     if saved_model:
         return loaders.load_saved_model(saved_model, given)
-    if path.is_file() and path.suffix == ".pb":
-        return loaders.load_frozen(path, given)
+    if path.suffix in _FILES and path.is_file():
+        return _FILES[path.suffix](path, given)
     if path.suffix == ".tflite":
         raise UsageError(f"{path} is for TFLite; only SavedModels, frozen graphs (.pb) and checkpoints can be read.")
     if not path.exists() and not is_complete(str(path)):
-        raise UsageError(
-            f"{path} does not exist: there is no SavedModel, frozen graph (.pb) or checkpoint of that name."
-        )
+        raise UsageError(f"{path} does not exist: there is no {_KINDS} or checkpoint of that name.")
     if path.is_dir() and not (path / training_folder.CONFIG).is_file() and not newest_checkpoint(path):
-        graphs = sorted(path.glob("*.pb"))
-        if len(graphs) > 1:
-            raise UsageError(f"{path} holds several graphs, {', '.join(graph.name for graph in graphs)}: name one.")
-        if not graphs:
-            raise UsageError(f"{path} holds no classifier: no SavedModel, no frozen graph (.pb) and no checkpoint.")
-        return loaders.load_frozen(graphs[0], given)
+        files = next(filter(None, (sorted(path.glob(f"*{ending}")) for ending in _FILES)), [])
+        if len(files) > 1:
+            raise UsageError(f"{path} holds several models, {', '.join(file.name for file in files)}: name one.")
+        if not files:
+            raise UsageError(f"{path} holds no classifier: no {_KINDS} or checkpoint.")
+        return _FILES[files[0].suffix](files[0], given)
     return loaders.load_trained(path, given)
 
 

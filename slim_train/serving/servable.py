@@ -23,6 +23,13 @@ log = logging.getLogger(__name__)
 _WARM_EACH_SIZE_TO = 8
 
 
+def cannot_explain(name: str) -> RequestError:
+    """Return the error for a model that cannot show where it looks."""
+    return RequestError(
+        400, f"{name} cannot show where it looks: it has no feature map, or a format without gradients."
+    )
+
+
 class ToExplain(bytes):
     """The body of a request for where the net looks instead of for scores; it goes through the same queue."""
 
@@ -73,7 +80,7 @@ class ServedPredictor:
         """Return an encoded image to float32 [height, width, channels]."""
         check_picture_size(data, self._max_megapixels)
         if isinstance(data, ToExplain) and not self._can_explain:
-            raise RequestError(400, f"{self._predictor.name} cannot show where it looks: it has no feature map.")
+            raise cannot_explain(self._predictor.name)
         try:
             image = self._predictor.prepare(data)
         except ImageError as error:

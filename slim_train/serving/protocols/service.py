@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
 from slim_train.serving.models import Model, ModelStore
-from slim_train.serving.servable import ToExplain
+from slim_train.serving.servable import ToExplain, cannot_explain
 
 _MOST_LABELS = 1000
 
@@ -98,13 +98,13 @@ async def _answer(store: ModelStore, name: str | None, request: Request, top_k: 
 async def _explanation(store: ModelStore, name: str | None, request: Request) -> Response:
     model = store.get(name)
     if not model.current.servable.describe().get("explains"):
-        raise RequestError(400, f"Model {model.name} cannot show where it looks: it has no feature map.")
+        raise cannot_explain(f"Model {model.name}")
     images, many = await _images(request)
     if many:
         raise RequestError(400, "One image at a time is explained.")
     _, (result,) = await answers.run(model, [ToExplain(images[0])])
     if not isinstance(result, bytes):  # of a new version that cannot
-        raise RequestError(400, f"Model {model.name} cannot show where it looks: it has no feature map.")
+        raise cannot_explain(f"Model {model.name}")
     return Response(result, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 

@@ -54,4 +54,4 @@ def test_several_pictures_none_and_what_is_no_picture_are_refused(explaining: An
 def test_a_model_that_cannot_is_refused(client: Any) -> None:
     response = client.post("/explain", content=b"cat")
     assert response.status_code == 400
-    assert response.json() == {"error": "Model pets cannot show where it looks: it has no feature map."}
+    assert response.json()["error"].startswith("Model pets cannot show where it looks: it has no feature map")
