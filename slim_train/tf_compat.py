@@ -24,6 +24,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from slim_train.errors import RunError
+
 
 @contextlib.contextmanager
 def native_chatter_hidden() -> Iterator[None]:
@@ -54,6 +56,7 @@ with native_chatter_hidden():
 
 _forced_mode: contextvars.ContextVar[tuple[Any] | None] = contextvars.ContextVar("batch_norm_mode", default=None)
 _no_dropout: contextvars.ContextVar[bool] = contextvars.ContextVar("no_dropout", default=False)
+_dropout_rates: contextvars.ContextVar[dict[str, float] | None] = contextvars.ContextVar("dropout_rates", default=None)
 
 _LEGACY_LAYERS = "tf_keras.legacy_tf_layers"
 _LEGACY_LAYERS_HOME = "tf_keras.src.legacy_tf_layers"
@@ -128,6 +131,20 @@ def dropout_mode(asked: Any) -> Any:
 
 
 @contextlib.contextmanager
+def dropouts_noted() -> Iterator[dict[str, float]]:
+    """Give a dict that gets the rate of each ``slim.dropout`` that infers in the block, by the name of its output.
+
+    Nothing else in the graph for inference shows where dropout is in training.
+    """
+    rates: dict[str, float] = {}
+    token = _dropout_rates.set(rates)
+    try:
+        yield rates
+    finally:
+        _dropout_rates.reset(token)
+
+
+@contextlib.contextmanager
 def dimensions_of_version_1() -> Iterator[None]:
     """Let shapes consist of ``tf.Dimension`` in the block, as in TensorFlow 1: ``x.shape[3].value``."""
     are_numbers = isinstance(tf.TensorShape([1])[0], int)
@@ -182,7 +199,11 @@ def _dropout_with_mode(dropout: Any) -> Any:
         if not _no_dropout.get():
             return dropout(*args, **kwargs)
         arguments = inspect.signature(dropout).bind_partial(*args, **kwargs).arguments
-        return dropout(**{**arguments, "is_training": False})
+        outputs = dropout(**{**arguments, "is_training": False})
+        rates, keep_prob = _dropout_rates.get(), arguments.get("keep_prob", 0.5)
+        if rates is not None and isinstance(keep_prob, float | int):
+            rates[outputs.name] = round(1.0 - keep_prob, 7)
+        return outputs
 
     return dropout_by_mode
 
@@ -215,6 +236,32 @@ def legacy_layer(name: str) -> Any:
         if found is not None:
             return found
     raise AttributeError(f"tf.layers.{name} is not available")
+
+
+@functools.cache
+def keras_3() -> Any:
+    """Return the package ``keras`` on TensorFlow, whatever the environment prefers. It takes a second to import.
+
+    Raises:
+      RunError: this process uses it on another backend already, or has turned eager execution off.
+    """
+    if "keras" not in sys.modules:
+        before = os.environ.get("KERAS_BACKEND")
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+        try:
+            keras = importlib.import_module("keras")
+        finally:
+            if before is None:
+                del os.environ["KERAS_BACKEND"]
+            else:
+                os.environ["KERAS_BACKEND"] = before
+    else:
+        keras = importlib.import_module("keras")
+    if keras.backend.backend() != "tensorflow":
+        raise RunError(f"Keras runs on {keras.backend.backend()} in this process, and must run on TensorFlow.")
+    if not tf.executing_eagerly_outside_functions():
+        raise RunError("Keras 3 cannot run in this process: eager execution is turned off.")
+    return keras
 
 
 def silence_deprecation_noise() -> None:
@@ -256,7 +303,9 @@ __all__ = [
     "batch_norm_mode",
     "dimensions_of_version_1",
     "dropout_mode",
+    "dropouts_noted",
     "inference_mode",
+    "keras_3",
     "layer_mode",
     "legacy_layer",
     "native_chatter_hidden",

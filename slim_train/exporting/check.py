@@ -23,7 +23,7 @@ from slim_train.evaluation.metrics import log_softmax
 from slim_train.inference.loaders import SERVING
 from slim_train.inference.onnx_model import OnnxModel, whole_pixels
 from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
-from slim_train.tf_compat import native_chatter_hidden, tf
+from slim_train.tf_compat import keras_3, native_chatter_hidden, tf
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,12 @@ class Reference:
         if model.takes_bytes:
             return compare(model.score(whole_pixels(self.pixels)), self.scores_of_whole)
         return compare(model.score(self.pixels), self.scores)
+
+    def check_keras(self, path: Path) -> Difference:
+        """Compare a Keras model, loaded as others load it."""
+        model = keras_3().saving.load_model(path, compile=False)
+        model.compile(jit_compile=False)  # XLA would take minutes over a large net.
+        return compare(model.predict(self.pixels, verbose=0), self.scores)
 
     def check_tflite(self, path: Path) -> Difference:
         """Compare a TFLite model."""

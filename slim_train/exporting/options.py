@@ -8,9 +8,9 @@ from slim_train.config import Options, option
 from slim_train.errors import UsageError, unknown
 from slim_train.training_options import SCALED_DECODING, TrustedCodeOptions
 
-# What is written if nothing is said; the others need an extra.
+# Written unless --formats says otherwise; the others must be asked for.
 DEFAULT_FORMATS = ("saved_model", "frozen", "tflite")
-FORMATS = (*DEFAULT_FORMATS, "onnx")
+FORMATS = (*DEFAULT_FORMATS, "onnx", "keras")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from slim_train.exporting import check, formats, onnx_format
 from slim_train.exporting.architecture import write_architecture
 from slim_train.exporting.calibrate import calibrated
 from slim_train.exporting.check import Difference, Reference
+from slim_train.exporting.keras_file import write_keras
 from slim_train.exporting.options import CheckOptions, ExportOptions, SourceOptions
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.image_files import find_pictures
@@ -41,6 +42,8 @@ _DEFAULT_NET = "inception_v3"
 # The largest difference of a probability that rounding explains, by where the rounding is: sums in another order, or
 # weights in 16 bits. Weights in 8 bits may do anything, which is shown and not judged.
 _TOLERANCE = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.2}
+# Keras computes what the checkpoint does, and promises more.
+_KERAS_TOLERANCE = 1e-4
 # That weights are stored in. Computed is in float32 anyway, which is thus the quickest to load and run.
 _DTYPES = {"auto": tf.float32, "fp32": tf.float32, "fp16": tf.float16, "bf16": tf.bfloat16}
 
@@ -247,6 +250,9 @@ def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> It
         name = Path(options.result.output_file or "model.pb").name
         write = functools.partial(formats.write_frozen, graph_def=graph_def, info=info)
         yield _Output("frozen graph", name, write, Reference.check_frozen, tolerance)
+    if "keras" in wanted:
+        write = functools.partial(write_keras, trained=trained, info=info)
+        yield _Output("Keras model", "model.keras", write, Reference.check_keras, _KERAS_TOLERANCE)
     if "tflite" in wanted:
         for kind in formats.TFLITE_KINDS:
             write = functools.partial(formats.write_tflite, graph_def=plain, kind=kind)

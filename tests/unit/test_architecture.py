@@ -26,6 +26,7 @@ ROOMS = (
     ("slim_train.inference",),
     ("slim_train.model", "slim_train.optim", "slim_train.zoo"),
     ("slim_train.inputs", "slim_train.checkpoints"),
+    ("slim_train.interchange",),
     ("slim_train.user_code",),
     ("slim_train.reports", "slim_train.nets", "slim_train.preprocessing"),
     ("slim_train",),  # the ground: its loose modules
@@ -56,8 +57,8 @@ FORBIDDEN = (
     # 'import tensorflow' is left for what compat.v1 lacks, tf_slim.nets for the trunks that it has.
     (
         r"slim_train\.(?!tf_compat$).+",
-        r"tensorflow\.(compat|python)(\..+)?|tf_keras(\..+)?|tf_slim(\.(?!nets).+)?",
-        "tf and slim come from tf_compat",
+        r"tensorflow\.(compat|python)(\..+)?|(tf_)?keras(\..+)?|tf_slim(\.(?!nets).+)?",
+        "tf, slim and Keras come from tf_compat",
     ),
 )
 

@@ -1,0 +1,1 @@
+"""Weights and architectures of other frameworks."""
