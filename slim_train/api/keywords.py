@@ -222,6 +222,8 @@ class EvalFlags(TypedDict, total=False):
     moving_average_decay: float | None
     eval_interval_secs: int
     keep_best: bool
+    report_by: Text | None
+    report_columns: Text | None
     mistakes: int
     master: Text
     model_file: Text | None

@@ -27,6 +27,7 @@ from slim_train.evaluation.mistake_heat import MistakeHeat
 from slim_train.evaluation.mistakes import Mistake
 from slim_train.evaluation.options import EvalOptions
 from slim_train.evaluation.report import EvaluationReport
+from slim_train.evaluation.report_columns import ReportColumns, open_columns
 from slim_train.evaluation.run_page import write_run_report
 from slim_train.evaluation.writer import EvaluationWriter
 from slim_train.inference.overrides import ModelOverrides
@@ -216,6 +217,7 @@ def run(options: EvalOptions) -> EvaluationReport:
     if options.dataset_dir is None:
         raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
     split_name = options.dataset_split_name
+    names, table = open_columns(options.report_by, options.report_columns)
     told = RecordsAsTold.of(options, trained_classes=training_folder.trained_labels(folder))
     dataset = open_split(
         options.dataset_name, split_name, options.dataset_dir, "dataset_split_name", told, options.dataset_file
@@ -238,7 +240,9 @@ def run(options: EvalOptions) -> EvaluationReport:
     ) as evaluator:
         for checkpoint in _checkpoints_to_evaluate(options, first):
             try:
-                report = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes, folder)
+                report = evaluate_to_folder(
+                    evaluator, checkpoint, eval_dir, options.mistakes, folder, ReportColumns(names, table)
+                )
             except (tf.errors.OpError, RunError):
                 if not options.eval_interval_secs or is_complete(checkpoint):
                     raise
@@ -253,11 +257,16 @@ def run(options: EvalOptions) -> EvaluationReport:
 
 
 def evaluate_to_folder(
-    evaluator: Evaluator, checkpoint: str, eval_dir: Path, num_mistakes: int = 36, folder: Path | None = None
+    evaluator: Evaluator,
+    checkpoint: str,
+    eval_dir: Path,
+    num_mistakes: int = 36,
+    folder: Path | None = None,
+    columns: ReportColumns | None = None,
 ) -> EvaluationReport:
     """Evaluate one checkpoint and write metrics, predictions and images to ``eval_dir``.
 
-    If ``folder`` is the folder of a training, its report.html is written too.
+    If ``folder`` is the folder of a training, its report.html is written too. Accuracy is reported by ``columns``.
 
     Raises:
       UsageError: the folder cannot be written.
@@ -272,7 +281,7 @@ def evaluate_to_folder(
     began = time.monotonic()
     # First: a training that is followed may delete it meanwhile.
     step, evaluated = step_of(checkpoint), logits_identity(evaluator.model, checkpoint, evaluator.use_averages)
-    with EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes) as writer:
+    with EvaluationWriter(eval_dir, dataset.split_name, labels, num_mistakes, columns) as writer:
         metrics = evaluator.evaluate(checkpoint, writer.visit)
         seconds = time.monotonic() - began
         report = writer.finish(metrics, checkpoint, step, seconds, flip=evaluator.flip, evaluated=evaluated)

@@ -12,6 +12,7 @@ from slim_train.evaluation.mistakes import Mistake
 from slim_train.evaluation.report import EvaluationReport
 from slim_train.reports import html
 from slim_train.reports.confusion_matrix import confusion_figure
+from slim_train.reports.interval_table import Share, interval_table
 from slim_train.reports.line_chart import Line, share_chart, side_by_side
 from slim_train.reports.picture_strip import Picture, strip
 from slim_train.reports.plotting import has_matplotlib
@@ -27,6 +28,12 @@ _ABOUT_HEAT = (
     "Below each image: where the net looked to see the predicted class (Grad-CAM, yellow is most), on the image as the "
     "net takes it."
 )
+_COLUMN_NAMES = {
+    "short_side": "short side in pixels",
+    "height": "height in pixels",
+    "width": "width in pixels",
+    "aspect_ratio": "aspect ratio (width : height)",
+}
 _SHOWN_THRESHOLDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 
 
@@ -41,6 +48,7 @@ def evaluation_html(report: EvaluationReport, mistakes: Sequence[Mistake] = ()) 
     parts = [html.heading(f"Evaluation of {report.split}"), html.facts(_facts(report, wrong))]
     if report.calibration:
         parts += _trust(report.calibration)
+    parts += _by_columns(report)
     parts += _per_class(report)
     if wrong:
         parts += _confusions(report, mistakes)
@@ -109,6 +117,28 @@ def _trust(calibration: Calibration) -> list[str]:
 
 def _reliability(name: str, bins: Sequence[Bin]) -> Line:
     return Line(name, [(of.confidence, of.accuracy) for of in bins], [of.images for of in bins])
+
+
+def _by_columns(report: EvaluationReport) -> list[str]:
+    """Return a table for each column that tells images apart."""
+    parts = []
+    is_drawn = False
+    for column, groups in report.accuracy_by.items():
+        name = _COLUMN_NAMES.get(column, column)
+        if len(groups) == 1:
+            parts.append(html.paragraph(f"All images have the same {name}: {groups[0].value}."))
+            continue
+        shares = [Share(group.value, group.images, group.accuracy, *group.interval) for group in groups]
+        is_drawn = True
+        parts.append(html.heading(f"Accuracy by {name}"))
+        parts.append(interval_table(name, "images", "accuracy", shares, report.accuracy))
+    if is_drawn:
+        parts.append(
+            html.paragraph(
+                "Dots are accuracies, bars their 95% intervals. The line through all rows is that of all images."
+            )
+        )
+    return parts
 
 
 def _per_class(report: EvaluationReport) -> list[str]:

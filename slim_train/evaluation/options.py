@@ -83,6 +83,18 @@ class EvalOptions(Options):
     keep_best: bool = option(
         False, "Keep a copy of the checkpoint with the best accuracy in best/ of the training folder."
     )
+    report_by: str | None = option(
+        None,
+        "Columns that accuracy is reported by, separated by commas: short_side, height, width, aspect_ratio and "
+        "kilobytes of the images as the records hold them, or columns of --report_columns. Empty: none. Default: "
+        "short_side and all columns of --report_columns.",
+    )
+    report_columns: str | None = option(
+        None,
+        "CSV file with a column file, which names images as predictions_<split>.csv does, and columns that accuracy is "
+        "reported by, such as a camera or a date.",
+        takes_urls=True,
+    )
     mistakes: int = option(36, "Number of the worst mistakes to draw. 0: no drawing.", at_least=0)
     master: str = option("", "Address of a TensorFlow server that you started.", saved=False, is_address=True)
     code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)

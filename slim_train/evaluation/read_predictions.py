@@ -55,8 +55,8 @@ def read_predictions(path: Path) -> RunPredictions:
     for file, label, prediction in _rows(path):
         if len(images) == _MOST_IMAGES:
             raise UsageError(f"{path} has more than {_MOST_IMAGES:,} images.")
-        files.append(_hash(file))
-        images.append(_hash(f"{file}\0{label}"))
+        files.append(hash_of(file))
+        images.append(hash_of(f"{file}\0{label}"))
         correct.append(label == prediction)
         of_class[label] += 1
         right_of_class[label] += label == prediction
@@ -98,5 +98,6 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str]]:
         raise UsageError(f"{path} is no predictions file of eval_image_classifier: {error}.") from error
 
 
-def _hash(text: str) -> int:
+def hash_of(text: str) -> int:
+    """Return 64 bits that stand for a text."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from slim_train.evaluation.accuracy_by import Group
 from slim_train.evaluation.metrics import ClassificationReport
 from slim_train.evaluation.table import trust
 from slim_train.reports import html
@@ -26,6 +27,7 @@ class EvaluationReport(ClassificationReport):
       seconds: duration of the evaluation.
       flip: whether probabilities are averaged over each image and its mirror image.
       evaluated: what the logits depend on, as :func:`slim_train.inference.trained_model.logits_identity` says.
+      accuracy_by: groups of images by the columns of ``--report_by``.
       files: the files that were written, by what they hold: metrics, predictions, and if drawn confusion_matrix and
         mistakes.
     """
@@ -37,6 +39,7 @@ class EvaluationReport(ClassificationReport):
     seconds: float
     flip: bool = False
     evaluated: dict[str, Any] = dataclasses.field(default_factory=dict)
+    accuracy_by: dict[str, tuple[Group, ...]] = dataclasses.field(default_factory=dict)
     files: dict[str, Path] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -68,6 +71,9 @@ class EvaluationReport(ClassificationReport):
             "balanced_accuracy": self.balanced_accuracy,
             "macro_average": self.macro._asdict(),
             "weighted_average": self.weighted._asdict(),
+            "accuracy_by": [
+                {"column": column, **group.to_dict()} for column, groups in self.accuracy_by.items() for group in groups
+            ],
             "labels": list(self.labels),
             "per_class": self._per_class(),
             **self.confusion.to_dict(),

@@ -16,6 +16,7 @@ from slim_train.evaluation.metrics_json import write_metrics_json
 from slim_train.evaluation.mistakes import Mistake, WorstMistakes, draw_mistakes_sheet, file_names
 from slim_train.evaluation.predictions_csv import PredictionsCsv
 from slim_train.evaluation.report import EvaluationReport
+from slim_train.evaluation.report_columns import ReportColumns
 from slim_train.evaluation.table import format_metrics, summary, trust
 from slim_train.reports.confusion_matrix import draw_confusion_matrix
 
@@ -35,9 +36,18 @@ class EvaluationWriter:
       split: name of the split.
       labels: a name for each class.
       num_mistakes: how many of the worst mistakes to draw; 0 draws no sheet.
+      columns: what accuracy is reported by, or None.
     """
 
-    def __init__(self, folder: Path, split: str, labels: Sequence[str], num_mistakes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        labels: Sequence[str],
+        num_mistakes: int,
+        columns: ReportColumns | None = None,
+    ) -> None:
+        self._columns = columns
         self._folder, self._split, self._labels = folder, split, labels
         self._num_mistakes = num_mistakes
         self._mistakes = WorstMistakes(num_mistakes)
@@ -57,6 +67,8 @@ class EvaluationWriter:
         files = file_names(batch)
         predictions = predict(logits)
         self._predictions.write(files, batch["label"], predictions)
+        if self._columns:
+            self._columns.add(batch, files, predictions.classes)
         self._mistakes.update(batch["encoded"], files, batch["label"], predictions)
 
     def finish(
@@ -81,6 +93,7 @@ class EvaluationWriter:
             checkpoint=checkpoint,
             step=step,
             seconds=seconds,
+            accuracy_by=self._columns.result() if self._columns else {},
             **more,
         )
         for drawn in ("confusion_matrix", "mistakes"):

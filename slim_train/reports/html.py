@@ -31,7 +31,8 @@ def page(title: str, body: str) -> str:
         ":root{color-scheme:light dark}body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:62em;"
         "padding:0 1em}table{border-collapse:collapse;margin:.4em 0 1.2em}td{padding:.15em 1em .15em 0;"
         "vertical-align:top}summary{cursor:pointer}@media print{img,svg,figure,tr{break-inside:avoid}}"
-        "thead+tbody td:first-child{min-width:min(9em,30vw)}"  # names beside many columns on a narrow screen
+        "@media(max-width:500px){td{padding-right:.6em}}"
+        "thead+tbody td:first-child{min-width:min(9em,27vw)}"  # names beside many columns on a narrow screen
     )
     screen = '<meta name="viewport" content="width=device-width,initial-scale=1">'
     head = f'<meta charset="utf-8">{screen}<title>{escape(title)}</title><style>{style}</style>'

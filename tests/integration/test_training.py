@@ -90,6 +90,8 @@ def test_the_best_checkpoint_lies_in_best_and_evaluates(trained_dir, tmp_path):
     assert eval_image_classifier.COMMAND.main([f"--checkpoint_path={trained_dir}/best", f"--eval_dir={tmp_path}"]) == 0
     metrics = json.loads((tmp_path / "eval_test.json").read_text())
     assert metrics["accuracy"] == pytest.approx(best.value)
+    assert sum(group["images"] for group in metrics["accuracy_by"]) == metrics["images"]
+    assert {group["column"] for group in metrics["accuracy_by"]} == {"short_side"}
 
 
 def test_moving_averages_are_evaluated_unless_the_variables_are_asked_for(trained_dir, tmp_path):

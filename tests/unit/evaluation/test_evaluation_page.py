@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from slim_train.evaluation.accuracy_by import Group
 from slim_train.evaluation.evaluation_page import evaluation_html
 from slim_train.evaluation.metrics import ClassificationMetrics
 from slim_train.evaluation.mistakes import Mistake
@@ -88,3 +90,15 @@ def test_of_very_many_mistakes_the_page_shows_some():
 def test_a_matrix_of_few_classes_is_drawn_if_no_file_holds_one():
     pytest.importorskip("matplotlib")
     assert 'alt="confusion matrix"' in evaluation_html(report_of(2, [0, 1], [1, 1]))
+
+
+def test_accuracy_is_shown_by_each_column_that_tells_images_apart():
+    report = dataclasses.replace(
+        report_of(2, [0, 1], [1, 1]),
+        accuracy_by={"short_side": (Group("48", 2, 1),), "camera": (Group("<Leica>", 1, 1), Group("other", 1, 0))},
+    )
+    html = evaluation_html(report)
+    assert "All images have the same short side in pixels: 48." in html
+    assert "Accuracy by camera" in html
+    assert "&lt;Leica&gt;" in html
+    assert report.to_dict()["accuracy_by"][1]["column"] == "camera"
