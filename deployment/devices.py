@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 # What `tf.device` takes: a device string, or a function from an operation to one.
 Device = str | Callable[[Any], str]
 
+WIRE_DTYPES = ("fp32", "bf16")
 _VARIABLE_OPS = frozenset({"VarHandleOp", "VariableV2", "Variable"})
 
 
@@ -81,6 +82,8 @@ class DeploymentConfig:
         Clones on the CPU take them in turn: with more than one, CPUs stand for GPUs.
       partition_min_bytes: trained variables of this size and larger are split into parts, one for each parameter
         server; 0 leaves all whole.
+      wire_dtype: in which large variables and gradients cross between replicas and parameter servers: ``fp32`` or
+        ``bf16``.
 
     Raises:
       ValueError: a value is out of range; the message names it.
@@ -95,6 +98,7 @@ class DeploymentConfig:
     ps_job_name: str = "ps"
     num_cpu_devices: int = dataclasses.field(default=1, kw_only=True)
     partition_min_bytes: int = dataclasses.field(default=0, kw_only=True)
+    wire_dtype: str = dataclasses.field(default="fp32", kw_only=True)
 
     def __post_init__(self) -> None:
         at_least_1 = ("num_clones", "num_replicas", "num_cpu_devices")
@@ -102,6 +106,8 @@ class DeploymentConfig:
             minimum = int(name in at_least_1)
             if getattr(self, name) < minimum:
                 raise ValueError(f"{name} must be at least {minimum}, got {getattr(self, name)}")
+        if self.wire_dtype not in WIRE_DTYPES:
+            raise ValueError(f"wire_dtype must be one of {', '.join(WIRE_DTYPES)}, got {self.wire_dtype!r}")
         if self.replica_id >= self.num_replicas:
             raise ValueError(f"replica_id must be below num_replicas ({self.num_replicas}), got {self.replica_id}")
         for name in ("worker_job_name", "ps_job_name"):

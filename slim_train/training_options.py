@@ -423,6 +423,12 @@ class ClusterOptions(Options):
         "hold them whole either way.",
         at_least=0,
     )
+    ps_wire_dtype: str = option(
+        "fp32",
+        "Precision in which large variables and gradients cross between workers and parameter servers. bf16 halves "
+        "the bytes; both sides compute and store float32.",
+        choices=("fp32", "bf16"),
+    )
     ps_idle_timeout_secs: int = option(
         1800,
         "Seconds without the chief after which a parameter server fails. 0: never.",

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--steps", type=int, default=100, help="steps of each job, for one worker; the first fifth warms up"
     )
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--ps_wire_dtype", default="fp32", help="of jobs with parameter servers")
     parser.add_argument("--jobs", nargs="+", choices=JOBS, default=list(JOBS), help="which; local always runs")
 
 
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             "model_name": args.model_name,
             "image_size": args.image_size,
             "batch_size": args.batch_size,
+            "ps_wire_dtype": args.ps_wire_dtype,
             "images_per_second": round(statistics.median(rates[job]), 1),
             "ratio": round(statistics.median(a / b for a, b in zip(rates[job], rates["local"], strict=True)), 3),
         }
@@ -79,6 +81,7 @@ def _images_per_second(args: argparse.Namespace, cluster: list[str], num_workers
             "--optimizer=momentum",
             "--use_synthetic_data",
             "--clone_on_cpu",
+            f"--ps_wire_dtype={args.ps_wire_dtype}",
         ]
         if cluster:
             command = [*_LAUNCH, *cluster, "--", *command]

@@ -183,6 +183,7 @@ class TrainFlags(TypedDict, total=False):
     task_timeout_secs: int
     collective_timeout_secs: int
     partition_min_bytes: int
+    ps_wire_dtype: Text
     ps_idle_timeout_secs: int
     master: Text
     task: int

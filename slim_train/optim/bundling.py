@@ -1,10 +1,13 @@
-"""Fewer messages between a task and its parameter servers, see :mod:`deployment.transfers`."""
+"""Fewer messages and bytes between a task and its parameter servers.
+
+See :mod:`deployment.transfers` and :mod:`deployment.narrow_transfers`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 
-from deployment import transfers
+from deployment import narrow_transfers, transfers
 from slim_train.optim.step import Step
 from slim_train.tf_compat import tf
 
@@ -19,3 +22,14 @@ def bundle_reads_and_updates(step: Step) -> Step:
 def bundle_gradients(step: Step) -> Step:
     """Let small gradients cross in one message for each server."""
     return dataclasses.replace(step, gradients=tuple(transfers.bundle_gradients(step.gradients)))
+
+
+def narrow_reads(step: Step) -> Step:
+    """Let large variables cross in 16 bits."""
+    narrow_transfers.narrow_reads(tf.global_variables())
+    return step
+
+
+def narrow_gradients(step: Step) -> Step:
+    """Let large gradients cross in 16 bits."""
+    return dataclasses.replace(step, gradients=tuple(narrow_transfers.narrow_gradients(step.gradients)))

@@ -22,7 +22,7 @@ from slim_train.optim.accumulation import Accumulation
 from slim_train.optim.all_reduce import AllReduce
 from slim_train.optim.asynchrony import with_corrected_momentum
 from slim_train.optim.averages import Averaging, MovingAverages
-from slim_train.optim.bundling import bundle_gradients, bundle_reads_and_updates
+from slim_train.optim.bundling import bundle_gradients, bundle_reads_and_updates, narrow_gradients, narrow_reads
 from slim_train.optim.clipping import Clipping
 from slim_train.optim.learning_rate import build_learning_rate
 from slim_train.optim.loss_functions import make_loss
@@ -143,10 +143,12 @@ def build_training_graph(
         )
     transforms: list[Transform | None] = [
         bundle_reads_and_updates if has_servers else None,
+        narrow_reads if has_servers and deployment.wire_dtype == "bf16" else None,
         accumulation,
         all_reduce,
         Clipping(options.gradient_clip_norm, deployment.optimizer_device()) if options.gradient_clip_norm else None,
         bundle_gradients if has_servers else None,
+        narrow_gradients if has_servers and deployment.wire_dtype == "bf16" else None,
         Averaging(averages, averaged) if averages and not synchronizer else None,
     ]
     step = chain(step, filter(None, transforms))

@@ -97,6 +97,7 @@ def _deployment(options: TrainOptions, cluster: ClusterConfig) -> DeploymentConf
             num_replicas=cluster.num_replicas,
             num_ps_tasks=cluster.num_ps_tasks,
             partition_min_bytes=options.cluster.partition_min_bytes,
+            wire_dtype=options.cluster.ps_wire_dtype,
         ).for_this_machine()
     except ValueError as error:
         raise UsageError(f"{error}.") from error

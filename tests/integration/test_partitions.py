@@ -37,7 +37,7 @@ def test_what_was_trained_in_parts_goes_on_with_fewer_servers_without_any_and_as
     averaged = "--moving_average_decay=0.9"
     cluster = make_cluster(
         IN_PARTS, averaged, "--max_number_of_steps=20", "--sync_replicas", "--gradient_clip_norm=10",
-        "--histogram_summaries", "--save_summaries_secs=1", ps=2, chief=1, worker=1,
+        "--histogram_summaries", "--save_summaries_secs=1", "--ps_wire_dtype=bf16", ps=2, chief=1, worker=1,
     )  # fmt: skip
     train_dir = cluster.train_dir
     cluster.start_all()
