@@ -97,9 +97,10 @@ def _run_facts(folder: Path, options: TrainOptions | None, result: Mapping[str, 
     if options:
         labels = training_folder.trained_labels(folder)
         classes = f", {len(labels):,} classes" if labels else ""
+        data = options.data.dataset_dir or options.data.dataset_name or "synthetic"
         values |= {
             "net": options.model.model_name,
-            "data": f"{options.data.dataset_dir}, split {options.data.dataset_split_name}{classes}",
+            "data": f"{data}, split {options.data.dataset_split_name}{classes}",
         }
     step, last = result.get("global_step"), result.get("last_step")
     if step is not None:

@@ -20,7 +20,7 @@ _LEFT, _RIGHT = "text-align:left", "text-align:right"
 
 def report(title: str, note: str, *parts: str) -> str:
     """Return a heading, a faint note and ``parts``, which are HTML, as one block."""
-    heading = f'<div style="font-weight:600;margin:.2em 0">{escape(title)}'
+    heading = f'<div role="heading" aria-level="1" style="font-weight:600;margin:.2em 0">{escape(title)}'
     heading += f' <span style="font-weight:400;{_FAINT}">{escape(note)}</span></div>'
     return f'<div style="max-width:60em;overflow-wrap:break-word">{heading}{"".join(parts)}</div>'
 
@@ -30,7 +30,17 @@ def page(title: str, body: str) -> str:
     style = (
         ":root{color-scheme:light dark}body{font:15px/1.45 system-ui,sans-serif;margin:2em auto;max-width:62em;"
         "padding:0 1em}table{border-collapse:collapse;margin:.4em 0 1.2em}td{padding:.15em 1em .15em 0;"
-        "vertical-align:top}summary{cursor:pointer}@media print{img,svg,figure,tr{break-inside:avoid}}"
+        "vertical-align:top}summary{cursor:pointer;width:fit-content}"
+        '[aria-level="1"]{font-size:1.4em}[aria-level="1"] span{font-size:.7em}'
+        '[aria-level="2"]{font-size:1.15em;margin-top:1.5em!important}'
+        ":focus-visible{outline:3px solid #1f6fb2;outline-offset:2px}"
+        "@media(prefers-color-scheme:dark){:focus-visible{outline-color:#7db8e8}}"
+        # Paper is light, cannot be unfolded, and cannot be scrolled sideways.
+        "@media print{:root{color-scheme:light}*{print-color-adjust:exact}img,svg,figure,tr{break-inside:avoid}"
+        "[role=heading],summary{break-after:avoid}details::details-content{content-visibility:visible;display:block}"
+        # Pages break between lines of images, which a flex box does not let them.
+        ".strip{display:block!important}.strip figure{display:inline-block;margin-right:.6em!important}"
+        "[role=region]{overflow:visible!important}body{max-width:none;margin:0}}"
         "@media(max-width:500px){td{padding-right:.6em}}"
         "thead+tbody td:first-child{min-width:min(9em,27vw)}"  # names beside many columns on a narrow screen
     )
@@ -41,7 +51,7 @@ def page(title: str, body: str) -> str:
 
 def heading(text: str) -> str:
     """Return the heading of a part of a report."""
-    return f'<div style="font-weight:600;margin:1em 0 .2em">{escape(text)}</div>'
+    return f'<div role="heading" aria-level="2" style="font-weight:600;margin:1em 0 .2em">{escape(text)}</div>'
 
 
 def paragraph(text: str) -> str:

@@ -38,7 +38,7 @@ def strip(pictures: Sequence[Picture], num_more: int = 0) -> str:
     figures = "".join(map(_figure, pictures))
     more = f'<div style="align-self:center;{_FAINT}">and {num_more:,} more</div>' if num_more else ""
     style = "display:inline-flex;flex-wrap:wrap;vertical-align:top;gap:.6em;margin:.4em 1em 1em 0"
-    return f'<div style="{style};border-left:3px solid #8886;padding-left:.6em">{figures}{more}</div>'
+    return f'<div class="strip" style="{style};border-left:3px solid #8886;padding-left:.6em">{figures}{more}</div>'
 
 
 def _figure(picture: Picture) -> str:
