@@ -46,6 +46,7 @@ REQUIRED = (
 EXTRAS = {
     "delta": ("deltalake>=1.0", "pyarrow>=15.0"),
     "demo": ("scikit-learn>=1.4",),
+    "gcs": ("gcsfs>=2024.2",),
     "gpu": ("tensorflow[and-cuda]>=2.16,<2.22",),
     "heif": ("pillow-heif>=0.16",),
     "hub": ("tensorflow-hub>=0.16",),
@@ -63,15 +64,19 @@ EXTRAS = {
         "uvicorn>=0.29",
         "uvloop>=0.19",
     ),
+    "s3": ("s3fs>=2024.2",),
     "spark": ("pandas>=2.1", "pyarrow>=15.0", "pyspark>=3.5"),
     # Linters are held to one release: a newer one may find fault with code that has not changed.
     "dev": (
         "ImageHash>=4.3",
+        "flask>=3.0",
+        "flask-cors>=4.0",
         "gcp-storage-emulator>=2026.7",
         "httpx>=0.27",
         "ipykernel>=6.29",
         "kubeflow-training>=1.9",
         "kubernetes>=27.2",
+        "moto[s3]>=5.0",
         "mypy~=2.4.0",
         "nbclient>=0.10",
         "nbformat>=5.10",
@@ -79,6 +84,7 @@ EXTRAS = {
         "pytest>=8.0",
         "pytest-xdist>=3.5",
         "ruff~=0.17.0",
+        "s3fs>=2024.2",
         "types-PyYAML",
     ),
 }

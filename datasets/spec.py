@@ -14,6 +14,7 @@ from typing import Any
 
 from datasets.errors import DataError
 from datasets.files import replacing
+from datasets.record_copies import CopySettings
 from datasets.record_format import RecordFormat
 from datasets.storage import path_of
 
@@ -39,6 +40,7 @@ class DatasetSpec:
       class_counts: images per class in this split; None if the folder does not say.
       records: where the records hold image and label.
       file_pattern: pattern that the user named the files with, or None.
+      copies: which of the files are copied to this machine to read them.
     """
 
     name: str
@@ -51,6 +53,7 @@ class DatasetSpec:
     class_counts: tuple[int, ...] | None = None
     records: RecordFormat = field(default_factory=RecordFormat)
     file_pattern: str | None = None
+    copies: CopySettings = field(default_factory=CopySettings)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ import contextlib
 import os
 import re
 import shutil
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote
 
+from datasets import fsspec_files, tensorflow_files
 from datasets.files import replacing
 from datasets.url_path import SCHEME, UrlEntry, UrlPath
 
@@ -23,9 +25,6 @@ LOCAL = "file"
 _FILE_URL = re.compile(r"file://(localhost(?=/))?", re.IGNORECASE)
 # Between the entries of a comma-separated list; a comma in a path is no end.
 _BEFORE_URL = re.compile(rf",(?={SCHEME}://)")
-
-# What TensorFlow has built in since 2.16, beside file.
-SERVED = ("gs", "ram")
 
 # What mounts a store as a folder of this machine, by scheme.
 _MOUNTS = {
@@ -61,23 +60,31 @@ def is_url(path: str | os.PathLike[str]) -> bool:
     return scheme_of(str(path)) not in ("", LOCAL)
 
 
+def opens_in_tensorflow(path: str | os.PathLike[str]) -> bool:
+    """Return whether TensorFlow reads and writes files at a path or URL; else they are copied and uploaded."""
+    return not is_url(path) or tensorflow_files.serves(scheme_of(str(path)))
+
+
 def fault_of(path: str, takes_urls: bool = False) -> str | None:
     """Return why files at ``path`` cannot be reached, as the end of a sentence; None if they may be.
 
     Args:
       path: what the user gave.
-      takes_urls: whether URLs that TensorFlow serves will do.
+      takes_urls: whether URLs will do.
     """
     scheme = scheme_of(path)
     if scheme == LOCAL and not local_path(path).startswith("/"):
         return "must be file:///absolute/path."
-    if scheme in ("", LOCAL) or (takes_urls and scheme in SERVED):
+    if scheme in ("", LOCAL):
         return None
-    mount = _MOUNTS.get(scheme, _ANY_MOUNT)
-    advice = f"Install {mount} and give the folder that it mounts, or copy the files."
-    if scheme in SERVED:
+    advice = f"Install {_MOUNTS.get(scheme, _ANY_MOUNT)} and give the folder that it mounts, or copy the files."
+    if not takes_urls:
         return f"must be a path of this machine: {scheme}:// is not supported here. {advice}"
-    return f"is a URL, and nothing here serves {scheme}://. {advice}"
+    if tensorflow_files.serves(scheme) or (install := fsspec_files.missing_package(scheme)) is None:
+        return None
+    if not install:
+        return f"is a URL, and nothing here serves {scheme}://. {advice}"
+    return f"is a URL, and {scheme}:// requires a package that is not installed: {install}."
 
 
 def fault_of_list(text: str, takes_urls: bool = False) -> str | None:
@@ -137,7 +144,9 @@ def copy_folder(source: Path, target: Path, last: str = "") -> None:
       OSError: the one cannot be read or the other cannot be written.
     """
     for file in sorted(files_below(source), key=lambda file: (file.name == last, file.parent == source, file)):
-        copy_file(file, target / file.relative_to(source).as_posix())
+        copy = target / file.relative_to(source).as_posix()
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(file, copy)
 
 
 def copied_here(folder: Path, names: Iterable[str], work_dir: Path) -> Path:
@@ -159,6 +168,21 @@ def copied_here(folder: Path, names: Iterable[str], work_dir: Path) -> Path:
         if (folder / name).exists():
             copy_file(cast(Path, folder / name), target / name)
     return target
+
+
+@contextlib.contextmanager
+def open_to_tensorflow(folder: Path) -> Iterator[Path]:
+    """Yield a folder that TensorFlow reads: itself, or for the time of the block a copy on this machine.
+
+    Raises:
+      OSError: the folder cannot be copied.
+    """
+    if opens_in_tensorflow(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="slim-train-") as temporary:
+        copy_folder(folder, Path(temporary, folder.name))
+        yield Path(temporary, folder.name)
 
 
 def copy_file(source: Path, target: Path) -> None:

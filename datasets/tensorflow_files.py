@@ -11,27 +11,24 @@ import functools
 import importlib
 import io
 import os
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from datasets.file_status import FileStatus
+
 # Folders of an object store are parts of names: making one would only leave an empty object.
 _OBJECT_STORES = ("gs://",)
+# What TensorFlow has built in since 2.16, beside files of this machine.
+_BUILT_IN = ("gs", "ram")
 
 
-@dataclass(frozen=True)
-class FileStatus:
-    """What is known of a file or a folder, under the names of ``os.stat_result``."""
-
-    st_size: int
-    st_mtime_ns: int
-    is_folder: bool
-
-    @property
-    def st_mtime(self) -> float:
-        """Seconds since 1970."""
-        return self.st_mtime_ns / 1e9
+def serves(scheme: str) -> bool:
+    """Return whether TensorFlow opens the files of a scheme: by itself, or by a plug-in that was imported."""
+    if scheme in _BUILT_IN:
+        return True
+    return "tensorflow" in sys.modules and scheme in _gfile().get_registered_schemes()
 
 
 def status(url: str) -> FileStatus:
@@ -78,6 +75,12 @@ def reader(url: str) -> io.RawIOBase:
     return _Reader(url)
 
 
+def read(url: str) -> bytes:
+    """Return what a file holds."""
+    with reader(url) as file:
+        return file.read()
+
+
 def write(url: str, content: bytes) -> None:
     """Write a file, which appears whole."""
     with _as_os_errors(url):
@@ -100,13 +103,7 @@ def download(url: str, target: Path) -> None:
 
 
 def rename(source: str, target: str) -> None:
-    """Rename a file, or all files of a folder one after the other: object stores copy and delete each."""
-    if is_folder(source):
-        make_folder(target)
-        for name in names(source):
-            rename(f"{source}/{name}", f"{target}/{name}")
-        remove_folder(source)
-        return
+    """Rename a file: object stores copy and delete it."""
     with _as_os_errors(source):
         _gfile().rename(source, target, overwrite=True)
 

@@ -1,7 +1,8 @@
 """A URL with the interface of ``pathlib.Path``, as far as this project uses it. No TensorFlow until a file is touched.
 
-The client is TensorFlow's own, ``tf.io.gfile``: it is installed anyway, it has the credentials that reading records and
-writing checkpoints need, and Python and TensorFlow see the same files. What was looked at instead:
+If TensorFlow serves the scheme, the client is its own, ``tf.io.gfile``: it is installed anyway, it has the credentials
+that reading records and writing checkpoints need, and Python and TensorFlow see the same files. Other schemes are those
+of fsspec. What was looked at instead:
 
 * ``etils.epath`` knows gs, s3, az and hf only, and hands all of them to TensorFlow once that is installed, which
   serves but the first. ``ram://``, ``errors=`` and ``newline=`` are missing.
@@ -20,13 +21,15 @@ import functools
 import io
 import os
 import re
+import tempfile
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from datasets import tensorflow_files
-from datasets.tensorflow_files import FileStatus
+from datasets import fsspec_files, tensorflow_files
+from datasets.file_status import FileStatus
 
 # A pattern of the scheme of a URL.
 SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
@@ -130,10 +133,20 @@ class UrlPath:
     def expanduser(self) -> UrlPath:
         return self
 
+    @property
+    def opens_in_tensorflow(self) -> bool:
+        """Whether TensorFlow reads and writes the file."""
+        return tensorflow_files.serves(self._root.partition(":")[0].lower())
+
+    @property
+    def _client(self) -> types.ModuleType:
+        return tensorflow_files if self.opens_in_tensorflow else fsspec_files
+
     # What is there.
 
     def stat(self) -> FileStatus:
-        return tensorflow_files.status(str(self))
+        found: FileStatus = self._client.status(str(self))
+        return found
 
     def exists(self) -> bool:
         return self._status() is not None
@@ -143,14 +156,14 @@ class UrlPath:
         return status is not None and not status.is_folder
 
     def is_dir(self) -> bool:
-        return tensorflow_files.is_folder(str(self))
+        return bool(self._client.is_folder(str(self)))
 
     def iterdir(self) -> Iterator[UrlPath]:
-        return (self / name for name in tensorflow_files.names(str(self)))
+        return (self / name for name in self._client.names(str(self)))
 
     def entries(self) -> list[UrlEntry]:
         """Return what lies in the folder, sorted: one request to an object store."""
-        return [UrlEntry(name, is_folder) for name, is_folder in tensorflow_files.entries(str(self))]
+        return [UrlEntry(name, is_folder) for name, is_folder in self._client.entries(str(self))]
 
     def files(self) -> list[UrlPath]:
         """Return what lies in the folder and is not a folder, sorted: one request to an object store."""
@@ -171,7 +184,7 @@ class UrlPath:
         if not _MAGIC.search(pattern):
             return [self / pattern] if (self / pattern).exists() else []
         try:
-            return [self / name for name in tensorflow_files.names(str(self)) if fnmatch.fnmatchcase(name, pattern)]
+            return [self / name for name in self._client.names(str(self)) if fnmatch.fnmatchcase(name, pattern)]
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -194,32 +207,36 @@ class UrlPath:
         """
         if mode not in ("r", "rt", "rb"):
             raise io.UnsupportedOperation(f"open({mode!r}) of a URL: files at URLs are written whole")
-        file = io.BufferedReader(tensorflow_files.reader(str(self)), _BUFFER_BYTES)
+        file = io.BufferedReader(self._client.reader(str(self)), _BUFFER_BYTES)
         return file if mode == "rb" else io.TextIOWrapper(file, encoding or "utf-8", errors, newline)
 
     def read_bytes(self) -> bytes:
-        with self.open("rb") as file:
-            return file.read()
+        return bytes(self._client.read(str(self)))
 
     def read_text(self, encoding: str | None = None, errors: str | None = None) -> str:
-        with self.open(encoding=encoding, errors=errors) as file:
-            return file.read()
+        return io.TextIOWrapper(io.BytesIO(self.read_bytes()), encoding or "utf-8", errors).read()
 
     def download(self, target: Path) -> None:
         """Copy the file to this machine."""
-        tensorflow_files.download(str(self), target)
+        self._client.download(str(self), target)
 
     # Writing.
 
     def write_bytes(self, content: bytes) -> None:
-        tensorflow_files.write(str(self), content)
+        self._client.write(str(self), content)
 
     def write_text(self, text: str, encoding: str | None = None, newline: str | None = None) -> None:
         self.write_bytes(text.replace("\n", newline or "\n").encode(encoding or "utf-8"))
 
     def write_copy_of(self, source: Path | UrlPath) -> None:
         """Write what another file holds."""
-        tensorflow_files.copy(str(source), str(self))
+        if isinstance(source, UrlPath) and not str(source).startswith(f"{self._root}/"):
+            with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
+                here = Path(folder, source.name)
+                source.download(here)
+                self._client.copy(here, str(self))
+            return
+        self._client.copy(str(source), str(self))
 
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
         """Make a folder if the file system has folders; object stores have none.
@@ -229,22 +246,28 @@ class UrlPath:
         """
         if not exist_ok and self.exists():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self))
-        tensorflow_files.make_folder(str(self))
+        self._client.make_folder(str(self))
 
     def unlink(self, missing_ok: bool = False) -> None:
         try:
-            tensorflow_files.remove(str(self))
+            self._client.remove(str(self))
         except FileNotFoundError:
             if not missing_ok:
                 raise
 
     def remove_folder(self) -> None:
         """Remove the folder and all that is in it; nothing if there is none."""
-        tensorflow_files.remove_folder(str(self))
+        self._client.remove_folder(str(self))
 
     def rename(self, target: UrlPath) -> UrlPath:
         """Move the file or folder. Object stores move one object after the other: nobody may look meanwhile."""
-        tensorflow_files.rename(str(self), str(target))
+        if self.is_dir():
+            target.mkdir(exist_ok=True)
+            for path in self.iterdir():
+                path.rename(target / path.name)
+            self.remove_folder()
+        else:
+            self._client.rename(str(self), str(target))
         return target
 
     replace = rename

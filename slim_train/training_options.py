@@ -454,10 +454,29 @@ class ComputeOptions(Options):
 
 
 @dataclass(frozen=True)
+class RecordCacheOptions(Options):
+    """Copies of record files."""
+
+    cache_dir: str | None = option(
+        None,
+        "Copy record files to this folder when they are first read, for slow stores. Processes may share it. Default: "
+        "only files that TensorFlow cannot open, to a temporary folder.",
+        saved=False,
+    )
+    cache_max_gb: float = option(
+        10.0,
+        "Size of all copies in gigabytes. The least recently used go first. Files that are being read may exceed it.",
+        above=0,
+        saved=False,
+    )
+
+
+@dataclass(frozen=True)
 class TrainOptions(Options):
     """Everything that train_image_classifier can be told."""
 
     data: DataOptions = field(default_factory=DataOptions)
+    record_cache: RecordCacheOptions = field(default_factory=RecordCacheOptions)
     model: ModelOptions = field(default_factory=ModelOptions)
     code: UserCodeOptions = field(default_factory=UserCodeOptions)
     augment: AugmentationOptions = field(default_factory=AugmentationOptions)

@@ -95,6 +95,8 @@ class TrainFlags(TypedDict, total=False):
     num_preprocessing_threads: int | None
     shard_data: bool
     use_synthetic_data: bool
+    cache_dir: Text | None
+    cache_max_gb: float
     model_name: Text
     preprocessing_name: Text | None
     train_image_size: int | None
@@ -227,6 +229,8 @@ class EvalFlags(TypedDict, total=False):
     report_columns: Text | None
     mistakes: int
     master: Text
+    cache_dir: Text | None
+    cache_max_gb: float
     model_file: Text | None
     model_module: Text | None
     arg_scope: Text | None

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from datasets.storage import path_of
+from slim_train.checkpoints import copies
 from slim_train.checkpoints.find import step_of
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
@@ -20,7 +21,7 @@ KINDS = (MODEL, AVERAGES, SLOTS, OTHER)
 
 # The last part of the name of a moving average.
 AVERAGE = "ExponentialMovingAverage"
-_READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError)
+_READ_ERRORS = (tf.errors.OpError, RuntimeError, ValueError, OSError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +79,8 @@ def read_contents(prefix: str) -> CheckpointContents:
       RunError: it cannot be read.
     """
     try:
-        reader = tf.train.NewCheckpointReader(prefix)
-        shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+        with copies.reader(prefix, with_values=False) as reader:
+            shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         step = step_of(prefix)
     except _READ_ERRORS as error:
         raise RunError(f"Cannot read {prefix}: {_first_line(error)}") from error
@@ -101,19 +102,19 @@ def count_not_finite(
     Raises:
       RunError: the values of a variable cannot be read.
     """
-    reader = tf.train.NewCheckpointReader(contents.prefix)
     found = {}
-    for done, variable in enumerate(contents.variables, 1):
-        if tf.as_dtype(variable.dtype).is_floating:
-            try:
-                count = int(np.count_nonzero(~np.isfinite(reader.get_tensor(variable.name))))
-            except _READ_ERRORS as error:
-                raise RunError(
-                    f"Cannot read the values of {variable.name} in {contents.prefix}: {_first_line(error)}"
-                ) from error
-            if count:
-                found[variable.name] = count
-        on_progress(done)
+    with copies.reader(contents.prefix) as reader:
+        for done, variable in enumerate(contents.variables, 1):
+            if tf.as_dtype(variable.dtype).is_floating:
+                try:
+                    count = int(np.count_nonzero(~np.isfinite(reader.get_tensor(variable.name))))
+                except _READ_ERRORS as error:
+                    raise RunError(
+                        f"Cannot read the values of {variable.name} in {contents.prefix}: {_first_line(error)}"
+                    ) from error
+                if count:
+                    found[variable.name] = count
+            on_progress(done)
     return found
 
 

@@ -8,13 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from datasets.storage import is_url, path_of
+from google.protobuf import text_format
+
+from datasets.files import replacing
+from datasets.storage import is_url, opens_in_tensorflow, path_of
+from slim_train.checkpoints import copies
 from slim_train.checkpoints.training_folder import PREFIX
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
 
+_STATE = "checkpoint"
 _SHARD = re.compile(r"\.data-\d{5}-of-(\d{5})$")
 
 
@@ -58,7 +63,7 @@ def repair_state(folder: str | Path) -> str | None:
     state = _state(folder)
     if newest is None:
         if state is not None:
-            (path_of(folder) / "checkpoint").unlink()
+            (path_of(folder) / _STATE).unlink()
         return None
     # A file that was written elsewhere may name the checkpoint of another folder.
     if state is None or path_of(state.model_checkpoint_path).absolute() != path_of(newest).absolute():
@@ -74,6 +79,11 @@ def write_state(folder: str | Path, latest: str, names: Sequence[str]) -> None:
       latest: name of the checkpoint to resume from.
       names: of all checkpoints, oldest first.
     """
+    if not opens_in_tensorflow(folder):
+        state = tf.train.generate_checkpoint_state_proto("", latest, list(names))
+        with replacing(path_of(folder) / _STATE) as temporary:
+            temporary.write_text(text_format.MessageToString(state), encoding="utf-8")
+        return
     # TensorFlow takes URLs for relative paths, and names beside relative paths for files of the working folder.
     first, *others = [str(path_of(folder) / name) if is_url(folder) else name for name in (latest, *names)]
     tf.train.update_checkpoint_state(str(path_of(folder).absolute()), first, others)
@@ -87,14 +97,14 @@ def saved_checkpoints(folder: str | Path) -> list[str]:
 
 def step_of(prefix: str) -> int:
     """Return the global step stored in a checkpoint; 0 where it stores none (released checkpoints often do not)."""
-    reader = tf.train.NewCheckpointReader(prefix)
-    return int(reader.get_tensor("global_step")) if reader.has_tensor("global_step") else 0
+    with copies.reader(prefix) as reader:
+        return int(reader.get_tensor("global_step")) if reader.has_tensor("global_step") else 0
 
 
 def _opens(prefix: str) -> bool:
     try:
-        tf.train.NewCheckpointReader(prefix).get_variable_to_shape_map()
-    except (tf.errors.OpError, RuntimeError, ValueError):
+        copies.shapes(prefix)
+    except (tf.errors.OpError, RuntimeError, ValueError, FileNotFoundError):
         return False
     return True
 
@@ -106,10 +116,26 @@ def _saved_names(folder: str | Path) -> list[str]:
 
 
 def _state(folder: str | Path) -> Any:
+    if not opens_in_tensorflow(folder):
+        return _state_elsewhere(path_of(folder) / _STATE)
     try:
         return tf.train.get_checkpoint_state(str(folder))
     except tf.errors.OpError as error:
         raise RunError(f"Cannot read {folder}/checkpoint: {error.message}") from error
+
+
+def _state_elsewhere(path: Path) -> Any:
+    state = tf.train.generate_checkpoint_state_proto("", PREFIX)
+    state.Clear()  # made for its class, whose module is none of TensorFlow's interface
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), state)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"Cannot read {path}: {error.strerror}") from error
+    except (UnicodeDecodeError, text_format.ParseError) as error:
+        log.warning("Ignoring %s: %s", path, error)
+        return None
 
 
 def _only_checkpoint(folder: Path) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from datasets.storage import path_of
 from deployment import partitions
-from slim_train.checkpoints import scopes
+from slim_train.checkpoints import copies, scopes
 from slim_train.errors import UsageError
 from slim_train.tf_compat import tf
 
@@ -36,7 +36,12 @@ class RestorePlan:
     def init_fn(self) -> Callable[[Any, Any], None]:
         """Return a function (scaffold, session) that restores; make it while the graph can still grow."""
         saver = tf.train.Saver(list(itertools.chain(*self.restored.values())), name="fine_tune_saver")
-        return lambda _scaffold, session: saver.restore(session, self.checkpoint)
+
+        def restore(_scaffold: Any, session: Any) -> None:
+            with copies.opened(self.checkpoint) as checkpoint:
+                saver.restore(session, checkpoint)
+
+        return restore
 
     def describe(self) -> str:
         """Return one line for the log."""
@@ -71,7 +76,7 @@ def plan_restore(
     by_name = partitions.by_stored_name(variables)
     excluded = scopes.select(by_name, exclude_scopes, "checkpoint_exclude_scopes")
     wanted = {name: by_name[name] for name in by_name if name not in set(excluded)}
-    stored = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
+    stored = copies.shapes(checkpoint)
     missing = [name for name in wanted if name not in stored]
     if missing and not ignore_missing:
         lacks = f"{checkpoint} lacks {len(missing)} of the net's {len(by_name)} variables, first {missing[0]}. "
@@ -102,7 +107,7 @@ def check_resume(checkpoint: str, variables: Iterable[Any], describe_changes: Ca
     Raises:
       UsageError: it does not; the message names the variable and what was probably changed.
     """
-    stored = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
+    stored = copies.shapes(checkpoint)
     for name, (variable, *_) in partitions.by_stored_name(variables).items():
         shape = partitions.stored_shape(variable)
         if name in stored and list(stored[name]) == shape:

@@ -102,6 +102,8 @@ class Command(Generic[OptionsT]):
             print(f"{self.name} {slim_train.__version__}")
             return 0
         _start_logging(flag_values.verbosity)
+        if flag_values.filesystem_plugin:
+            self._load_plugin(flag_values.filesystem_plugin, flag_values.verbosity)
         options = self._options(flag_values)
         if self.check:
             self.check(options)
@@ -123,6 +125,15 @@ class Command(Generic[OptionsT]):
 
         tf_compat.silence_deprecation_noise()
 
+    def _load_plugin(self, module: str, verbosity: str) -> None:
+        """Import a plug-in for TensorFlow before the flags are checked: it decides which URLs they may hold."""
+        self._start_tensorflow(verbosity)
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # whatever the module raises
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UsageError(f"--filesystem_plugin={module} cannot be imported: {reason}.") from error
+
     def _fail(self, error: object, code: int) -> int:
         logging.getLogger(__name__).debug("Where it happened:", exc_info=True)
         print(f"{self.name}: error: {error}", file=sys.stderr)
@@ -141,6 +152,9 @@ class Command(Generic[OptionsT]):
         for spec in config.flag_specs(self.defaults):
             _define(values, spec)
         flags.DEFINE_string("config", None, "YAML file of flags, or a recipe.", flag_values=values)
+        flags.DEFINE_string(
+            "filesystem_plugin", None, "Python module that adds file systems to TensorFlow.", flag_values=values
+        )
         flags.DEFINE_enum("verbosity", "info", list(_LOG_LEVELS), "How much to log.", flag_values=values)
         flags.DEFINE_boolean("help", False, "Show this help.", short_name="h", flag_values=values)
         flags.DEFINE_boolean("version", False, "Show the version.", flag_values=values)
@@ -186,6 +200,9 @@ class Command(Generic[OptionsT]):
             "Common to all commands.",
             "  --config=FILE.yaml        YAML file whose keys are flag names, or the name of a recipe",
             "                            (slim_models --recipes). The command line wins.",
+            "  --filesystem_plugin=MODULE",
+            "                            Python module to import that adds file systems to TensorFlow, such as",
+            "                            tensorflow_io. The module runs: use only code you trust.",
             "  --verbosity=info          debug, info, warning or error.",
             "  --help, --version",
         ]

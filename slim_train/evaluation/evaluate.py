@@ -220,7 +220,13 @@ def run(options: EvalOptions) -> EvaluationReport:
     names, table = open_columns(options.report_by, options.report_columns)
     told = RecordsAsTold.of(options, trained_classes=training_folder.trained_labels(folder))
     dataset = open_split(
-        options.dataset_name, split_name, options.dataset_dir, "dataset_split_name", told, options.dataset_file
+        options.dataset_name,
+        split_name,
+        options.dataset_dir,
+        "dataset_split_name",
+        told,
+        options.dataset_file,
+        options.record_cache,
     )
     _refuse_files_trained_on(dataset, folder)
     model, _ = resolve_spec(folder, _overrides(options, dataset), first)
@@ -243,7 +249,7 @@ def run(options: EvalOptions) -> EvaluationReport:
                 report = evaluate_to_folder(
                     evaluator, checkpoint, eval_dir, options.mistakes, folder, ReportColumns(names, table)
                 )
-            except (tf.errors.OpError, RunError):
+            except (tf.errors.OpError, RunError, FileNotFoundError):
                 if not options.eval_interval_secs or is_complete(checkpoint):
                     raise
                 log.warning("%s was deleted before it was evaluated: see --max_checkpoints_to_keep.", checkpoint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slim_train.config import Options, option
-from slim_train.training_options import SCALED_DECODING, ComputeOptions, TrustedCodeOptions
+from slim_train.training_options import SCALED_DECODING, ComputeOptions, RecordCacheOptions, TrustedCodeOptions
 
 
 @dataclass(frozen=True)
@@ -97,5 +97,6 @@ class EvalOptions(Options):
     )
     mistakes: int = option(36, "Number of the worst mistakes to draw. 0: no drawing.", at_least=0)
     master: str = option("", "Address of a TensorFlow server that you started.", saved=False, is_address=True)
+    record_cache: RecordCacheOptions = field(default_factory=RecordCacheOptions)
     code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
     compute: ComputeOptions = field(default_factory=ComputeOptions)

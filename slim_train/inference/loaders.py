@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from datasets.storage import open_to_tensorflow
 from slim_train.errors import UsageError, nearest
 from slim_train.inference import export_info, trained_model
 from slim_train.inference.label_files import read_class_names
@@ -110,7 +111,8 @@ def load_signatures(session: Any, folder: Path) -> Mapping[str, Any]:
       UsageError: TensorFlow cannot serve it.
     """
     try:
-        return tf.saved_model.loader.load(session, ["serve"], str(folder)).signature_def
+        with open_to_tensorflow(folder) as here:
+            return tf.saved_model.loader.load(session, ["serve"], str(here)).signature_def
     except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
         raise UsageError(f"{folder} is not a SavedModel that TensorFlow can serve: {error}") from error
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from datasets.spec import INFO_FILE, LABELS_FILE, DatasetSpec, read_info
 from datasets.storage import path_of
-from slim_train.checkpoints import training_folder
+from slim_train.checkpoints import copies, training_folder
 from slim_train.checkpoints.contents import AVERAGE
 from slim_train.checkpoints.find import step_of
 from slim_train.checkpoints.resolve import resolve_checkpoint
@@ -74,7 +74,7 @@ class TrainedModel:
 
     def takes_averages(self) -> bool:
         """Return whether moving averages are taken, for the log."""
-        names = tf.train.NewCheckpointReader(self.checkpoint).get_variable_to_shape_map()
+        names = copies.shapes(self.checkpoint)
         return self.use_averages is not False and any(name.endswith(f"/{AVERAGE}") for name in names)
 
     def decode(self, encoded: Any) -> Any:

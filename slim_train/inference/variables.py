@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from slim_train.checkpoints import copies
 from slim_train.checkpoints.contents import AVERAGE
 from slim_train.errors import RunError
 from slim_train.model.spec import ModelSpec
@@ -32,7 +33,7 @@ class VariableRestorer:
         Raises:
           RunError: the checkpoint does not fit the net.
         """
-        stored = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
+        stored = copies.shapes(checkpoint)
         restored = self._names(stored)
         for name, variable in restored.items():
             if list(stored.get(name, ())) != variable.shape.as_list():
@@ -46,7 +47,8 @@ class VariableRestorer:
         with session.graph.as_default():
             if key not in self._savers:
                 self._savers[key] = tf.train.Saver(restored)
-            self._savers[key].restore(session, checkpoint)
+            with copies.opened(checkpoint) as here:
+                self._savers[key].restore(session, here)
 
     def _names(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return the names in the checkpoint, and the variables that take their values."""

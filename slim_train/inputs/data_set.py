@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 
 from datasets.converted_folder import data_set_of
 from datasets.factory import get_dataset
 from datasets.foreign import RecordsAsTold
+from datasets.record_copies import CopySettings
 from datasets.spec import DatasetSpec
 from deployment.threads import available_cpus
 from slim_train import own_packages
 from slim_train.progress import ProgressBars
+from slim_train.training_options import RecordCacheOptions
 from slim_train.user_code.data_sets import find_dataset_module
 
 log = logging.getLogger(__name__)
@@ -24,6 +27,7 @@ def open_split(
     flag: str,
     told: RecordsAsTold,
     dataset_file: str | None = None,
+    cache: RecordCacheOptions | None = None,
 ) -> DatasetSpec:
     """Open a split; class folders are converted first, and records of other tools read.
 
@@ -34,6 +38,7 @@ def open_split(
       flag: that names the split, for errors.
       told: what the user says of records.
       dataset_file: file of a module that describes them.
+      cache: where record files are copied to, to read them.
 
     Raises:
       DataError: the data set is missing or malformed.
@@ -52,7 +57,9 @@ def open_split(
         log.warning(
             "%s says that split %s has %d records; it has %d.", module.flag, split_name, said, dataset.num_samples
         )
-    return dataset
+    if cache is None:
+        return dataset
+    return dataclasses.replace(dataset, copies=CopySettings(cache.cache_dir, round(cache.cache_max_gb * 1e9)))
 
 
 def _conversion_processes() -> int:

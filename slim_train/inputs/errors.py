@@ -18,6 +18,8 @@ from slim_train.tf_compat import tf
 log = logging.getLogger(__name__)
 
 _BAD_LABEL = re.compile(r"label (-?\d+) less --labels_offset=(-?\d+) is not in 0\.\.(\d+)")
+# What the copying of records raises in the input.
+_NOT_COPIED = re.compile(r"Cannot copy [^\n]*")
 # What stands before and after the reason in a tf.data error.
 _AROUND_REASON = re.compile(r"^.*(?:iterator: [\w:\[\]]+: |Graph execution error:\s+)|\s*\[\[.*$", re.DOTALL)
 
@@ -50,6 +52,8 @@ def explain_input_error(error: tf.errors.OpError, dataset: DatasetSpec) -> RunEr
       An error that names file, byte offset and reason; None if ``error`` comes from elsewhere or the records are
       sound.
     """
+    if not_copied := _NOT_COPIED.search(error.message):
+        return RunError(not_copied[0])
     of_data = isinstance(error, (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.NotFoundError))
     if not of_data or "IteratorGetNext" not in error.message:
         return None
@@ -92,7 +96,7 @@ def _first_failure(file: str, check: Callable[[Any, Any], Any], dataset: Dataset
 
     position = 0
     with tf.Graph().as_default():
-        records = read(file, dataset).map(passes, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        records = read([file], dataset).map(passes, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         iterator = tf.data.make_initializable_iterator(records)
         take_next = iterator.get_next().op
         with tf.Session(config=tf.ConfigProto(device_count={"GPU": 0})) as session:

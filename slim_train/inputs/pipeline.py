@@ -17,6 +17,7 @@ from datasets.storage import path_of
 from deployment.threads import available_cpus
 from slim_train.inputs import records as records_of
 from slim_train.inputs.errors import check_labels, explain_input_error
+from slim_train.inputs.records import plain
 from slim_train.preprocessing import distort
 from slim_train.preprocessing.augment import augmented
 from slim_train.preprocessing.erasing import erase_rectangles
@@ -259,9 +260,9 @@ def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: 
         files = files.shard(*shard)
     # Readers hand over a few records at a time: one by one, waking each other costs more than reading.
     records = (
-        files.shuffle(num_files, seed=seed)
+        records_of.opened_here(files.shuffle(num_files, seed=seed), dataset, num_readers)
         .interleave(
-            lambda file: records_of.read(file, dataset).batch(_RECORDS_PER_READ),
+            lambda file: records_of.records_in(file, dataset).batch(_RECORDS_PER_READ),
             cycle_length=num_readers,
             num_parallel_calls=num_readers,
         )
@@ -280,11 +281,6 @@ def _mix(seed: int, shard_index: int) -> int:
 def _pad(values: Any, batch_size: int) -> Any:
     missing = tf.fill([batch_size - tf.shape(values)[0], *values.shape[1:].as_list()], tf.zeros([], values.dtype))
     return tf.ensure_shape(tf.concat([values, missing], axis=0), [batch_size, *values.shape[1:]])
-
-
-def plain(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Keep AutoGraph from rewriting a function of nothing but TensorFlow operations, which takes most of a second."""
-    return tf.autograph.experimental.do_not_convert(function)
 
 
 def _pictures_at_once(threads: int | None) -> int:

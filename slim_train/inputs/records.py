@@ -2,22 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from datasets.errors import DataError
+from datasets.record_copies import RecordCopies
 from datasets.spec import DatasetSpec
 from slim_train.tf_compat import tf
 
 _READ_BUFFER_BYTES = 2**20
+_COPIED_AT_ONCE = 2
+_COPIED_AHEAD = 1
 
 
-def read(files: Any, dataset: DatasetSpec) -> Any:
-    """Return the serialized records of files of ``dataset``, in their order, as tf.data.Dataset.
+def read(files: Sequence[str], dataset: DatasetSpec) -> Any:
+    """Return the serialized records of files of ``dataset``, in their order, as tf.data.Dataset."""
+    if not any(map(dataset.copies.applies_to, files)):
+        return records_in(list(files), dataset)
+    paths = opened_here(tf.data.Dataset.from_tensor_slices(list(files)), dataset, num_readers=1)
+    return paths.flat_map(plain(lambda file: records_in(file, dataset)))
+
+
+def opened_here(files: Any, dataset: DatasetSpec, num_readers: int) -> Any:
+    """Return the paths under which TensorFlow opens record files, in the same order: of the files, or of copies.
+
+    Copies are made a little ahead.
+
+    Args:
+      files: tf.data.Dataset of paths and URLs, string [].
+      dataset: that they are of.
+      num_readers: how many files are read at the same time.
+
+    Raises:
+      DataError: copies are needed, and their folder cannot be written.
+    """
+    if not any(map(dataset.copies.applies_to, dataset.files)):
+        return files
+    # tf.data takes up to as many files again before it opens them.
+    copies = RecordCopies(dataset.copies, 4 * num_readers + _COPIED_AT_ONCE + _COPIED_AHEAD)
+
+    def fetch(path: bytes) -> bytes:
+        try:
+            return copies.fetch(path.decode()).encode()
+        except DataError as error:  # TensorFlow takes an error of a file for a connection that is lost
+            raise ValueError(f"{error}") from error
+
+    def copy(path: Any) -> Any:
+        return tf.ensure_shape(tf.numpy_function(fetch, [path], tf.string), [])
+
+    return files.map(plain(copy), num_parallel_calls=_COPIED_AT_ONCE, deterministic=True).prefetch(_COPIED_AHEAD)
+
+
+def records_in(files: Any, dataset: DatasetSpec) -> Any:
+    """Return the serialized records of files that TensorFlow opens, in their order, as tf.data.Dataset.
 
     Args:
       files: paths, or a string tensor.
     """
     return tf.data.TFRecordDataset(files, dataset.records.compression, _READ_BUFFER_BYTES)
+
+
+def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep AutoGraph from rewriting a function of nothing but TensorFlow operations, which takes most of a second."""
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def parse_image_and_label(serialized: Any, dataset: DatasetSpec) -> tuple[Any, Any]:

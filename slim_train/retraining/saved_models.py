@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
-from datasets.storage import SERVED, path_of, scheme_of
+from datasets.storage import open_to_tensorflow, path_of, scheme_of
 from slim_train.errors import RunError, UsageError
 from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import tf
@@ -29,6 +29,7 @@ from slim_train.tf_compat import tf
 log = logging.getLogger(__name__)
 
 _GRAPHS = "saved_model.pb"
+_ON_THE_WEB = ("http", "https")
 _TAGS: tuple[frozenset[str], ...] = (frozenset(), frozenset({"serve"}))
 # In the order of preference; ``default`` is what retrain.py takes.
 _SIGNATURES = ("default", "image_feature_vector", "image_classification", "serving_default")
@@ -63,7 +64,8 @@ class Signature:
 
     def load(self, session: Any) -> Any:
         """Load the graph and its weights into the graph of ``session``; gives the output tensor."""
-        tf.saved_model.loader.load(session, list(self.tags), str(self.folder))
+        with open_to_tensorflow(self.folder) as here:
+            tf.saved_model.loader.load(session, list(self.tags), str(here))
         return session.graph.get_tensor_by_name(self.output)
 
 
@@ -74,7 +76,7 @@ def find_folder(module: str) -> Path:
       UsageError: there is no such folder, or tensorflow_hub is not installed.
       RunError: the handle cannot be fetched.
     """
-    if scheme_of(module) in ("", *SERVED):
+    if scheme_of(module) not in _ON_THE_WEB:
         folder = path_of(module)
         if not (folder / _GRAPHS).is_file():
             what = f"is no module: it holds no {_GRAPHS}" if folder.is_dir() else "is not a folder"

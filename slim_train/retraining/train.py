@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from slim_train.checkpoints import event_uploads
 from slim_train.errors import UsageError
 from slim_train.progress import ProgressBar
 from slim_train.retraining.head import Head, Score
@@ -107,12 +109,14 @@ class Summaries:
 
     def __init__(self, folder: Path) -> None:
         folders = [folder / "train", folder / "validation"]
+        self._uploads = contextlib.ExitStack()
         try:
             for old in (file for part in folders for file in part.glob("events.out.tfevents.*")):
                 old.unlink()
             # Outside of a graph TensorFlow takes its old writers to be a mistake.
+            here = self._uploads.enter_context(event_uploads.writable([str(part) for part in folders], 0))
             with tf.Graph().as_default():
-                self._training, self._validation = (tf.summary.FileWriter(str(part)) for part in folders)
+                self._training, self._validation = (tf.summary.FileWriter(here[str(part)]) for part in folders)
         except (OSError, tf.errors.OpError) as error:
             raise UsageError(f"--summaries_dir: cannot write to {folder}: {error}.") from error
 
@@ -130,6 +134,7 @@ class Summaries:
     ) -> None:
         self._training.close()
         self._validation.close()
+        self._uploads.close()
 
 
 def _summary(score: Score) -> Any:

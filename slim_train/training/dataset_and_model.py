@@ -52,7 +52,8 @@ def open_validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetS
 
 def _open(options: TrainOptions, split_name: str, dataset_dir: str, flag: str) -> DatasetSpec:
     data = options.data
-    return open_split(data.dataset_name, split_name, dataset_dir, flag, RecordsAsTold.of(data), data.dataset_file)
+    told = RecordsAsTold.of(data)
+    return open_split(data.dataset_name, split_name, dataset_dir, flag, told, data.dataset_file, options.record_cache)
 
 
 def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:

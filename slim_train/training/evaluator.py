@@ -37,6 +37,7 @@ def follow(options: TrainOptions) -> None:
             eval_flip=options.validation.eval_flip,
             eval_interval_secs=_LOOKS_EVERY_SECS,
             keep_best=True,
+            record_cache=options.record_cache,
             code=TrustedCodeOptions(**dataclasses.asdict(options.code)),
         )
     )

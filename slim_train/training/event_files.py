@@ -66,6 +66,11 @@ class _PatientWriter:
             self._is_failing, self._failed_at = True, now
 
 
+def flush(folder: str) -> None:
+    """Write what the event writer of this process for a folder holds back."""
+    tf.summary.FileWriterCache.get(folder).flush()
+
+
 @contextlib.contextmanager
 def patient(folders: Iterable[str]) -> Iterator[None]:
     """For the time of a block, the event files of this process in ``folders`` survive failures to write."""

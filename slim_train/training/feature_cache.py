@@ -23,7 +23,7 @@ from datasets.files import replacing_synced
 from datasets.spec import DatasetSpec
 from deployment import servers
 from slim_train import __version__, extensions
-from slim_train.checkpoints import scopes
+from slim_train.checkpoints import copies, scopes
 from slim_train.checkpoints.restore import RestorePlan, plan_restore
 from slim_train.errors import RunError, UsageError
 from slim_train.inputs import pipeline
@@ -282,8 +282,8 @@ def _frozen_trunk(model: ModelSpec, model_variables: Iterable[Any], trained: Ite
 
 
 def _digest_of_weights(checkpoint: str, names: Iterable[str]) -> str:
-    reader = tf.train.NewCheckpointReader(checkpoint)
-    return _digest(part for name in sorted(names) for part in (name.encode(), reader.get_tensor(name)))
+    with copies.reader(checkpoint) as reader:
+        return _digest(part for name in sorted(names) for part in (name.encode(), reader.get_tensor(name)))
 
 
 def _digest(parts: Iterable[Any]) -> str:

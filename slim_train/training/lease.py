@@ -42,6 +42,11 @@ class Lease:
         self._own = {"id": secrets.token_hex(8), "host": socket.gethostname(), "process": os.getpid()}
         self._looked_at = 0.0
 
+    @property
+    def folder(self) -> Path:
+        """The training folder."""
+        return self._path.parent
+
     def take(self) -> None:
         """From now on this is the chief.
 
@@ -100,7 +105,7 @@ class LeasedSaver(PatientSaver):
     """
 
     def __init__(self, lease: Lease, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(lease.folder, **kwargs)
         self._lease = lease
         self._relative = bool(kwargs.get("save_relative_paths"))
 
@@ -117,6 +122,9 @@ class LeasedSaver(PatientSaver):
         return saved
 
     def _make_latest(self, saved: str) -> None:
+        if self._uploads:
+            self._uploads.make_latest(saved)
+            return
         most = self.saver_def.max_to_keep
         listed = [*(path for path in self.last_checkpoints if path != saved), saved]
         kept = listed[-most:] if most else [saved]

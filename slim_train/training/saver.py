@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -9,10 +10,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from datasets.storage import path_of
+from datasets.storage import opens_in_tensorflow, path_of
 from deployment import servers, task_status
-from slim_train.checkpoints import unfinished
+from slim_train.checkpoints import copies, unfinished
 from slim_train.checkpoints.find import is_complete
+from slim_train.checkpoints.uploads import UploadedCheckpoints
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
 from slim_train.training.sessions import CONNECTION_ERRORS
@@ -29,10 +31,17 @@ class PatientSaver(tf.train.Saver):
     """A saver that survives failures to write, says so once, and leaves no half-written files behind.
 
     The first checkpoint of a process must succeed: a folder that cannot be written at the start is a mistake.
+
+    Args:
+      folder: the training folder. Checkpoints go up as a whole if TensorFlow cannot write there.
+      **kwargs: those of ``tf.train.Saver``.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, folder: Path, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._uploads = (
+            None if opens_in_tensorflow(folder) else UploadedCheckpoints(folder, kwargs.get("max_to_keep", 5))
+        )
         self._has_saved = False
         self._failing_since: float | None = None
         self._tried_at = 0.0
@@ -65,6 +74,8 @@ class PatientSaver(tf.train.Saver):
           RunError: it was the first, or none could be written for ten minutes.
         """
         self._tried_at = time.monotonic()
+        if self._uploads:
+            save_path = str(self._uploads.folder / path_of(save_path).name)
         prefix = f"{save_path}-{global_step}"
         try:
             with task_status.during("saving"):
@@ -83,6 +94,8 @@ class PatientSaver(tf.train.Saver):
 
     def write(self, sess: Any, save_path: str, **kwargs: Any) -> Any:
         """Write a checkpoint as the base class does, and fail with TensorFlow's error, or an OSError."""
+        if self._uploads:
+            return self._upload(sess, save_path, self._uploads, **kwargs)
         try:
             return super().save(sess, save_path, **kwargs)
         except ValueError as error:
@@ -90,10 +103,40 @@ class PatientSaver(tf.train.Saver):
                 raise
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(_folder(save_path))) from error
 
+    def restore(self, sess: Any, save_path: str) -> None:
+        """See the base class."""
+        with copies.opened(save_path) as here:
+            super().restore(sess, here)
+
+    def recover_last_checkpoints(self, checkpoint_paths: Any) -> None:
+        """See the base class."""
+        if self._uploads:
+            self._uploads.recover(checkpoint_paths)
+        else:
+            super().recover_last_checkpoints(checkpoint_paths)
+
+    def _upload(
+        self,
+        sess: Any,
+        save_path: str,
+        uploads: UploadedCheckpoints,
+        global_step: int,
+        write_state: bool = True,
+        **kwargs: Any,
+    ) -> str:
+        name = f"{path_of(save_path).name}-{global_step}"
+        with uploads.saving(name) as here:
+            super().save(sess, str(here), write_state=False, **kwargs)
+        saved = str(uploads.folder / name)
+        if write_state:
+            uploads.make_latest(saved)
+        return saved
+
     def _fail(self, prefix: str, reason: str) -> None:
         unfinished.remove_temporary_files(_folder(prefix))
-        if not is_complete(prefix):
-            unfinished.remove_parts(prefix)
+        with contextlib.suppress(OSError):  # a store that does not answer
+            if not is_complete(prefix):
+                unfinished.remove_parts(prefix)
         cannot = f"Cannot save a checkpoint in {_folder(prefix)}: {reason}"
         if not self._has_saved or self._is_out_of_patience():
             raise RunError(

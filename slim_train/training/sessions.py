@@ -163,10 +163,9 @@ class SessionCreator(tf.train.SessionCreator):
 
     def _prepare(self, restores: bool = True) -> Any:
         """Return a session with initialized variables, or those of the newest checkpoint if there is one."""
-        if restores:
-            checkpoint = repair_state(self._train_dir)
-            if self._sessions_made:
-                log.info("Restoring %s.", checkpoint)
+        checkpoint = repair_state(self._train_dir) if restores else None
+        if restores and self._sessions_made:
+            log.info("Restoring %s.", checkpoint)
         manager = tf.train.SessionManager(
             local_init_op=self._scaffold.local_init_op,
             ready_op=self._scaffold.ready_op,
@@ -175,7 +174,7 @@ class SessionCreator(tf.train.SessionCreator):
         return manager.prepare_session(
             self._master,
             saver=self._scaffold.saver,
-            checkpoint_dir=str(self._train_dir.absolute()) if restores else None,
+            checkpoint_filename_with_path=checkpoint,
             config=self._config,
             init_op=self._scaffold.init_op,
             init_fn=self._scaffold.init_fn,

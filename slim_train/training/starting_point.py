@@ -64,7 +64,7 @@ def scaffold(job: Job, restore: RestorePlan | None, lease: Lease | None = None) 
     """Return the ``tf.train.Scaffold`` of the session: initialization, and the saver of all variables."""
     keeping: dict[str, Any] = {"max_to_keep": job.options.loop.max_checkpoints_to_keep, "save_relative_paths": True}
     with tf.device(sessions.checkpoint_device(job.deployment)):
-        saver = LeasedSaver(lease, **keeping) if lease else PatientSaver(**keeping)
+        saver = LeasedSaver(lease, **keeping) if lease else PatientSaver(job.train_dir, **keeping)
         if job.resumed:
             # So that --max_checkpoints_to_keep counts those of the runs before.
             saver.recover_last_checkpoints(saved_checkpoints(job.train_dir))

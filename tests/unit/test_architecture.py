@@ -293,7 +293,7 @@ def test_modules_inside_of_tensorflow_are_named_nowhere() -> None:
 # A path of a user's may be a URL: datasets.storage makes the path object. Where paths are of this machine, and why.
 ONLY_THIS_MACHINE = (
     (r"datasets\.distributed\..+", "conversion on Spark: its workers share folders"),
-    (r"datasets\.(storage|files|tensorflow_files|url_path)", "the way to files itself"),
+    (r"datasets\.(storage|files|tensorflow_files|fsspec_files|url_path)", "the way to files itself"),
     (r"datasets\.(class_folders|output)", "the half for folders of this machine: links, locks"),
     (r"datasets\.(converted_folder|fer|packed|mnist|cifar10|archives)", "copies on this machine are read"),
     (r"datasets\.(image_list|manifests)", "what a conversion keeps on this machine"),
@@ -307,6 +307,8 @@ ONLY_THIS_MACHINE = (
     (r"slim_train\.reports\.(fonts|training_curves)", "fonts of this machine; an open file"),
     (r"slim_train\.serving\.(app|sources)", "files of the package, and the walk through folders of this machine"),
     (r"slim_train\.checkpoints\.archives", "unpacks into the user's cache"),
+    (r"datasets\.record_copies", "copies on this machine are read"),
+    (r"slim_train\.checkpoints\.(copies|uploads|event_uploads)", "temporary folders of this machine"),
     (r"slim_train\.exporting\.run", "writes into a folder of this machine first"),
     (r"slim_train\.training\.augmentation_sheet", "not yet"),
 )

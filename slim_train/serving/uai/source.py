@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from slim_train.checkpoints import copies
 from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.errors import UsageError, unknown
 from slim_train.inference.label_files import read_class_names
@@ -16,7 +17,6 @@ from slim_train.serving.servable import Servable, ServedPredictor
 from slim_train.serving.sources import Found, fingerprint
 from slim_train.serving.uai.conf import UaiConf, read_uai_conf
 from slim_train.serving.uai.user_model import UserModel
-from slim_train.tf_compat import tf
 
 _GRAPH = "frozen_inference_graph.pb"
 _LABEL_MAP = "label_map.txt"
@@ -109,7 +109,7 @@ def _slim_checkpoint(conf: UaiConf, given: ModelOverrides) -> Predictor:
 def _count_outputs(conf: UaiConf, record: NetRecord) -> int:
     """Return the classes of the checkpoint: the length of the bias of its net's head."""
     checkpoint = resolve_checkpoint(str(conf.model_dir))
-    shapes = tf.train.NewCheckpointReader(checkpoint).get_variable_to_shape_map()
+    shapes = copies.shapes(checkpoint)
     head = record.head_scopes[0]
     for name, shape in shapes.items():
         if name.startswith(f"{head}/") and name.endswith("/biases"):

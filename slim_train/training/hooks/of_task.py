@@ -7,12 +7,13 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import slim_train
 from deployment import tf_private
 from deployment.threads import available_cpus
 from slim_train import config
+from slim_train.checkpoints import event_uploads
 from slim_train.checkpoints.metrics_file import MetricsFile
 from slim_train.evaluation.evaluate import Evaluator
 from slim_train.inputs.decoding_speed import measure_decoding
@@ -35,6 +36,13 @@ from slim_train.training.hooks.validation import Evaluated, ValidationHook
 from slim_train.training.job import Job
 from slim_train.training.job_phase import JobPhase
 from slim_train.training.mlflow_run import MlflowRun, mlflow_client
+
+
+class _EventFolders(NamedTuple):
+    """Where TensorFlow writes the event files of a chief; what belongs to a URL that it does not serve is uploaded."""
+
+    log_dir: str
+    train_dir: str
 
 
 @dataclasses.dataclass
@@ -94,46 +102,53 @@ def _make_hooks(
     trackers: ExitStack,
     last: LastEvaluation,
 ) -> tuple[StepMetrics, PlateauHook | None, list[Any]]:
-    metrics_file = MetricsFile(job.train_dir, job.options.loop.save_summaries_secs) if job.is_chief else None
+    loop = job.options.loop
+    events = None
+    if job.is_chief:
+        folders = {job.log_dir, loop.train_dir}
+        here = resources.enter_context(event_uploads.writable(folders, loop.save_summaries_secs, event_files.flush))
+        events = _EventFolders(here[job.log_dir], here[loop.train_dir])
+    metrics_file = MetricsFile(job.train_dir, loop.save_summaries_secs) if job.is_chief else None
     if metrics_file:
         resources.callback(metrics_file.close)
-    metrics = _step_metrics(job, graph, metrics_file)
+    metrics = _step_metrics(job, graph, metrics_file, events)
     resources.callback(metrics.close)
     plateau = _plateau(job, graph) if _watches_for_plateau(job) else None
     hooks = [metrics, *_of_every_task(job, graph, phase)]
-    if job.is_chief:
+    if events:
         hooks += [plateau] if plateau else []
         if job.cache is None and not job.options.data.use_synthetic_data:
             hooks.append(_input_bound(job))
-        hooks += _savers(job, graph, scaffold)
+        hooks += _savers(job, graph, scaffold, events)
         if job.cluster.strategy == "parameter_servers":
             at_loss = _save_at_loss(job, graph, scaffold)
             resources.callback(at_loss.close)
             hooks.append(at_loss)
         # With an evaluator in the cluster, only stopping early needs evaluations of the chief's own.
         if job.validation_set and (job.options.validation.early_stopping_patience or not job.has_evaluator):
-            hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources, metrics_file, last))
-        if job.options.loop.mlflow_uri and metrics_file:
-            tracker = _mlflow(job, job.options.loop.mlflow_uri, metrics, list(hooks), stop)
+            hooks.append(_validation(job, graph, scaffold, stop, on_evaluation, resources, metrics_file, last, events))
+        if loop.mlflow_uri and metrics_file:
+            tracker = _mlflow(job, loop.mlflow_uri, metrics, list(hooks), stop)
             metrics_file.listeners.append(tracker.add_line)
             trackers.callback(tracker.close)
             hooks.append(tracker)
         hooks.append(CatchUp(graph, lambda: scaffold.saver, job.train_dir))
-        profiled = job.options.loop.profiled_steps()
+        profiled = loop.profiled_steps()
         if profiled:
-            profile = Profile(*profiled, log_dir=job.log_dir)
+            profile = Profile(*profiled, log_dir=events.log_dir)
             resources.callback(profile.close)
             hooks.append(profile)
         # TensorFlow keeps one writer per folder for as long as the process lives: a second training in the folder would
         # write to the file of the first, wherever that is by then.
-        folders = {job.log_dir, job.options.loop.train_dir}
-        resources.enter_context(event_files.patient(folders))
-        for folder in folders:
+        resources.enter_context(event_files.patient(set(events)))
+        for folder in set(events):
             resources.callback(tf_private.close_event_writer, folder)
     return metrics, plateau, hooks
 
 
-def _step_metrics(job: Job, graph: TrainingGraph, metrics_file: MetricsFile | None) -> StepMetrics:
+def _step_metrics(
+    job: Job, graph: TrainingGraph, metrics_file: MetricsFile | None, events: _EventFolders | None
+) -> StepMetrics:
     return StepMetrics(
         graph,
         images_per_step=job.schedule.images_per_step,
@@ -141,7 +156,7 @@ def _step_metrics(job: Job, graph: TrainingGraph, metrics_file: MetricsFile | No
         every_n_steps=job.options.loop.log_every_n_steps,
         last_step=job.schedule.last_step,
         metrics_file=metrics_file,
-        log_dir=job.log_dir if job.is_chief else None,
+        log_dir=events.log_dir if events else None,
         is_asynchronous=job.schedule.is_asynchronous,
         loss_name=job.options.optimizer.loss,
     )
@@ -195,14 +210,14 @@ def _of_every_task(job: Job, graph: TrainingGraph, phase: JobPhase | None) -> li
     return hooks
 
 
-def _savers(job: Job, graph: TrainingGraph, scaffold: Any) -> list[Any]:
+def _savers(job: Job, graph: TrainingGraph, scaffold: Any, events: _EventFolders) -> list[Any]:
     loop = job.options.loop
-    hooks = [tf.train.CheckpointSaverHook(loop.train_dir, save_secs=loop.save_interval_secs, scaffold=scaffold)]
+    hooks = [tf.train.CheckpointSaverHook(events.train_dir, save_secs=loop.save_interval_secs, scaffold=scaffold)]
     if loop.save_interval_steps:
         hooks.append(SaveEverySteps(graph, loop.save_interval_steps, lambda: scaffold.saver, job.train_dir))
     if loop.save_summaries_secs:
         hooks.append(
-            tf.train.SummarySaverHook(save_secs=loop.save_summaries_secs, output_dir=job.log_dir, scaffold=scaffold)
+            tf.train.SummarySaverHook(save_secs=loop.save_summaries_secs, output_dir=events.log_dir, scaffold=scaffold)
         )
     return hooks
 
@@ -243,6 +258,7 @@ def _validation(
     resources: ExitStack,
     metrics_file: MetricsFile | None,
     last: LastEvaluation,
+    events: _EventFolders,
 ) -> ValidationHook:
     validation = job.options.validation
     assert job.validation_set is not None
@@ -266,7 +282,7 @@ def _validation(
         patience=validation.early_stopping_patience,
         split=job.validation_set.split_name,
         train_dir=job.train_dir,
-        log_dir=job.log_dir,
+        log_dir=events.log_dir,
         is_interrupted=is_interrupted,
         on_evaluation=on_evaluation,
         metrics_file=metrics_file,

@@ -22,7 +22,19 @@ def _gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if shutil.which("openssl") is None:
         pytest.skip("no openssl, which makes the certificates")
     # A process: TensorFlow ends uploads with Python's lock held, and nothing here could answer.
-    server = [sys.executable, str(Path(__file__).with_name("gcs_server.py")), str(tmp_path_factory.mktemp("gcs"))]
+    yield from _served("gcs_server.py", str(tmp_path_factory.mktemp("gcs")))
+
+
+@pytest.fixture(scope="session")
+def _s3() -> Iterator[Any]:
+    for name in ("s3fs", "moto", "flask", "flask_cors"):
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed (extra dev)")
+    yield from _served("s3_server.py")
+
+
+def _served(script: str, *arguments: str) -> Iterator[Any]:
+    server = [sys.executable, str(Path(__file__).with_name(script)), *arguments]
     with subprocess.Popen(server, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout
         BaseManager.register("store")
@@ -35,9 +47,19 @@ def _gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def gcs(_gcs: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The ``Store`` of gcs_server.py, with an empty bucket ``gs://bucket``; clients of this process are led there."""
-    _gcs.clear()
+    return _led_to(_gcs, monkeypatch)
+
+
+@pytest.fixture
+def s3(_s3: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The ``S3Store`` of s3_server.py, with an empty bucket ``s3://bucket``; clients of this process are led there."""
+    return _led_to(_s3, monkeypatch)
+
+
+def _led_to(store: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    store.clear()
     for name in ("no_proxy", "NO_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in _gcs.environment().items():
+    for name, value in store.environment().items():
         monkeypatch.setenv(name, value)
-    return _gcs
+    return store

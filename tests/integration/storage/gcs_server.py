@@ -27,6 +27,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from http import HTTPStatus
 from multiprocessing.managers import BaseManager
 from pathlib import Path
@@ -64,50 +65,21 @@ class Fault:
     wait_secs: float = 0.0
 
 
-class Store:
-    """An emulator with an empty bucket, and the way to it.
-
-    Args:
-      folder: for certificates.
+class CountedStore:
+    """A store that counts requests, and lets some of them fail.
 
     Its public methods take and return plain values, for the manager.
     """
 
     PUBLIC = ("clear", "counts", "environment", "fail", "objects", "requests", "times_left")
 
-    def __init__(self, folder: Path) -> None:
-        from gcp_storage_emulator.server import create_server
-
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = int(probe.getsockname()[1])
-        self._emulator = create_server("127.0.0.1", self._port, in_memory=True, default_bucket=BUCKET)
-        self._emulator.start()
+    def __init__(self) -> None:
         self._requests: list[tuple[str, str]] = []
         self._faults: list[Fault] = []
-        self._uploaded: set[str] = set()
         self._lock = threading.Lock()
-        authority, certificate = _certificates(folder)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate)
-        self._server = _Proxy(("127.0.0.1", 0), _Tunnel)
-        self._server.store = self
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self._authority = authority
 
-    def environment(self) -> dict[str, str]:
-        """Return the variables that lead TensorFlow's client here."""
-        return {
-            "https_proxy": f"http://127.0.0.1:{self._server.server_address[1]}",
-            "no_proxy": "127.0.0.1,localhost",  # the tasks of a cluster, which gRPC would look for behind the proxy
-            "CURL_CA_BUNDLE": str(self._authority),
-            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token-of-the-test",
-            "NO_GCE_CHECK": "true",
-        }
-
-    def clear(self) -> None:
-        """Remove all objects, faults and counts."""
-        self._emulator.wipe(keep_buckets=True)
+    def forget(self) -> None:
+        """Forget all requests and faults."""
         with self._lock:
             self._requests.clear()
             self._faults.clear()
@@ -129,13 +101,11 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """Return how many requests there were, by what they ask for."""
-        return dict(collections.Counter(_kind(method, address) for method, address in self.requests()))
+        return dict(collections.Counter(self.kind(method, address) for method, address in self.requests()))
 
-    def objects(self, prefix: str = "") -> dict[str, int]:
-        """Return the sizes of the objects in the bucket, by name. Not counted as a request."""
-        answer = self.ask("GET", f"/storage/v1/b/{BUCKET}/o", {}, b"")
-        found = {item["name"]: int(item["size"]) for item in json.loads(answer.content)["items"]}
-        return {name: size for name, size in sorted(found.items()) if name.startswith(prefix)}
+    def kind(self, method: str, address: str) -> str:
+        """Return what a request asks for."""
+        raise NotImplementedError
 
     def next_fault(self, method: str, address: str) -> Fault | None:
         """Note a request, and return the fault that is to happen to it."""
@@ -146,6 +116,65 @@ class Store:
                     fault.times -= 1
                     return fault
         return None
+
+
+class Store(CountedStore):
+    """An emulator with an empty bucket, and the way to it.
+
+    Args:
+      folder: for certificates.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        from gcp_storage_emulator.server import create_server
+
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._port = int(probe.getsockname()[1])
+        self._emulator = create_server("127.0.0.1", self._port, in_memory=True, default_bucket=BUCKET)
+        self._emulator.start()
+        self._uploaded: set[str] = set()
+        authority, certificate = _certificates(folder)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate)
+        self._server = _Proxy(("127.0.0.1", 0), _Tunnel)
+        self._server.store = self
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self._authority = authority
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that lead TensorFlow's client here."""
+        return {
+            "https_proxy": f"http://127.0.0.1:{self._server.server_address[1]}",
+            "no_proxy": "127.0.0.1,localhost",  # the tasks of a cluster, which gRPC would look for behind the proxy
+            "CURL_CA_BUNDLE": str(self._authority),
+            "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token-of-the-test",
+            "NO_GCE_CHECK": "true",
+        }
+
+    def clear(self) -> None:
+        """Remove all objects, faults and counts."""
+        self._emulator.wipe(keep_buckets=True)
+        self.forget()
+
+    def kind(self, method: str, address: str) -> str:
+        """See the base class."""
+        if "/upload/" in address:
+            return "uploads"
+        if "/copyTo/" in address or "/rewriteTo/" in address:
+            return "copies"
+        if method == "DELETE":
+            return "removals"
+        if address.partition("?")[0].endswith("/o"):
+            return "listings"
+        return "looks" if "/storage/v1/b/" in address else "reads"
+
+    def objects(self, prefix: str = "") -> dict[str, int]:
+        """Return the sizes of the objects in the bucket, by name. Not counted as a request."""
+        answer = self.ask("GET", f"/storage/v1/b/{BUCKET}/o", {}, b"")
+        found = {item["name"]: int(item["size"]) for item in json.loads(answer.content)["items"]}
+        return {name: size for name, size in sorted(found.items()) if name.startswith(prefix)}
 
     def ask(self, method: str, path: str, headers: dict[str, str], content: bytes) -> Answer:
         """Return the answer of the emulator."""
@@ -170,18 +199,6 @@ class Answer:
     status: int
     headers: dict[str, str]
     content: bytes
-
-
-def _kind(method: str, address: str) -> str:
-    if "/upload/" in address:
-        return "uploads"
-    if "/copyTo/" in address or "/rewriteTo/" in address:
-        return "copies"
-    if method == "DELETE":
-        return "removals"
-    if address.partition("?")[0].endswith("/o"):
-        return "listings"
-    return "looks" if "/storage/v1/b/" in address else "reads"
 
 
 class _Proxy(socketserver.ThreadingTCPServer):
@@ -289,9 +306,9 @@ def _openssl(*arguments: Any) -> None:
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
 
 
-def _main(folder: str) -> None:
-    store = Store(Path(folder))
-    BaseManager.register("store", callable=lambda: store, exposed=Store.PUBLIC)
+def serve(store: Any, public: Sequence[str]) -> None:
+    """Serve the methods of a store to another process, until the input ends. Never returns."""
+    BaseManager.register("store", callable=lambda: store, exposed=public)
     manager = BaseManager(("127.0.0.1", 0), authkey=b"store")
     server = manager.get_server()
     sys.stdout.write(f"{json.dumps(server.address)}\n")
@@ -302,4 +319,4 @@ def _main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    serve(Store(Path(sys.argv[1])), Store.PUBLIC)

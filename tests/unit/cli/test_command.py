@@ -124,6 +124,17 @@ def test_a_fault_of_ours_keeps_its_traceback():
         _paint(fail).main([])
 
 
+def test_a_plugin_for_file_systems_is_imported_before_flags_are_checked(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "good_plugin.py").write_text("")
+    (tmp_path / "bad_plugin.py").write_text("raise RuntimeError('made for\\nTensorFlow 1')")
+    assert _paint().main(["--filesystem_plugin=good_plugin"]) == 0
+    assert "good_plugin" in sys.modules
+    assert _paint().main(["--filesystem_plugin=bad_plugin"]) == 2
+    error = "--filesystem_plugin=bad_plugin cannot be imported: made for TensorFlow 1."
+    assert capsys.readouterr().err == f"paint: error: {error}\n"
+
+
 def test_help_names_every_flag_its_default_and_its_choices(capsys):
     assert _paint(required=("wall",)).main(["--help"]) == 0
     text = capsys.readouterr().out
@@ -218,13 +229,13 @@ def test_a_command_without_words_refuses_them_after_flags_too(capsys):
 @pytest.mark.parametrize(
     ("name", "flags"),
     [
-        ("train_image_classifier", ["--dataset_dir=/tmp", "--train_dir=s3://bucket/run"]),
-        ("eval_image_classifier", ["--checkpoint_path=hdfs://host/run"]),
-        ("export_inference_graph", ["--export_dir=az://container/export"]),
-        ("download_and_convert_data", ["--dataset_name=digits", "--dataset_dir=s3://bucket/records"]),
-        ("retrain", ["--image_dir=s3://bucket/images"]),
-        ("label_image", ["--graph=s3://bucket/model.pb", "--image=a.jpg"]),
-        ("serve_image_classifier", ["--model_dir=s3://bucket/export"]),
+        ("train_image_classifier", ["--dataset_dir=/tmp", "--train_dir=swift://bucket/run"]),
+        ("eval_image_classifier", ["--checkpoint_path=swift://host/run"]),
+        ("export_inference_graph", ["--export_dir=swift://container/export"]),
+        ("download_and_convert_data", ["--dataset_name=digits", "--dataset_dir=swift://bucket/records"]),
+        ("retrain", ["--image_dir=swift://bucket/images"]),
+        ("label_image", ["--graph=swift://bucket/model.pb", "--image=a.jpg"]),
+        ("serve_image_classifier", ["--model_dir=swift://bucket/export"]),
     ],
 )
 def test_every_command_refuses_a_url_that_nothing_serves_and_makes_no_folder_of_that_name(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,18 @@ def test_the_fault_of_a_url_names_its_scheme_and_what_to_install(url: str, advic
 
 def test_urls_that_tensorflow_serves_are_for_flags_that_take_them() -> None:
     assert fault_of("gs://bucket/run", takes_urls=True) is None
-    assert "s3://" in str(fault_of("s3://bucket/run", takes_urls=True))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "installs"), [("s3", "pip install 'slim-train[s3]'"), ("az", "adlfs"), ("hdfs", "pip install fsspec")]
+)
+def test_the_fault_of_a_scheme_that_nothing_serves_names_what_to_install(
+    scheme: str, installs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    fault = str(fault_of(f"{scheme}://bucket/run", takes_urls=True))
+    assert f"{scheme}://" in fault
+    assert installs in fault
 
 
 def test_a_path_of_this_machine_stays_one(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""URLs with the interface of pathlib, on the file system in memory that TensorFlow has built in."""
+"""URLs with the interface of pathlib, on the file systems in memory of TensorFlow and of fsspec."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from datasets.storage import copy_file, path_of, remove_folder
 from datasets.url_path import UrlPath
 
 
-@pytest.fixture
+@pytest.fixture(params=["ram", "memory"])
 def folder(request: pytest.FixtureRequest) -> UrlPath:
     """A folder of its own for each test."""
-    return UrlPath(f"ram://bucket/{abs(hash(request.node.nodeid))}")
+    if request.param == "memory":
+        pytest.importorskip("fsspec")
+    return UrlPath(f"{request.param}://bucket/{abs(hash(request.node.nodeid))}")
 
 
 def test_names_are_those_of_pathlib() -> None:
@@ -131,6 +133,14 @@ def test_files_are_copied_to_a_store_and_back(folder: UrlPath, tmp_path: Path) -
     copy_file(again, tmp_path / "c")
     assert (tmp_path / "c").read_text() == "text"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "c"]
+
+
+def test_a_file_is_copied_to_another_store(folder: UrlPath) -> None:
+    pytest.importorskip("fsspec")
+    (folder / "a").write_text("text")
+    for other in ("ram://other/a", "memory://other/a"):
+        copy_file(path_of(str(folder / "a")), path_of(other))
+        assert path_of(other).read_text() == "text"
 
 
 def test_a_folder_is_renamed_and_removed(folder: UrlPath) -> None:

@@ -25,7 +25,7 @@ def _save(saver, session, folder, step):
 
 
 def test_after_a_failure_training_goes_on_and_says_so_once(session, tmp_path, caplog):
-    folder, saver = tmp_path / "train", PatientSaver()
+    folder, saver = tmp_path / "train", PatientSaver(tmp_path / "train")
     folder.mkdir()
     assert _save(saver, session, folder, 1) == str(folder / "model.ckpt-1")
     folder.rename(tmp_path / "away")
@@ -47,11 +47,11 @@ def test_after_a_failure_training_goes_on_and_says_so_once(session, tmp_path, ca
 def test_the_first_checkpoint_must_succeed(session, tmp_path):
     (tmp_path / "train").touch()
     with pytest.raises(RunError, match=r"Cannot save a checkpoint in .*/train: Not a directory\. Start again"):
-        _save(PatientSaver(), session, tmp_path / "train", 1)
+        _save(PatientSaver(tmp_path), session, tmp_path / "train", 1)
 
 
 def test_without_patience_a_failure_is_final(session, tmp_path):
-    folder, saver = tmp_path / "train", PatientSaver()
+    folder, saver = tmp_path / "train", PatientSaver(tmp_path / "train")
     folder.mkdir()
     _save(saver, session, folder, 1)
     folder.rename(tmp_path / "away")
@@ -63,7 +63,7 @@ def test_without_patience_a_failure_is_final(session, tmp_path):
 
 
 def test_a_lost_connection_is_another_error(session, tmp_path, monkeypatch):
-    saver = PatientSaver()
+    saver = PatientSaver(tmp_path)
 
     def lose(*_args, **_kwargs):
         raise tf.errors.UnavailableError(None, None, "Socket closed")

@@ -1,4 +1,4 @@
-"""A training whose data and folder are at URLs, on the file system in memory that TensorFlow has built in."""
+"""A training whose data and folder are at URLs, on the file systems in memory of TensorFlow and of fsspec."""
 
 from __future__ import annotations
 
@@ -9,64 +9,79 @@ import pytest
 
 from datasets.storage import copy_file, path_of
 from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.contents import read_contents
 from slim_train.errors import UsageError
 from slim_train.evaluation import evaluate
 from slim_train.evaluation.options import EvalOptions
 from slim_train.exporting import run as exporting
 from slim_train.exporting.options import CheckOptions, ExportOptions, ResultOptions, SourceOptions
+from slim_train.inference.predictor import load_predictor
 from slim_train.training import train
 from slim_train.training_options import TrainOptions
 
 TRAIN_DIR = "ram://urls/run"
 
 
+@pytest.fixture(params=["ram", pytest.param("memory", marks=pytest.mark.slow)])
+def scheme(request: pytest.FixtureRequest) -> str:
+    if request.param == "memory":
+        pytest.importorskip("fsspec")
+    return str(request.param)
+
+
 @pytest.fixture
-def records(dataset_dir: Path) -> str:
+def records(dataset_dir: Path, scheme: str) -> str:
     """The records at a URL."""
-    url = path_of("ram://urls/records")
+    url = path_of(f"{scheme}://urls/records")
     for file in dataset_dir.iterdir():
         copy_file(file, url / file.name)
     return str(url)
 
 
 def test_a_url_is_trained_on_resumed_evaluated_and_exported(
-    records: str, options: Callable[..., TrainOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    records: str, scheme: str, options: Callable[..., TrainOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    flags = {"dataset_dir": records, "train_dir": TRAIN_DIR, "eval_split_name": "test", "log_every_n_steps": 1}
+    train_dir = f"{scheme}://urls/run"
+    flags = {"dataset_dir": records, "train_dir": train_dir, "eval_split_name": "test", "log_every_n_steps": 1}
     train.run(options(**flags))
     result = train.run(options(**flags, max_number_of_steps=3))
 
     assert result is not None
     assert (result.global_step, result.own_steps) == (3, 1)
-    assert result.checkpoint == f"{TRAIN_DIR}/model.ckpt-3"
+    assert result.checkpoint == f"{train_dir}/model.ckpt-3"
     assert [line["step"] for line in result.history if "loss" in line] == [1, 2, 3]
-    assert str(result.best_checkpoint).startswith(f"{TRAIN_DIR}/best/model.ckpt-")
-    folder = path_of(TRAIN_DIR)
+    assert str(result.best_checkpoint).startswith(f"{train_dir}/best/model.ckpt-")
+    folder = path_of(train_dir)
     assert training_folder.read_options(folder) is not None
     assert training_folder.trained_labels(folder) == ("dark", "light")
     assert any(path.name.startswith("events.out.tfevents") for path in folder.iterdir())
     assert not [path for path in folder.iterdir() if "tmp" in path.name]
 
-    report = evaluate.run(EvalOptions(checkpoint_path=TRAIN_DIR, eval_interval_secs=1))
+    report = evaluate.run(EvalOptions(checkpoint_path=train_dir, eval_interval_secs=1))
     assert (report.step, report.images) == (3, 6)
     assert (folder / "eval_test" / "eval_test.json").is_file()
     assert len((folder / "eval_test" / "predictions_test.csv").read_text().splitlines()) == 7
 
+    assert read_contents(f"{train_dir}/model.ckpt-3").step == 3
+
     exported = exporting.run(
         ExportOptions(
-            source=SourceOptions(checkpoint_path=TRAIN_DIR),
+            source=SourceOptions(checkpoint_path=train_dir),
             result=ResultOptions(formats="saved_model,frozen"),
             check=CheckOptions(num_check_images=2),
         )
     )
-    assert all((path_of(f"{TRAIN_DIR}/export") / file.path).exists() for file in exported.files)
+    assert all((path_of(f"{train_dir}/export") / file.path).exists() for file in exported.files)
     assert (folder / "export" / "saved_model" / "3" / "saved_model.pb").is_file()
+    exported_model = f"{train_dir}/export/saved_model"
+    with load_predictor(exported_model) as predictor:
+        assert predictor.labels == ("dark", "light")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_restart_puts_what_is_at_the_url_aside(records: str, options: Callable[..., TrainOptions]) -> None:
-    folder = path_of("ram://urls/again")
+def test_a_restart_puts_what_is_at_the_url_aside(scheme: str) -> None:
+    folder = path_of(f"{scheme}://urls/again")
     (folder / "best").mkdir()
     for name in ("checkpoint", "model.ckpt-9.index", "best/best.json"):
         (folder / name).write_text(name)
@@ -75,6 +90,7 @@ def test_a_restart_puts_what_is_at_the_url_aside(records: str, options: Callable
     assert [path.name for path in folder.iterdir()] == ["previous-1"]
 
 
+@pytest.mark.parametrize("scheme", ["ram"])
 def test_features_are_not_cached_at_a_url(records: str, options: Callable[..., TrainOptions]) -> None:
     flags = {"train_dir": TRAIN_DIR, "cache_features": True, "trainable_scopes": "auto"}
     with pytest.raises(UsageError, match="--feature_cache_dir is required.*ram://"):

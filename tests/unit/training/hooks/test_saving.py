@@ -38,7 +38,7 @@ def test_at_the_end_a_checkpoint_that_could_not_be_saved_is_saved_when_the_folde
     with tf.Graph().as_default():
         global_step = tf.train.create_global_step()
         step = global_step.assign_add(1)
-        saver = PatientSaver()
+        saver = PatientSaver(tmp_path)
         graph = SimpleNamespace(global_step=global_step, step=step)
         hook = CatchUp(graph, lambda: saver, folder)
         with tf.Session() as session:

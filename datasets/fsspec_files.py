@@ -1,0 +1,271 @@
+"""Files of the stores that fsspec reaches, as the few operations that :mod:`datasets.url_path` needs. No TensorFlow.
+
+TensorFlow cannot open these files. What it reads is copied to this machine, and what it writes is uploaded as a whole.
+fsspec is imported by the first operation. It asks the store each time: other machines write there, too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import functools
+import importlib
+import importlib.util
+import io
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets.file_status import FileStatus
+
+# Folders of an object store are parts of names, and its files appear when they are written in full.
+_OBJECT_STORES = ("s3", "s3a", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "r2", "tos")
+# What to install, by scheme; the name of the module tells whether it is there.
+_PACKAGES = {
+    "s3": ("s3fs", "'slim-train[s3]'"),
+    "s3a": ("s3fs", "'slim-train[s3]'"),
+    "gcs": ("gcsfs", "'slim-train[gcs]'"),
+    "az": ("adlfs", "adlfs"),
+    "abfs": ("adlfs", "adlfs"),
+    "abfss": ("adlfs", "adlfs"),
+    "hdfs": ("pyarrow", "fsspec pyarrow"),
+    "oci": ("ocifs", "ocifs"),
+    "oss": ("ossfs", "ossfs"),
+    "http": ("aiohttp", "fsspec aiohttp"),
+    "https": ("aiohttp", "fsspec aiohttp"),
+}
+# For the client of the store, which looks at the size of a file first.
+_IN_ONE_REQUEST = {scheme: {"max_concurrency": 1} for scheme in ("s3", "s3a")}
+# Loggers that say where credentials were found.
+_CHATTY = ("aiobotocore", "botocore", "google.auth", "azure")
+# Names of the text that changes with a file, and of the time of its last change, by store.
+_TAGS = ("ETag", "etag", "md5Hash", "content_md5", "crc32c", "generation", "checksum")
+_TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
+
+
+def missing_package(scheme: str) -> str | None:
+    """Return how to install what serves a scheme; "" if nothing does; None if it is installed."""
+    module, package = _PACKAGES.get(scheme, ("fsspec", "fsspec"))
+    if any(importlib.util.find_spec(name) is None for name in ("fsspec", module)):
+        return f"pip install {package}"
+    try:
+        importlib.import_module("fsspec").get_filesystem_class(scheme)
+    except ImportError as error:
+        return str(error).rstrip(".")
+    except ValueError:
+        return ""
+    return None
+
+
+def status(url: str) -> FileStatus:
+    """Return the status of a file or a folder.
+
+    Raises:
+      FileNotFoundError: there is neither.
+    """
+    files, path = _at(url)
+    with _as_os_errors(url):
+        return _status(files.info(path))
+
+
+def is_folder(url: str) -> bool:
+    """Return whether there are files below ``url``; of a file system with folders, whether it is one."""
+    files, path = _at(url)
+    try:
+        with _as_os_errors(url):
+            return bool(files.isdir(path))
+    except FileNotFoundError:
+        return False
+
+
+def names(url: str) -> list[str]:
+    """Return the names of the files and folders in a folder, sorted."""
+    return [name for name, _ in entries(url)]
+
+
+def entries(url: str) -> list[tuple[str, bool]]:
+    """Return what is in a folder, sorted: names, and whether they are folders. One request to an object store."""
+    files, path = _at(url)
+    with _as_os_errors(url):
+        found = files.ls(path, detail=True)
+    own = path.strip("/")
+    listed = ((str(entry["name"]).strip("/"), entry["type"] == "directory") for entry in found)
+    return sorted({(name.rpartition("/")[2], is_any) for name, is_any in listed if name != own})
+
+
+def reader(url: str) -> io.RawIOBase:
+    """Open a file."""
+    files, path = _at(url)
+    with _as_os_errors(url):
+        return _Reader(url, files.open(path, "rb"))
+
+
+def read(url: str) -> bytes:
+    """Return what a file holds, in one request."""
+    files, path = _at(url)
+    with _as_os_errors(url):
+        return bytes(files.cat_file(path, **_IN_ONE_REQUEST.get(_scheme(url), {})))
+
+
+def write(url: str, content: bytes) -> None:
+    """Write a file, which appears whole."""
+    with _as_os_errors(url), _whole(url) as (files, path):
+        files.pipe_file(path, content)
+
+
+def copy(source: str | Path, target: str) -> None:
+    """Copy a file, from this machine or within the store; the copy appears whole."""
+    if "://" not in str(source):
+        with _as_os_errors(target), _whole(target) as (files, path):
+            files.put_file(os.fspath(source), path)
+        return
+    with _as_os_errors(str(source)), _whole(target) as (files, path):
+        files.cp_file(_at(str(source))[1], path)
+
+
+def download(url: str, target: Path) -> None:
+    """Copy a file to this machine."""
+    files, path = _at(url)
+    with _as_os_errors(url):
+        files.get_file(path, os.fspath(target))
+
+
+def rename(source: str, target: str) -> None:
+    """Rename a file: object stores copy and delete it."""
+    files, path = _at(source)
+    with _as_os_errors(source):
+        files.mv(path, _at(target)[1])
+
+
+def remove(url: str) -> None:
+    """Remove a file."""
+    files, path = _at(url)
+    with _as_os_errors(url):
+        if _is_object_store(url):
+            files.info(path)  # deleting what is not there is no error to a store
+        files.rm_file(path)
+
+
+def remove_folder(url: str) -> None:
+    """Remove a folder and all that is in it; nothing if it does not exist."""
+    files, path = _at(url)
+    with contextlib.suppress(FileNotFoundError), _as_os_errors(url):
+        files.rm(path, recursive=True)
+
+
+def make_folder(url: str) -> None:
+    """Make a folder and those above it, if the file system has folders."""
+    if not _is_object_store(url):
+        files, path = _at(url)
+        with _as_os_errors(url), contextlib.suppress(NotImplementedError):
+            files.makedirs(path, exist_ok=True)
+
+
+class _Reader(io.RawIOBase):
+    """A file of fsspec as an unbuffered file of Python, whose errors are those of ``OSError``."""
+
+    def __init__(self, url: str, file: Any) -> None:
+        self._url, self._file = url, file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _as_os_errors(self._url):
+            content = self._file.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def _scheme(url: str) -> str:
+    return url.partition("://")[0].lower()
+
+
+def _is_object_store(url: str) -> bool:
+    return _scheme(url) in _OBJECT_STORES
+
+
+def _at(url: str) -> tuple[Any, str]:
+    """Return the file system of a URL, and the path in it. fsspec keeps one for each process."""
+    with _as_os_errors(url):
+        files, path = _fsspec().url_to_fs(url, use_listings_cache=False)
+    return files, path
+
+
+@functools.cache
+def _fsspec() -> Any:
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return importlib.import_module("fsspec.core")
+
+
+@contextlib.contextmanager
+def _whole(url: str) -> Iterator[tuple[Any, str]]:
+    """Yield where to write a file so that it appears whole: file systems with folders rename a temporary file."""
+    files, path = _at(url)
+    if _is_object_store(url):
+        yield files, path
+        return
+    folder, _, name = path.rpartition("/")
+    with contextlib.suppress(NotImplementedError):
+        files.makedirs(folder, exist_ok=True)
+    temporary = f"{folder}/.{name}.{secrets.token_hex(4)}"
+    try:
+        yield files, temporary
+        files.mv(temporary, path)
+    except BaseException:
+        with contextlib.suppress(Exception):
+            files.rm_file(temporary)
+        raise
+
+
+def _status(found: dict[str, Any]) -> FileStatus:
+    changed = next((found[name] for name in _TIMES if found.get(name)), None)
+    if isinstance(changed, datetime.datetime):
+        changed = changed.timestamp()
+    elif isinstance(changed, str):
+        changed = datetime.datetime.fromisoformat(changed).timestamp()
+    tag = next((str(found[name]).strip('"') for name in _TAGS if found.get(name)), "")
+    nanoseconds = round((changed or 0) * 1e9)
+    return FileStatus(int(found.get("size") or 0), nanoseconds, found["type"] == "directory", tag)
+
+
+@contextlib.contextmanager
+def _as_os_errors(url: str) -> Iterator[None]:
+    """Raise the errors of fsspec and of its clients in the block as those that Python raises for files."""
+    try:
+        yield
+    except Exception as error:  # each client has its own classes
+        raise _os_error(error, url) from error
+
+
+def _os_error(error: Exception, url: str) -> OSError:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return error
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    if isinstance(error, FileNotFoundError):
+        is_bucket = "bucket does not exist" in text.lower()
+        return FileNotFoundError(errno.ENOENT, text if is_bucket else os.strerror(errno.ENOENT), url)
+    if isinstance(error, PermissionError):
+        return PermissionError(errno.EACCES, text, url)
+    if isinstance(error, OSError):
+        return type(error)(error.errno or errno.EIO, error.strerror or text, url)
+    return OSError(errno.EIO, text, url)

@@ -1,0 +1,204 @@
+"""Record files of slow stores, copied to this machine when they are first used. No TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets.errors import DataError
+from datasets.storage import copy_file, opens_in_tensorflow, path_of
+
+log = logging.getLogger(__name__)
+
+_IN_USE = ".in-use-"
+_PARTIAL = ".partial-"
+_SUFFIX = ".copy"
+_TRIES = 5
+_FIRST_WAIT_SECS = 1.0
+
+
+@dataclass(frozen=True)
+class CopySettings:
+    """Which records are copied, and where to.
+
+    Attributes:
+      folder: of the copies, which outlive the process and serve others. None: only records that TensorFlow cannot open
+        are copied, to a temporary folder.
+      max_bytes: size of all copies. Files that are being read may exceed it.
+    """
+
+    folder: str | None = None
+    max_bytes: int = 10 * 10**9
+
+    def applies_to(self, path: str) -> bool:
+        """Return whether the file at a path or URL is copied before it is read."""
+        return self.folder is not None or not opens_in_tensorflow(path)
+
+
+class RecordCopies:
+    """Copies of record files, for one reader of them.
+
+    A copy appears under its name when it is complete, so any number of processes share a folder. Its name changes with
+    the size, the time and the ETag of the file. A reader gets a second name for a copy, in a folder of its process:
+    what others remove stays readable. Folders of processes that have ended are removed by the next one.
+
+    Args:
+      settings: where the copies are, and how large they may get.
+      num_in_use: how many of the files asked for last may be open, or waiting to be opened.
+
+    Raises:
+      DataError: the folder cannot be written.
+    """
+
+    def __init__(self, settings: CopySettings, num_in_use: int) -> None:
+        self._max_bytes = settings.max_bytes
+        base = path_of(settings.folder or Path(tempfile.gettempdir(), f"slim-train-records-{os.getuid()}")).absolute()
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+            _remove_left_behind(base)
+            self._own, lock = _locked_folder(base)
+        except OSError as error:
+            flag = (
+                f"--cache_dir={base} cannot" if settings.folder else f"The folder for temporary files, {base}, cannot"
+            )
+            raise DataError(f"{flag} be written: {error.strerror}.") from error
+        self._shared = base if settings.folder else self._own
+        self._in_use: deque[Path] = deque()
+        self._num_in_use = num_in_use
+        self._copied: dict[str, Path] = {}
+        self._lock = threading.Lock()
+        self._copying: dict[str, threading.Lock] = {}
+        weakref.finalize(self, _close, self._own, lock)
+
+    def fetch(self, path: str) -> str:
+        """Return the path of a copy of the file at ``path``; it is readable until ``num_in_use`` more are asked for.
+
+        Raises:
+          DataError: it cannot be copied.
+        """
+        with self._lock:
+            copying = self._copying.setdefault(path, threading.Lock())
+        with copying:
+            for is_last in (False, True):
+                copy = self._copied.get(path) or self._copy(path)
+                own = self._own / f"{secrets.token_hex(4)}-{copy.name}"
+                try:
+                    os.link(copy, own)
+                    os.utime(copy)  # those that were not used for the longest time go first
+                    break
+                except FileNotFoundError:  # removed by another process, or to make room
+                    self._copied.pop(path, None)
+                    if is_last:
+                        raise DataError(f"Cannot copy {path}: the copy in {self._shared} was removed.") from None
+        with self._lock:
+            self._copied[path] = copy
+            self._in_use.append(own)
+            while len(self._in_use) > self._num_in_use:
+                self._in_use.popleft().unlink(missing_ok=True)
+        return str(own)
+
+    def _copy(self, path: str) -> Path:
+        for wait_secs in [*(_FIRST_WAIT_SECS * 2**number for number in range(_TRIES - 1)), None]:
+            try:
+                return self._copy_once(path)
+            except (FileNotFoundError, PermissionError) as error:
+                raise DataError(f"Cannot copy {path}: {error.strerror}.") from error
+            except OSError as error:
+                if wait_secs is None:
+                    raise DataError(f"Cannot copy {path} to {self._shared}: {error.strerror}.") from error
+                if wait_secs == _FIRST_WAIT_SECS:
+                    log.warning("Cannot copy %s: %s. Trying again.", path, error.strerror)
+                time.sleep(wait_secs)
+        raise AssertionError
+
+    def _copy_once(self, path: str) -> Path:
+        source = path_of(path)
+        status: Any = source.stat()
+        state = f"{path} {status.st_size} {status.st_mtime_ns} {getattr(status, 'tag', '')}"
+        digest = hashlib.sha256(state.encode()).hexdigest()[:16]
+        target = self._shared / f"{source.name}-{digest}{_SUFFIX}"
+        with contextlib.suppress(FileNotFoundError):
+            if target.stat().st_size == status.st_size:
+                return target
+        with self._lock:
+            self._make_room(status.st_size)
+        partial = self._own / f"{_PARTIAL}{target.name}"
+        try:
+            copy_file(source, partial)
+            size = partial.stat().st_size
+            if size != status.st_size:
+                raise OSError(None, f"{size:,} bytes came, and the file has {status.st_size:,}", path)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+        return target
+
+    def _make_room(self, size: int) -> None:
+        copies = []
+        for copy in self._shared.glob(f"*{_SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError):
+                status = copy.stat()
+                copies.append((status.st_mtime_ns, status.st_size, copy))
+        surplus = sum(bytes_ for _, bytes_, _ in copies) + size - self._max_bytes
+        for _, bytes_, copy in sorted(copies):
+            if surplus <= 0:
+                return
+            copy.unlink(missing_ok=True)
+            surplus -= bytes_
+
+
+def _locked_folder(base: Path) -> tuple[Path, int]:
+    """Make a folder that is locked while the process lives."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_IN_USE, dir=base))
+        try:
+            lock = os.open(folder, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:  # another process has just taken it for left behind
+            continue
+        if folder.is_dir():
+            return folder, lock
+        os.close(lock)
+
+
+def _remove_left_behind(base: Path) -> None:
+    for folder in base.glob(f"{_IN_USE}*"):
+        with _unlocked(folder) as is_left:
+            if is_left:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _unlocked(folder: Path) -> Iterator[bool]:
+    """Yield whether no process holds the lock of a folder; it is held for the block then."""
+    try:
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield True
+    except BlockingIOError:
+        yield False
+    finally:
+        os.close(lock)
+
+
+def _close(folder: Path, lock: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(lock)

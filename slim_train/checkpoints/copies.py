@@ -1,0 +1,155 @@
+"""Checkpoints that TensorFlow opens: the files themselves, or copies of files at a URL that it does not serve."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import re
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from datasets.storage import copy_file, opens_in_tensorflow, path_of
+from slim_train.tf_compat import tf
+
+# Copies that are kept after their last use: a checkpoint is looked at, then restored.
+_KEPT = 2
+_DATA = re.compile(r"\.data-\d{5}-of-\d{5}")
+
+
+@contextlib.contextmanager
+def opened(prefix: str, with_values: bool = True) -> Iterator[str]:
+    """Yield a prefix under which TensorFlow opens a checkpoint for the time of the block.
+
+    Args:
+      prefix: of the checkpoint, a path or a URL.
+      with_values: whether values are read, and not only names and shapes.
+
+    Raises:
+      OSError: the checkpoint cannot be copied.
+    """
+    if opens_in_tensorflow(prefix):
+        yield prefix
+    elif with_values:
+        with _copies.copy_of(prefix) as copy:
+            yield copy
+    else:
+        with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
+            yield _fetch(prefix, Path(folder), with_values=False)
+
+
+@contextlib.contextmanager
+def reader(prefix: str, with_values: bool = True) -> Iterator[Any]:
+    """Yield a ``tf.train.NewCheckpointReader``; arguments and errors are those of :func:`opened`, and TensorFlow's."""
+    with opened(prefix, with_values) as here:
+        yield tf.train.NewCheckpointReader(here)
+
+
+def shapes(prefix: str) -> dict[str, list[int]]:
+    """Return the shapes of the variables of a checkpoint, by name; errors are those of :func:`reader`."""
+    with reader(prefix, with_values=False) as opened_reader:
+        return dict(opened_reader.get_variable_to_shape_map())
+
+
+def keep(prefix: str, folder: Path) -> None:
+    """Take the files in a folder for a copy of the checkpoint ``prefix``, which was made of them."""
+    _copies.keep(prefix, folder)
+
+
+@dataclasses.dataclass
+class _Copy:
+    folder: Path
+    state: tuple[Any, ...]
+    users: int = 0
+
+
+class _Copies:
+    """Copies in a temporary folder of the process: those in use, and the last :data:`_KEPT`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_prefix: dict[str, _Copy] = {}  # the one that was used last at the end
+
+    @contextlib.contextmanager
+    def copy_of(self, prefix: str) -> Iterator[str]:
+        with self._lock:
+            copy = self._by_prefix.get(prefix)
+            if copy is None or not _is_as_before(prefix, copy.state):
+                copy = _Copy(_new_folder(), _state(prefix))
+                try:
+                    _fetch(prefix, copy.folder)
+                except BaseException:
+                    shutil.rmtree(copy.folder, ignore_errors=True)
+                    raise
+            self._use(prefix, copy)
+            copy.users += 1
+        try:
+            yield str(copy.folder / path_of(prefix).name)
+        finally:
+            with self._lock:
+                copy.users -= 1
+                if self._by_prefix.get(prefix) is not copy and not copy.users:
+                    shutil.rmtree(copy.folder, ignore_errors=True)
+
+    def keep(self, prefix: str, folder: Path) -> None:
+        with self._lock:
+            self._use(prefix, _Copy(folder, _state(prefix)))
+
+    def remove_all(self) -> None:
+        for copy in self._by_prefix.values():
+            shutil.rmtree(copy.folder, ignore_errors=True)
+        self._by_prefix.clear()
+
+    def _use(self, prefix: str, copy: _Copy) -> None:
+        old = self._by_prefix.pop(prefix, None)
+        self._by_prefix[prefix] = copy
+        surplus = [*self._by_prefix.items()][:-_KEPT]
+        for name, other in [*surplus, *([(prefix, old)] if old and old is not copy else [])]:
+            if other is not copy:
+                if self._by_prefix.get(name) is other:
+                    del self._by_prefix[name]
+                if not other.users:
+                    shutil.rmtree(other.folder, ignore_errors=True)
+
+
+_copies = _Copies()
+atexit.register(_copies.remove_all)
+
+
+def _new_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="slim-train-"))
+
+
+def _is_as_before(prefix: str, state: tuple[Any, ...]) -> bool:
+    try:
+        return _state(prefix) == state
+    except FileNotFoundError:
+        return False
+    except OSError:  # the store does not answer: the copy is all there is
+        return True
+
+
+def _state(prefix: str) -> tuple[Any, ...]:
+    status: Any = _first_file(prefix).stat()
+    return status.st_size, status.st_mtime_ns, status.tag
+
+
+def _first_file(prefix: str) -> Path:
+    """Return the index of a checkpoint, or the checkpoint of TensorFlow 1's first format, which is one file."""
+    index = path_of(f"{prefix}.index")
+    return index if index.is_file() else path_of(prefix)
+
+
+def _fetch(prefix: str, folder: Path, with_values: bool = True) -> str:
+    first = _first_file(prefix)
+    files = [first]
+    if with_values and first.name != path_of(prefix).name:
+        name = path_of(prefix).name
+        files += [file for file in first.parent.glob(f"{name}.data-*") if _DATA.fullmatch(file.name[len(name) :])]
+    for file in files:
+        copy_file(file, folder / file.name)
+    return str(folder / path_of(prefix).name)

@@ -1,0 +1,84 @@
+"""s3:// by fsspec's client, against an emulator of the store on loopback."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from datasets.files import replacing
+from datasets.record_copies import CopySettings
+from datasets.spec import DatasetSpec
+from datasets.storage import files_in, path_of
+from datasets.tfrecords import scan_records, write_records
+from slim_train.inputs import records
+from slim_train.tf_compat import tf
+
+_LARGE = os.urandom(1 << 20)
+
+
+def test_files_at_a_url_are_written_listed_read_and_removed(s3: Any) -> None:
+    folder = path_of("s3://bucket/files")
+    (folder / "sub").mkdir()
+    (folder / "a.txt").write_text("first\nsecond\n")
+    with replacing(folder / "sub" / "b.bin") as temporary:
+        temporary.write_bytes(_LARGE)
+    assert s3.objects() == {"files/a.txt": 13, "files/sub/b.bin": len(_LARGE)}
+    assert [path.name for path in folder.iterdir()] == ["a.txt", "sub"]
+    assert files_in(folder) == [folder / "a.txt"]
+    assert (folder / "sub").is_dir()
+    assert not (folder / "su").exists()
+    assert (folder / "a.txt").read_text() == "first\nsecond\n"
+    assert (folder / "a.txt").stat().tag  # type: ignore[attr-defined]
+    (folder / "sub" / "b.bin").rename(folder / "c.bin")
+    (folder / "a.txt").unlink()
+    assert list(s3.objects()) == ["files/c.bin"]
+
+
+def test_a_file_is_written_with_one_request_and_read_with_one(s3: Any) -> None:
+    path = path_of("s3://bucket/counted/a.bin")
+    path.write_bytes(_LARGE)
+    assert s3.counts() == {"uploads": 1}
+    assert path.read_bytes() == _LARGE
+    assert s3.counts() == {"uploads": 1, "reads": 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "status"),
+    [("GET", 503), ("GET", 0), ("PUT", 503), pytest.param("PUT", 0, marks=pytest.mark.slow)],
+)
+def test_a_request_that_fails_is_repeated(s3: Any, method: str, status: int) -> None:
+    path = path_of(f"s3://bucket/{method}-{status}/a.bin")
+    fault = s3.fail(method, "a.bin", status=status)
+    path.write_bytes(_LARGE)
+    assert path.read_bytes() == _LARGE
+    assert not s3.times_left(fault)
+    assert list(s3.objects().values()) == [len(_LARGE)]
+
+
+def test_a_bucket_that_is_missing_or_forbidden_is_named(s3: Any) -> None:
+    with pytest.raises(FileNotFoundError, match="bucket does not exist") as missing:
+        path_of("s3://missing/a").write_bytes(b"x")
+    assert missing.value.filename == "s3://missing/a"
+    s3.fail("GET", "forbidden", status=403, times=9)
+    with pytest.raises(PermissionError) as forbidden:
+        path_of("s3://bucket/forbidden").read_bytes()
+    assert forbidden.value.strerror
+
+
+def test_records_are_read_by_python_and_through_copies_by_tensorflow(s3: Any, tmp_path: Any) -> None:
+    files = tuple(f"s3://bucket/records/x_train-{number}.tfrecord" for number in range(3))
+    for number, file in enumerate(files):
+        write_records(path_of(file), [b"%d" % number, b"second"])
+    assert [record for _, record in scan_records(path_of(files[0]))] == [b"0", b"second"]
+    copies = CopySettings(str(tmp_path / "cache"))
+    dataset = DatasetSpec("x", "train", "s3://bucket/records", files, 2, 6, ("a", "b"), copies=copies)
+    before = s3.counts()["looks"] + s3.counts()["reads"]
+    for requests in (6, 9):  # a look and a read of each file, then a look
+        with tf.Graph().as_default(), tf.Session() as session:
+            read = tf.data.make_one_shot_iterator(records.read(files, dataset).batch(9)).get_next()
+            assert session.run(read).tolist() == [b"0", b"second", b"1", b"second", b"2", b"second"]
+        counts = s3.counts()
+        assert counts["looks"] + counts["reads"] - before == requests
+    assert len(list((tmp_path / "cache").glob("*.copy"))) == 3
