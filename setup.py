@@ -32,6 +32,7 @@ REQUIRED = (
     "absl-py>=2.0",
     "google-crc32c>=1.5",
     "grpcio>=1.50",
+    "h5py>=3.10",
     "numpy>=1.26",
     "pillow>=10.1",
     "pyyaml>=6.0.1",

@@ -9,13 +9,15 @@ from datasets.storage import path_of
 from slim_train.checkpoints.archives import ENDINGS, checkpoint_of_archive
 from slim_train.checkpoints.find import is_complete, newest_checkpoint
 from slim_train.errors import UsageError
+from slim_train.interchange.keras_checkpoint import ENDINGS as KERAS_ENDINGS
+from slim_train.interchange.keras_checkpoint import checkpoint_of_keras
 
 
 def resolve_checkpoint(path: str) -> str:
     """Return the checkpoint prefix that a user's ``--checkpoint_path`` or ``--train_dir`` means.
 
-    Takes a prefix, any file of a checkpoint, a folder with a ``checkpoint`` file or a single checkpoint in it, or a tar
-    archive of released weights, which is unpacked into the user's cache.
+    Takes a prefix, any file of a checkpoint, a folder with a ``checkpoint`` file or a single checkpoint in it, a tar
+    archive of released weights, or a Keras file; the last two become checkpoints in the user's cache.
 
     Raises:
       UsageError: there is nothing at ``path``, or nothing that is a checkpoint.
@@ -28,12 +30,19 @@ def resolve_checkpoint(path: str) -> str:
         return found
     if given.is_file() and path.endswith(ENDINGS):
         return checkpoint_of_archive(given)
+    if given.is_file() and path.endswith(KERAS_ENDINGS):
+        return checkpoint_of_keras(given)
     prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
     if is_complete(prefix):
         return prefix
     if given.exists() or path_of(f"{prefix}.index").exists():
         raise UsageError(f"{path} is not a complete TensorFlow checkpoint.")
     raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.{_download(given)}")
+
+
+def becomes_checkpoint(path: str) -> bool:
+    """Return whether ``path`` is a file that :func:`resolve_checkpoint` makes a checkpoint of, in another folder."""
+    return path_of(path).is_file() and path.endswith((*ENDINGS, *KERAS_ENDINGS))
 
 
 def _download(given: Path) -> str:

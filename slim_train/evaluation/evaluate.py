@@ -20,7 +20,7 @@ from deployment.devices import local_device_type
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.find import is_complete, latest_checkpoint, newest_checkpoint, step_of
-from slim_train.checkpoints.resolve import resolve_checkpoint
+from slim_train.checkpoints.resolve import becomes_checkpoint, resolve_checkpoint
 from slim_train.errors import RunError, UsageError
 from slim_train.evaluation.metrics import ClassificationMetrics
 from slim_train.evaluation.mistake_heat import MistakeHeat
@@ -213,6 +213,9 @@ def run(options: EvalOptions) -> EvaluationReport:
     first = _checkpoint(options)
     if first is None and not options.eval_interval_secs:
         raise RunError(f"There is no checkpoint in {options.checkpoint_path}.")
+    eval_home = folder
+    if first is not None and becomes_checkpoint(options.checkpoint_path):
+        folder = training_folder_of(first)
     options = _with_training_options(options, folder)
     if options.dataset_dir is None:
         raise UsageError(f"--dataset_dir is missing: {folder} holds no config.yaml that would name the data.")
@@ -231,7 +234,7 @@ def run(options: EvalOptions) -> EvaluationReport:
     _refuse_files_trained_on(dataset, folder)
     model, _ = resolve_spec(folder, _overrides(options, dataset), first)
     training_folder.check_labels(folder, dataset.labels)
-    eval_dir = path_of(options.eval_dir) if options.eval_dir else folder / f"eval_{dataset.split_name}"
+    eval_dir = path_of(options.eval_dir) if options.eval_dir else eval_home / f"eval_{dataset.split_name}"
     report = None
     with Evaluator(
         dataset,

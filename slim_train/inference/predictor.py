@@ -28,8 +28,8 @@ BATCH_SIZE = 32
 FloatArray = NDArray[np.float32]
 
 # By the ending of the file; a folder of several is taken for the first kind that it holds.
-_FILES = {".pb": loaders.load_frozen, ".onnx": load_onnx}
-_KINDS = "SavedModel, frozen graph (.pb), ONNX model (.onnx)"
+_FILES = {".pb": loaders.load_frozen, ".onnx": load_onnx, ".keras": loaders.load_trained}
+_KINDS = "SavedModel, frozen graph (.pb), ONNX model (.onnx), Keras model (.keras)"
 
 
 class ImageError(ValueError):

@@ -20,6 +20,7 @@ from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.label_files import read_class_names
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.variables import VariableRestorer
+from slim_train.interchange.converted import Facts, read_facts
 from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.model.spec import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
@@ -190,6 +191,7 @@ def resolve_spec(
     Raises:
       UsageError: the net is neither named nor known, or the classes are not known.
     """
+    given = _with_facts(given, read_facts(folder))
     is_known = (folder / training_folder.CONFIG).is_file()
     is_identified = not is_known and given.model_name is None
     if is_identified:
@@ -231,6 +233,23 @@ def resolve_spec(
     )
     warn_of_changes(folder, spec.net, spec.recipe)
     return spec, tuple(class_names(names, spec))
+
+
+def _with_facts(given: ModelOverrides, facts: Facts | None) -> ModelOverrides:
+    """Return ``given`` with what a file of another framework says where ``given`` says nothing."""
+    if facts is None:
+        return given
+    recipe = None if given.code.preprocessing_file else facts.preprocessing
+    size = facts.image_size if given.input_height is None and given.input_width is None else None
+    return dataclasses.replace(
+        given,
+        model_name=given.model_name or facts.model_name,
+        preprocessing_name=given.preprocessing_name or recipe,
+        input_height=given.input_height or size,
+        input_width=given.input_width or size,
+        channels=given.channels or facts.channels,
+        labels=given.labels if given.labels is not None else facts.labels,
+    )
 
 
 def _identified(folder: Path, checkpoint: str | None, given: ModelOverrides) -> ModelOverrides:

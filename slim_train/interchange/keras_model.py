@@ -15,6 +15,8 @@ from slim_train.tf_compat import keras_3
 
 # Name of the input layer, by which a model that was written here is known.
 INPUT = "pixels"
+# End of the names of layers whose weights are not variables.
+CONSTANT = ">constant"
 _MERGES = ("Add", "Multiply", "Subtract", "Maximum", "Concatenate")
 
 
@@ -64,8 +66,8 @@ def _names(graph: LayerGraph) -> dict[str, str]:
             number = 1
             while name in taken:
                 name, number = f"{plain}_{number}", number + 1
-            names[layer.name] = name
             taken.add(name)
+            names[layer.name] = f"{name}{CONSTANT}" if layer.weights else name
     return names
 
 
@@ -93,7 +95,7 @@ def _local_response_normalization(keras: Any, layer: Layer, name: str, images: A
     channels, config = layer.shape[-1], layer.config
     distance = np.abs(np.subtract.outer(np.arange(channels), np.arange(channels)))
     window = np.where(distance <= config["radius"], config["alpha"], 0.0).astype(np.float32)
-    sums = keras.layers.Conv2D(channels, 1, trainable=False, name=f"{name}.sums")
+    sums = keras.layers.Conv2D(channels, 1, trainable=False, name=f"{name}{CONSTANT}")
     divisor = sums(keras.layers.Multiply(name=f"{name}.squares")([images, images]))
     sums.kernel.assign(window[np.newaxis, np.newaxis])
     sums.bias.assign(np.full(channels, config["bias"], np.float32))

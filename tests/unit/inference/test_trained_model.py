@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from slim_train.errors import RunError, UsageError
+from slim_train.exporting.keras_file import write_keras
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import load_predictor
 from slim_train.inference.trained_model import TrainedModel, find_trained_model
@@ -139,3 +140,17 @@ def test_names_that_may_all_be_one_off_are_refused(alone: Path, count: int) -> N
     with pytest.raises(UsageError, match=f"are named.*give --labels_offset={count - 5}.*=0 keeps"):
         find_trained_model(alone)
     assert len(find_trained_model(alone, ModelOverrides(labels_offset=count - 5)).labels) == 5
+
+
+def test_a_keras_file_says_its_net_its_image_size_and_its_classes(
+    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIM_TRAIN_CACHE", str(tmp_path / "cache"))
+    trained = find_trained_model(training_folder)
+    write_keras(tmp_path / "model.keras", trained, trained.info())
+    back = find_trained_model(tmp_path / "model.keras")
+    assert (back.spec.identity(), back.labels) == (trained.spec.identity(), trained.labels)
+    (tmp_path / "model.json").unlink()
+    assert find_trained_model(tmp_path / "model.keras").spec.identity() == trained.spec.identity()
+    with load_predictor(tmp_path / "model.keras") as predictor:
+        assert predictor.image_size == (64, 64)

@@ -1,0 +1,117 @@
+"""A ``.keras`` file as a checkpoint: one that export has written, trained on in Keras or not."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slim_train.errors import UsageError
+from slim_train.interchange.converted import Converted, Facts, converted_checkpoint
+from slim_train.interchange.keras_archive import StoredLayer, StoredModel, read_keras
+from slim_train.interchange.keras_model import CONSTANT, INPUT
+from slim_train.interchange.keras_names import ROLES, variable_names
+
+ENDINGS = (".keras",)
+
+
+def checkpoint_of_keras(path: Path) -> str:
+    """Return the prefix of the checkpoint that a Keras file becomes, in the user's cache.
+
+    The net and its class names are those of the file that export writes beside it, if it is there.
+
+    Raises:
+      UsageError: the file is damaged, or of a model that does not come from slim-train.
+    """
+    about = path.with_suffix(".json")
+    return converted_checkpoint(path, [about], lambda here: convert_keras(here, about))
+
+
+def convert_keras(path: Path, about: Path) -> Converted:
+    """Return the variables in a Keras file, by their names in TF-Slim, and what is known about their input.
+
+    Args:
+      path: the file.
+      about: the JSON file that export writes beside it, if there is one.
+
+    Raises:
+      UsageError: as for :func:`checkpoint_of_keras`.
+    """
+    model = read_keras(path)
+    images = model.input_layer()
+    if images is None or images.name != INPUT:
+        raise UsageError(
+            f"{path} is not a model that export_inference_graph --formats=keras has written: its input is "
+            f"{images.name if images else 'not one layer'}, not {INPUT}."
+        )
+    values: dict[str, NDArray[np.float32]] = {}
+    for layer in model.layers:
+        values.update(_variables(path, layer))
+    if not values:
+        raise UsageError(f"{path} holds no weights.")
+    num_classes = next(reversed(values.values())).shape[-1:]
+    return Converted(values, _with_names(_facts(path, model, images), _read_json(about), num_classes))
+
+
+def _variables(path: Path, layer: StoredLayer) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield name and value of the variables of a layer."""
+    if layer.kind not in ROLES or layer.name.endswith(CONSTANT):
+        return
+    roles = tuple(role for role in ROLES[layer.kind] if layer.has(role))
+    if len(layer.weights) != len(roles):
+        raise UsageError(f"{path} is damaged: {layer.name} has {len(layer.weights)} weights, not {len(roles)}.")
+    names = variable_names(layer.kind, layer.name, roles)
+    yield from ((names[role], value) for role, value in zip(roles, layer.weights, strict=True))
+
+
+def _facts(path: Path, model: StoredModel, images: StoredLayer) -> Facts:
+    try:
+        height, width, channels = (int(side) for side in images.config["batch_shape"][1:])
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{path} takes no images of a fixed size.") from None
+    first = [layer for layer in model.layers if layer.inputs == (images.name,)]
+    return Facts(
+        image_size=height if height == width else None,
+        channels=channels,
+        preprocessing=_recipe(first[0].kind, first[0].config) if len(first) == 1 else None,
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _with_names(facts: Facts, about: Mapping[str, Any], num_classes: tuple[int, ...]) -> Facts:
+    """Return ``facts`` with what export said of the net, unless the net has got other classes since."""
+    labels = about.get("labels") or ()
+    has_labels = isinstance(labels, list) and (len(labels),) == num_classes
+    return dataclasses.replace(
+        facts,
+        model_name=about.get("model_name"),
+        preprocessing=facts.preprocessing or about.get("preprocessing"),
+        labels=tuple(map(str, labels)) if has_labels else None,
+    )
+
+
+def _recipe(kind: str, config: Mapping[str, Any]) -> str | None:
+    """Return the recipe that a layer at the beginning of a model is; None if there is none like it."""
+    if kind == "LayerNormalization":
+        return "cifarnet"
+    if kind == "Normalization":
+        return "vgg" if _is_near(config.get("mean"), (123.68, 116.779, 103.939)) else None
+    scaling = (config.get("scale"), config.get("offset")) if kind == "Rescaling" else ()
+    known = {"inception": (2 / 255, -1.0), "lenet": (1 / 128, -1.0), "vgg": (1.0, -117.38)}
+    return next((name for name, numbers in known.items() if _is_near(scaling, numbers)), None)
+
+
+def _is_near(found: Any, wanted: Iterable[float]) -> bool:
+    return np.shape(found) == np.shape(tuple(wanted)) and bool(np.allclose(found, tuple(wanted), rtol=1e-5))
