@@ -67,6 +67,8 @@ EXTRAS = {
     ),
     "s3": ("s3fs>=2024.2",),
     "spark": ("pandas>=2.1", "pyarrow>=15.0", "pyspark>=3.5"),
+    # Written and read with NumPy: PyTorch is not needed.
+    "torch": ("safetensors>=0.4",),
     # Linters are held to one release: a newer one may find fault with code that has not changed.
     "dev": (
         "ImageHash>=4.3",
@@ -86,6 +88,7 @@ EXTRAS = {
         "pytest-xdist>=3.5",
         "ruff~=0.17.0",
         "s3fs>=2024.2",
+        "safetensors>=0.4",
         "types-PyYAML",
     ),
 }

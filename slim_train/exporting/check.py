@@ -23,6 +23,7 @@ from slim_train.evaluation.metrics import log_softmax
 from slim_train.inference.loaders import SERVING
 from slim_train.inference.onnx_model import OnnxModel, whole_pixels
 from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
+from slim_train.interchange import torch_run
 from slim_train.tf_compat import keras_3, native_chatter_hidden, tf
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,13 @@ class Reference:
         model = keras_3().saving.load_model(path, compile=False)
         model.compile(jit_compile=False)  # XLA would take minutes over a large net.
         return compare(model.predict(self.pixels, verbose=0), self.scores)
+
+    def check_torch(self, path: Path) -> Difference | None:
+        """Compare PyTorch weights, by timm. None if PyTorch or timm is not installed."""
+        if not torch_run.can_run():
+            log.info("PyTorch weights are compared only if torch and timm are installed.")
+            return None
+        return compare(torch_run.scores(path, self.pixels), self.scores)
 
     def check_tflite(self, path: Path) -> Difference:
         """Compare a TFLite model."""

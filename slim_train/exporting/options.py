@@ -10,7 +10,7 @@ from slim_train.training_options import SCALED_DECODING, TrustedCodeOptions
 
 # Written unless --formats says otherwise; the others must be asked for.
 DEFAULT_FORMATS = ("saved_model", "frozen", "tflite")
-FORMATS = (*DEFAULT_FORMATS, "onnx", "keras")
+FORMATS = (*DEFAULT_FORMATS, "onnx", "keras", "torch")
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class ResultOptions(Options):
     )
     formats: str = option(
         ",".join(DEFAULT_FORMATS),
-        f"What to write: comma-separated, of {', '.join(FORMATS)}. onnx requires the extra [onnx].",
+        f"What to write: comma-separated, of {', '.join(FORMATS)}. onnx and torch require the extras of that name.",
     )
     precision: str = option(
         "fp32",
         "fp16 or bf16: store the weights of the SavedModel and the frozen graph in 16 bits, which halves the "
         "files. Computation stays float32. auto is fp32. TFLite models are written in each precision anyway, ONNX "
-        "models in 32 bits.",
+        "models and PyTorch weights in 32 bits.",
         choices=("fp32", "bf16", "fp16", "auto"),
     )
     calibrate: bool = option(

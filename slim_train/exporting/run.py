@@ -17,7 +17,7 @@ from datasets.spec import INFO_FILE, read_info
 from datasets.storage import copy_folder, is_url, path_of, remove_folder
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
-from slim_train.exporting import check, formats, onnx_format
+from slim_train.exporting import check, formats, onnx_format, torch_format
 from slim_train.exporting.architecture import write_architecture
 from slim_train.exporting.calibrate import calibrated
 from slim_train.exporting.check import Difference, Reference
@@ -42,8 +42,8 @@ _DEFAULT_NET = "inception_v3"
 # The largest difference of a probability that rounding explains, by where the rounding is: sums in another order, or
 # weights in 16 bits. Weights in 8 bits may do anything, which is shown and not judged.
 _TOLERANCE = {"float32": 1e-3, "float16": 0.1, "bfloat16": 0.2}
-# Keras computes what the checkpoint does, and promises more.
-_KERAS_TOLERANCE = 1e-4
+# Keras and timm compute what the checkpoint does, and promise more.
+_LAYERS_TOLERANCE = 1e-4
 # That weights are stored in. Computed is in float32 anyway, which is thus the quickest to load and run.
 _DTYPES = {"auto": tf.float32, "fp32": tf.float32, "fp16": tf.float16, "bf16": tf.bfloat16}
 
@@ -120,6 +120,8 @@ def run(options: ExportOptions) -> ExportReport:
     trained = _trained_model(options.source, options.code)
     if options.result.calibrate:
         trained = calibrated(trained)
+    if "torch" in options.result.wanted_formats():
+        torch_format.describe(trained)
     folder, info = _destination(options, trained), trained.info()
     averages = ", moving averages" if trained.takes_averages() else ""
     log.info("Exporting %s of %s, %d classes%s.", info.model_name, trained.checkpoint, len(info.labels), averages)
@@ -226,7 +228,7 @@ class _Output:
     format: str
     path: str
     write: Callable[[Path], None]
-    check: Callable[[Reference, Path], Difference]
+    check: Callable[[Reference, Path], Difference | None]
     tolerance: float | None
 
 
@@ -252,7 +254,7 @@ def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> It
         yield _Output("frozen graph", name, write, Reference.check_frozen, tolerance)
     if "keras" in wanted:
         write = functools.partial(write_keras, trained=trained, info=info)
-        yield _Output("Keras model", "model.keras", write, Reference.check_keras, _KERAS_TOLERANCE)
+        yield _Output("Keras model", "model.keras", write, Reference.check_keras, _LAYERS_TOLERANCE)
     if "tflite" in wanted:
         for kind in formats.TFLITE_KINDS:
             write = functools.partial(formats.write_tflite, graph_def=plain, kind=kind)
@@ -260,6 +262,9 @@ def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> It
     if "onnx" in wanted:
         write = functools.partial(onnx_format.write_onnx, trained=trained, graph_def=plain, info=info)
         yield _Output("ONNX model", "model.onnx", write, Reference.check_onnx, _TOLERANCE["float32"])
+    if "torch" in wanted:
+        write = functools.partial(torch_format.write_torch, trained=trained)
+        yield _Output("PyTorch weights", torch_format.FILE, write, Reference.check_torch, _LAYERS_TOLERANCE)
 
 
 def _write(job: _Output, staging: Path, reference: Reference | None) -> ExportedFile:

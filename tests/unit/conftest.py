@@ -20,8 +20,10 @@ from slim_train.tf_compat import slim, tf
 FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 
 
-def _write_training_folder(folder: Path, *, seed: int = 0, averages_seed: int | None = None) -> Path:
-    """A training folder at step 7: mobilenet_v1_025 on 64 pixels with five classes, its weights drawn by ``seed``.
+def _write_training_folder(
+    folder: Path, *, seed: int = 0, averages_seed: int | None = None, model_name: str = "mobilenet_v1_025"
+) -> Path:
+    """A training folder at step 7: ``model_name`` on 64 pixels with five classes, its weights drawn by ``seed``.
 
     With ``averages_seed`` the checkpoint also holds moving averages, drawn by that.
     """
@@ -29,10 +31,10 @@ def _write_training_folder(folder: Path, *, seed: int = 0, averages_seed: int | 
     (folder / "labels.txt").write_text("".join(f"{label}:{name}\n" for label, name in enumerate(FLOWERS)))
     (folder / "info.json").write_text(json.dumps({"num_class": 5, "num_sample_train": 10, "num_sample_test": 5}))
     (folder / "config.yaml").write_text(
-        "dataset_dir: gone\nmodel_name: mobilenet_v1_025\ntrain_image_size: 64\nscaled_decoding: auto\n"
+        f"dataset_dir: gone\nmodel_name: {model_name}\ntrain_image_size: 64\nscaled_decoding: auto\n"
     )
     with tf.Graph().as_default():
-        nets.get_network_fn("mobilenet_v1_025", num_classes=5)(tf.zeros([1, 64, 64, 3]))
+        nets.get_network_fn(model_name, num_classes=5)(tf.zeros([1, 64, 64, 3]))
         shapes = {variable.op.name: variable.shape.as_list() for variable in slim.get_model_variables()}
     values: dict[str, Any] = {"global_step": np.int64(7), **_values(shapes, seed)}
     if averages_seed is not None:
@@ -63,7 +65,7 @@ def _values(shapes: dict[str, list[int]], seed: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def write_training_folder() -> Callable[..., Path]:
-    """``write_training_folder(folder, seed=0, averages_seed=None)``: see above."""
+    """``write_training_folder(folder, seed=0, averages_seed=None, model_name="mobilenet_v1_025")``: see above."""
     return _write_training_folder
 
 
