@@ -33,9 +33,11 @@ def heat_function(session: Any, image: Any, scores: Any, name: str) -> HeatFunct
     Raises:
       UsageError: no tensor before the scores is spatial, or TensorFlow has no gradient for an op behind it.
     """
-    features = last_spatial(image, scores)
-    if features is None:
+    found = _last_map(image, scores)
+    if found is None:
         raise UsageError(f"--explain: {name} has no feature map with more than one place before its classes.")
+    features, is_channels_first = found
+    places, channel = ([2, 3], 1) if is_channels_first else ([1, 2], 3)
     with session.graph.as_default():
         classes = tf.placeholder(tf.int64, [None])
         logits = _logits_of(scores)
@@ -48,8 +50,8 @@ def heat_function(session: Any, image: Any, scores: Any, name: str) -> HeatFunct
             raise UsageError(f"--explain: {name} has an op without a gradient: {error}") from error
         if gradients is None:
             raise UsageError(f"--explain: the classes of {name} have no gradient at {features.op.name}.")
-        weights = tf.reduce_mean(tf.cast(gradients, tf.float32), [1, 2], keepdims=True)
-        heat = tf.nn.relu(tf.reduce_sum(weights * tf.cast(features, tf.float32), 3))
+        weights = tf.reduce_mean(tf.cast(gradients, tf.float32), places, keepdims=True)
+        heat = tf.nn.relu(tf.reduce_sum(weights * tf.cast(features, tf.float32), channel))
         heat = _of_both_sides(heat, tf.shape(classes)[0])
         run: HeatFunction = session.make_callable(heat, [image, classes])
         return run
@@ -62,22 +64,43 @@ def _of_both_sides(heat: Any, images: Any) -> Any:
 
 
 def last_spatial(image: Any, scores: Any) -> Any:
-    """Return the last tensor [N, height, width, channels] before the scores with more than one place; None if none.
+    """Return the last tensor of rank 4 before the scores with more than one place; None if there is none.
 
+    It is [N, height, width, channels], or [N, channels, height, width] in the part of a graph that is channels first.
     Last is what the longest path from the image leads to: what follows all branches, never one of them. What has the
     size and the channels of the image is the image, scaled for the net.
     """
+    found = _last_map(image, scores)
+    return found[0] if found else None
+
+
+def _last_map(image: Any, scores: Any) -> tuple[Any, bool] | None:
+    """Return the tensor of :func:`last_spatial`, and whether its channels come before its places."""
     depths = {image.op: 0}
+    is_channels_first = {image.op: False}
     best, best_depth = None, 0
     for op in _in_order(scores.op):
-        before = [depths[source.op] for source in op.inputs if source.op in depths]
+        before = [source.op for source in op.inputs if source.op in depths]
         if not before or op in (image.op, scores.op):
             continue
-        depths[op] = max(before) + 1
+        deepest = max(before, key=depths.__getitem__)
+        depths[op] = depths[deepest] + 1
+        is_channels_first[op] = _channels_first_of(op, is_channels_first[deepest])
         for tensor in op.outputs[:1]:
-            if depths[op] > best_depth and _is_spatial(tensor, image.shape.as_list()):
-                best, best_depth = tensor, depths[op]
+            if depths[op] > best_depth and _is_spatial(tensor, image.shape.as_list(), is_channels_first[op]):
+                best, best_depth = (tensor, is_channels_first[op]), depths[op]
     return best
+
+
+def _channels_first_of(op: Any, before: bool) -> bool:
+    """Return whether the result of an op is channels first, if what it takes is, or is not, as ``before`` says."""
+    if op.type == "Transpose":
+        order = tf.get_static_value(op.inputs[1])
+        turned = {(0, 3, 1, 2): True, (0, 2, 3, 1): False}
+        return turned.get(tuple(order.tolist()), before) if order is not None else before
+    if "data_format" in op.node_def.attr:
+        return bool(op.get_attr("data_format").startswith(b"NC"))
+    return before
 
 
 def _in_order(last: Any) -> Iterator[Any]:
@@ -96,11 +119,13 @@ def _in_order(last: Any) -> Iterator[Any]:
             yield op
 
 
-def _is_spatial(tensor: Any, image_shape: list[int | None]) -> bool:
+def _is_spatial(tensor: Any, image_shape: list[int | None], is_channels_first: bool) -> bool:
     """A side that is known only when the graph runs counts as more than one place."""
     if not tensor.dtype.is_floating or tensor.shape.rank != 4:
         return False
     shape = tensor.shape.as_list()
+    if is_channels_first:
+        shape = [shape[0], *shape[2:], shape[1]]
     return shape[1:] != image_shape[1:] and any(side is None or side > 1 for side in shape[1:3])
 
 

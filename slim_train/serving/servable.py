@@ -102,10 +102,17 @@ class ServedPredictor:
         return results
 
     def warm_up(self, max_batch_size: int) -> None:
-        """Decode an image and run every batch size that is common."""
+        """Decode an image, run every batch size that is common, and explain one image."""
         image = self._predictor.prepare(plain_picture(*self._predictor.image_size))
         for size in _warm_sizes(max_batch_size):
             self.run([image] * size)
+        if self._can_explain:
+            # The first heat adds ops to the graph, for which other requests would wait.
+            try:
+                self._predictor.heat(np.stack([image]), [0])
+            except UsageError as error:
+                self._can_explain = False
+                log.info("%s", error)
 
     def describe(self) -> dict[str, Any]:
         """Return the net's name, image size and labels."""

@@ -66,7 +66,7 @@ BRING_PICTURE = """async ([event, color]) => {
     context.fillStyle = color;
     context.fillRect(0, 0, 20, 20);
     const data = new DataTransfer();
-    data.items.add(new File([await canvas.convertToBlob()], `${colour}.png`, {type: "image/png"}));
+    data.items.add(new File([await canvas.convertToBlob()], `${color}.png`, {type: "image/png"}));
     document.dispatchEvent(event === "paste"
         ? new ClipboardEvent("paste", {clipboardData: data})
         : new DragEvent("drop", {dataTransfer: data, cancelable: true}));

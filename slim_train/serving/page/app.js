@@ -7,6 +7,7 @@ const KEPT_PICTURES = 12;
 let pending = null; // aborts the question whose answer nobody waits for any more
 let current = null; // the picture that is shown
 let explaining = new Set(); // the models that can show where they look
+let loaded = new Set(); // those that were loaded when the server was asked for its models
 
 async function ask(path, options = {}) {
   const key = sessionStorage.getItem(KEY);
@@ -132,6 +133,8 @@ async function classify(picture) {
     picture.answer = await ask(model ? `service/${encodeURIComponent(model)}` : "service",
       { method: "POST", body: picture.file, signal: abort.signal });
     picture.seconds = (performance.now() - began) / 1000;
+    if (!loaded.has($("model").value)) await listModels(); // it was not loaded when the page was opened
+    if (abort.signal.aborted) return;
     showAnswer(picture);
     remember(picture);
   } catch (error) {
@@ -198,8 +201,11 @@ $("key-form").addEventListener("submit", (event) => {
 async function listModels() {
   try {
     const models = await ask("models");
+    const chosen = $("model").value;
     $("model").replaceChildren(...models.map(({ name }) => new Option(name, name)));
+    if (models.some(({ name }) => name === chosen)) $("model").value = chosen;
     $("model-field").hidden = models.length < 2;
+    loaded = new Set(models.filter((model) => model.ready).map(({ name }) => name));
     explaining = new Set(models.filter((model) => model.explains).map(({ name }) => name));
     const labels = models[0].labels;
     if (models.length === 1 && labels && labels.length <= 12) {

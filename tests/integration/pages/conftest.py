@@ -50,14 +50,15 @@ class Page:
         """Call a method of the protocol, and return its result."""
         return self._browser.call(method, params, self._session, self._listen)
 
-    def open(self, path: Path, width: int = 1200, height: int = 900, dark: bool = False) -> None:
-        """Load a file, and wait until it is loaded."""
+    def open(self, page: Path | str, width: int = 1200, height: int = 900, dark: bool = False) -> None:
+        """Load a file or an address, and wait until it is loaded."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self._address, self._is_loaded = path.absolute().as_uri(), False
+        self._address = page if isinstance(page, str) else page.absolute().as_uri()
+        self._is_loaded = False
         self.requests.clear()
         self.messages.clear()
         self.call("Page.navigate", url=self._address)
@@ -69,6 +70,13 @@ class Page:
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
+
+    def wait_for(self, script: str) -> None:
+        """Wait until a JavaScript expression is true."""
+        until = time.monotonic() + _SECONDS
+        while not self.run(script):
+            assert time.monotonic() < until, script
+            time.sleep(0.02)
 
     def press(self, key: str) -> None:
         """Press a key, such as Tab, Enter, Escape or ArrowRight."""

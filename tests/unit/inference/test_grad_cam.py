@@ -112,3 +112,18 @@ def test_a_graph_that_averages_mirror_images_has_one_heat_per_image(patch_net: t
         of_both = tf.nn.softmax(graph.get_tensor_by_name(f"{features}:0"))
         heat = heat_function(other, graph.get_tensor_by_name(image.name), of_both, "both")(images, labels)
     np.testing.assert_allclose(heat, expected / 2, rtol=1e-3, atol=1e-5)
+
+
+def test_a_graph_that_is_channels_first_has_the_same_heat(patch_net: tuple[Any, Any, Any]) -> None:
+    session, image, scores = patch_net
+    images, labels, _ = patches(3, seed=9)
+    expected = heat_function(session, image, scores, "channels last")(images, labels)
+    features = last_spatial(image, scores)
+    with session.graph.as_default():
+        turned = tf.nn.bias_add(tf.transpose(features, [0, 3, 1, 2]), tf.zeros([32]), data_format="NCHW")
+        turned = tf.nn.relu(turned)
+        weights, biases = tf.trainable_variables()[-2:]
+        channels_first = tf.nn.softmax(tf.matmul(tf.reduce_mean(turned, [2, 3]), weights) + biases)
+    assert last_spatial(image, channels_first) is turned
+    heat = heat_function(session, image, channels_first, "channels first")(images, labels)
+    np.testing.assert_allclose(heat, expected, rtol=1e-4, atol=1e-6)

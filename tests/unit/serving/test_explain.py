@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from slim_train.errors import UsageError
 from slim_train.inference.predictor import load_predictor
 from slim_train.serving.errors import RequestError
 from slim_train.serving.servable import ServedPredictor, ToExplain
@@ -28,6 +29,30 @@ def test_a_batch_may_hold_images_to_classify_and_images_to_explain(
         assert Image.open(io.BytesIO(heat)).size == (224, 224)
         with pytest.raises(RequestError, match="cannot be read"):
             served.prepare(ToExplain(b"no image"))
+
+
+def test_warming_up_builds_what_explaining_needs(training_folder: Path) -> None:
+    with load_predictor(training_folder) as predictor:
+        ServedPredictor(predictor, 50).warm_up(1)
+        graph = predictor._model.session.graph
+        before = len(graph.get_operations())
+        predictor.heat(np.zeros((1, 64, 64, 3), np.float32), [0])
+        assert len(graph.get_operations()) == before
+
+
+def test_a_model_that_turns_out_to_have_no_gradient_says_that_it_cannot_explain(
+    training_folder: Path, photo: Callable[..., bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def heat(batch: Any, classes: Any) -> Any:
+        raise UsageError("--explain: pets has an op without a gradient: TopK")
+
+    with load_predictor(training_folder) as predictor:
+        monkeypatch.setattr(predictor, "heat", heat)
+        served = ServedPredictor(predictor, 50)
+        served.warm_up(1)
+        assert not served.describe()["explains"]
+        with pytest.raises(RequestError, match="cannot show where it looks"):
+            served.prepare(ToExplain(photo()))
 
 
 @pytest.fixture
