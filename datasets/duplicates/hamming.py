@@ -7,7 +7,7 @@ equal band are compared (multi-index hashing: Norouzi et al., 2012).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,13 @@ Numbers = NDArray[np.int64]
 AreNear = Callable[[Numbers, Numbers], NDArray[np.bool_]]
 
 
-def near_groups(hashes: Hashes, distance: int, are_near: AreNear | None = None) -> Numbers:
+def near_groups(
+    hashes: Hashes,
+    distance: int,
+    are_near: AreNear | None = None,
+    masks: Sequence[int] = (),
+    most_neighbors: int | None = None,
+) -> Numbers:
     """Return for each hash the number of its group [N].
 
     Hashes that differ in up to ``distance`` bits are in one group, and so are those that others between them connect.
@@ -30,6 +36,9 @@ def near_groups(hashes: Hashes, distance: int, are_near: AreNear | None = None) 
       distance: bits.
       are_near: looks once more at pairs of hashes that are near. It is called with indices, [pairs] and [pairs], of the
         first images with each hash; pairs of equal hashes are not asked for.
+      masks: bits of which those of at least one must be equal, or two hashes are not compared. By default no pair is
+        missed, and of very many hashes very many are compared.
+      most_neighbors: hashes that one hash is compared with by each mask. Default: all.
     """
     unique, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
 
@@ -40,25 +49,28 @@ def near_groups(hashes: Hashes, distance: int, are_near: AreNear | None = None) 
         return is_near
 
     groups = Groups(len(unique))
-    bands = distance + 1
-    edges = [HASH_BITS * band // bands for band in range(bands + 1)]
-    for low, high in itertools.pairwise(edges):
-        mask = np.uint64((1 << (high - low)) - 1)
-        _join_band(groups, (unique >> np.uint64(low)) & mask, check)
+    for mask in masks or _bands(distance + 1):
+        _join_band(groups, unique & np.uint64(mask), check, most_neighbors)
     roots = groups.roots()
     firsts = np.full(len(unique), len(hashes), np.int64)
     np.minimum.at(firsts, roots, first)
     return firsts[roots][inverse.reshape(-1)]
 
 
-def _join_band(groups: Groups, values: Hashes, check: AreNear) -> None:
+def _bands(count: int) -> list[int]:
+    """Return masks that cut a hash into parts of about as many bits."""
+    edges = [HASH_BITS * band // count for band in range(count + 1)]
+    return [(1 << high) - (1 << low) for low, high in itertools.pairwise(edges)]
+
+
+def _join_band(groups: Groups, values: Hashes, check: AreNear, most_neighbors: int | None) -> None:
     """Join what is near, of that with equal values."""
     order = np.argsort(values, kind="stable")
     values = values[order]
     left = np.arange(len(order))
     # The neighbors at 1, 2, 3, ... places in the order: equal values lie beside each other.
     step = 0
-    while len(left):
+    while len(left) and (most_neighbors is None or step < most_neighbors):
         step += 1
         left = left[left + step < len(order)]
         left = left[values[left] == values[left + step]]

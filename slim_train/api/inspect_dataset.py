@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from slim_train.api.flags import PathLike, one_usage_error, options_from, takes_flags
 from slim_train.bulk.options import FeatureNetOptions
 from slim_train.config import Options, option
-from slim_train.errors import UsageError
+from slim_train.errors import RunError, UsageError
 from slim_train.progress import ProgressBars
 from slim_train.training_options import TrustedCodeOptions
 
@@ -172,6 +172,7 @@ def run(options: InspectOptions) -> InspectionReport:
       DataError: there is no data set.
       UsageError: the output folder cannot be made, or the user's file does not work.
     """
+    from datasets.errors import DataError
     from datasets.inspection.inspect import inspect
     from deployment.threads import available_cpus
     from slim_train.api.inspection import InspectionReport
@@ -207,12 +208,20 @@ def run(options: InspectOptions) -> InspectionReport:
             compare="" if options.duplicates.duplicates == NONE else options.duplicates.duplicates,
             distance=options.duplicates.duplicate_distance,
         )
+    failure: Exception | None = None
     if net:
-        inspection = _with_features(inspection, net, options)
+        try:
+            inspection = _with_features(inspection, net, options)
+        except (DataError, UsageError, RunError) as error:
+            failure = error  # raised when what is known is written
     report = InspectionReport.of(inspection)
     if listed:
         report = _with_exclusions(report, Path(listed))
-    return _written(report, output) if output else report
+    if output:
+        report = _written(report, output)
+    if failure:
+        raise failure
+    return report
 
 
 def _net(options: InspectOptions) -> FeatureNet:

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 60
 _MOST_IN_A_ROW = 6
+_LARGE = 1 << 30  # bytes
 
 
 class _Named(NamedTuple):
@@ -76,6 +77,7 @@ def features_of_inspection(
         images = list_images(ListedImages(image_dir=inspection.dataset_dir))
     else:
         images = list_images(ListedImages(dataset_dir=inspection.dataset_dir, dataset_name=dataset_name))
+    _say_size(len(images.rows), net)
     computed = image_features(net, images, cache)
     classes = inspection.labels
     good = [
@@ -134,6 +136,15 @@ def features_of_inspection(
         for numbers in (typical, unusual)
     ]
     return FeatureFindings(net.name, len(good), accuracy, tuple(errors), examples[0], examples[1], alike)
+
+
+def _say_size(count: int, net: FeatureNet) -> None:
+    """Say before the work how much memory it takes, if that is much."""
+    (point,) = net.end_points
+    size = 4 * count * point.length
+    if size > _LARGE:
+        text = "Features of %s images take %.1f GB of memory, and once more while they are compared."
+        log.info(text, f"{count:,}", size / 1e9)
 
 
 def _alike(

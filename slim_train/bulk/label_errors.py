@@ -63,35 +63,38 @@ def doubtful_labels(
     Raises:
       RunError: training diverged.
     """
-    probabilities = out_of_fold(features, labels, keys, num_classes)
-    numbers = np.arange(len(labels))
-    own = probabilities[numbers, labels]
+    own, best = np.zeros(len(labels)), np.zeros(len(labels))
+    suggestions = np.zeros(len(labels), np.int64)
+    for numbers, probabilities in out_of_fold(features, labels, keys, num_classes):
+        own[numbers] = probabilities[np.arange(len(numbers)), labels[numbers]]
+        suggestions[numbers], best[numbers] = probabilities.argmax(axis=1), probabilities.max(axis=1)
     counts = np.bincount(labels, minlength=num_classes)
     own[counts[labels] < 2] = 1.0  # nobody has seen another image of the class
     means = np.bincount(labels, own, num_classes) / np.maximum(counts, 1)
-    suggestions, best = probabilities.argmax(axis=1), probabilities.max(axis=1)
     is_probable = (suggestions != labels) & (best >= means[suggestions]) & (own < _SMALL_SHARE * means[labels])
     return Doubts(np.argsort(own, kind="stable"), suggestions, own, best, is_probable)
 
 
 def out_of_fold(
     features: NDArray[np.float32], labels: Labels, keys: Sequence[bytes | None], num_classes: int
-) -> NDArray[np.float64]:
-    """Return the probabilities of the classes [N, classes]; arguments and errors as :func:`doubtful_labels`."""
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Yield parts of all images, as numbers and the probabilities of their classes [part, classes].
+
+    Parts are small: memory does not grow with images times classes. Arguments and errors as of
+    :func:`doubtful_labels`.
+    """
     random = np.random.default_rng(_SEED)
     scaled = standardized(features)  # the learning rate is one for all nets
     folds = _folds(labels, keys, random)
-    probabilities = np.zeros((len(labels), num_classes))
     with ProgressBar("looking for wrong labels", FOLDS, "folds") as bar:
         for fold in range(FOLDS):
             own = np.flatnonzero(folds == fold)
             head = Head(scaled, labels, num_classes, _LEARNING_RATE, random)
             for batch in _batches(np.flatnonzero(folds != fold), random):
                 head.step(batch)
-            if len(own):
-                probabilities[own] = np.exp(log_softmax(head.logits(own)))
+            for part, logits in head.parts(own) if len(own) else ():
+                yield part, np.exp(log_softmax(logits))
             bar.update(fold + 1)
-    return probabilities
 
 
 def _folds(labels: Labels, keys: Sequence[bytes | None], random: np.random.Generator) -> NDArray[np.int64]:

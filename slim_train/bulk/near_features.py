@@ -6,24 +6,35 @@ the fewer bits differ (Charikar, 2002). Only pairs whose hashes are near are com
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.duplicates.hamming import near_groups
+
+log = logging.getLogger(__name__)
 
 # Of mobilenet_v2, nearly all pairs above it show one thing twice, and few photographs of two things reach it.
 LEAST_COSINE = 0.85
 _DISTANCE = 12
 _SEED = 0
 _PAIRS_AT_ONCE = 4096
+# Beyond, comparing all pairs with an equal part of the hash, which grows with the square, would take hours.
+MOST_FOR_ALL_PAIRS = 200_000
+_TABLES, _IN_A_BUCKET, _MOST_NEIGHBORS = 64, 16, 48
 
 
-def groups_by_features(directions: NDArray[np.float32], least_cosine: float = LEAST_COSINE) -> NDArray[np.int64]:
+def groups_by_features(
+    directions: NDArray[np.float32], least_cosine: float = LEAST_COSINE, most_for_all_pairs: int = MOST_FOR_ALL_PAIRS
+) -> NDArray[np.int64]:
     """Return for each image the number of its group [N]: the index of the first image in it.
 
     Args:
       directions: features of length 1 [N, D], such as :func:`slim_train.bulk.typical_images.directions` returns.
       least_cosine: of the angle between the features of two images that are nearly the same.
+      most_for_all_pairs: beyond this number of images, a hash is compared with at most 48 others that are equal in
+        some random bits, for each of 64 choices of bits: time grows with the number of images, and not its square.
     """
     planes = np.random.default_rng(_SEED).standard_normal((directions.shape[1], 64), np.float32)
     bits = directions @ planes > 0
@@ -37,4 +48,17 @@ def groups_by_features(directions: NDArray[np.float32], least_cosine: float = LE
             near[part] = cosines >= least_cosine
         return near
 
-    return near_groups(hashes, _DISTANCE, are_near)
+    if len(hashes) <= most_for_all_pairs:
+        return near_groups(hashes, _DISTANCE, are_near)
+    log.warning(
+        "Of %s images, not all pairs that may be alike are compared: near the limit of likeness some are missed.",
+        f"{len(hashes):,}",
+    )
+    return near_groups(hashes, _DISTANCE, are_near, _random_masks(len(hashes)), _MOST_NEIGHBORS)
+
+
+def _random_masks(count: int) -> list[int]:
+    """Return masks of so many random bits that about 16 of ``count`` hashes are equal in them."""
+    random = np.random.default_rng(_SEED)
+    num_bits = max(1, round(np.log2(count / _IN_A_BUCKET)))
+    return [sum(1 << bit for bit in random.choice(64, num_bits, replace=False).tolist()) for _ in range(_TABLES)]

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
+from datasets.duplicates import hamming
+from datasets.duplicates.hamming import bit_count
 from slim_train.bulk.near_features import groups_by_features
 from slim_train.bulk.typical_images import directions
 
@@ -19,3 +23,22 @@ def test_groups_are_the_pairs_above_the_cosine() -> None:
     assert numbers[2999] == 0
     assert len(np.unique(numbers)) >= 2899
     assert (numbers[2000:2100] == np.arange(2000, 2100)).all()
+
+
+def test_of_very_many_images_those_that_are_clearly_alike_are_found_in_steps_that_are_bounded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    random = np.random.default_rng(0)
+    features = random.standard_normal((20_000, 64)).astype(np.float32)
+    features[1000:1100] = features[:100] + 0.2 * random.standard_normal((100, 64))
+    compared: list[int] = []
+
+    def counted(numbers: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        compared.append(len(numbers))
+        return bit_count(numbers)
+
+    monkeypatch.setattr(hamming, "bit_count", counted)
+    numbers = groups_by_features(directions(features), most_for_all_pairs=10_000)
+    assert (numbers[1000:1100] == np.arange(100)).mean() >= 0.95
+    assert "Of 20,000 images, not all pairs" in caplog.text
+    assert sum(compared) < 20_000**2 / 2 / 10  # of all pairs
