@@ -49,6 +49,7 @@ EXTRAS = {
     "demo": ("scikit-learn>=1.4",),
     "gcs": ("gcsfs>=2024.2",),
     "gpu": ("tensorflow[and-cuda]>=2.16,<2.22",),
+    "grpc": ("grpcio-health-checking>=1.50", "tensorflow-serving-api>=2.16,<2.22"),
     "heif": ("pillow-heif>=0.16",),
     "hub": ("tensorflow-hub>=0.16",),
     "inspect": ("ImageHash>=4.3",),
@@ -75,6 +76,7 @@ EXTRAS = {
         "flask>=3.0",
         "flask-cors>=4.0",
         "gcp-storage-emulator>=2026.7",
+        "grpcio-health-checking>=1.50",
         "httpx>=0.27",
         "ipykernel>=6.29",
         "kubeflow-training>=1.9",
@@ -89,6 +91,7 @@ EXTRAS = {
         "ruff~=0.17.0",
         "s3fs>=2024.2",
         "safetensors>=0.4",
+        "tensorflow-serving-api>=2.16,<2.22",
         "types-PyYAML",
     ),
 }

@@ -82,7 +82,7 @@ class RequireKey:
     """
 
     def __init__(self, app: ASGIApp, keys: Sequence[str], open_paths: Sequence[str]) -> None:
-        self._app, self._keys = app, [key.encode() for key in keys]
+        self._app, self._keys = app, keys
         self._open = frozenset(open_paths)
         self._open_folders = tuple(path for path in open_paths if path.endswith("/") and path != "/")
 
@@ -98,11 +98,22 @@ class RequireKey:
         return path in self._open or path.startswith(self._open_folders)
 
     def _has_key(self, headers: Headers) -> bool:
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
-        # All are compared, each in constant time: how long it takes tells nothing.
-        fits = [hmac.compare_digest(given.encode("utf-8", "replace"), key) for key in self._keys]
-        return any(fits)
+        return has_any(self._keys, headers.get("authorization", ""), headers.get("x-api-key", ""))
+
+
+def has_any(keys: Sequence[str], authorization: str, api_key: str) -> bool:
+    """Return whether a request has one of the keys.
+
+    Args:
+      keys: any of them opens.
+      authorization: what the header says: ``Bearer KEY``.
+      api_key: the header ``X-API-Key``, used if there is no bearer.
+    """
+    scheme, _, token = authorization.partition(" ")
+    given = (token.strip() if scheme.lower() == "bearer" else api_key).encode("utf-8", "replace")
+    # All are compared, each in constant time: how long it takes tells nothing.
+    fits = [hmac.compare_digest(given, key.encode()) for key in keys]
+    return any(fits)
 
 
 class LimitBody:

@@ -62,6 +62,13 @@ class ServerOptions(Options):
 
     host: str = option("127.0.0.1", "Address to listen on. 0.0.0.0: all addresses of this machine.")
     port: int = option(8080, "Port to listen on. 0: a free port, named in the log.", at_least=0, at_most=65535)
+    grpc_port: int | None = option(
+        None,
+        "Port for the gRPC interface of TensorFlow Serving, beside HTTP. 0: a free port, named in the log. Requires "
+        "the extra [grpc]. Default: HTTP only.",
+        at_least=0,
+        at_most=65535,
+    )
     api_key_file: str | None = option(
         None, "File of API keys, one per line. Requests must send one. Default: no key required."
     )

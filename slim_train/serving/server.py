@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -64,20 +64,63 @@ def run(options: ServeOptions) -> None:
         server_header=False,
         timeout_graceful_shutdown=options.server.stop_secs,
     )
-    with _listening(options.server) as listener:
-        _say_where(listener, bool(keys))
-        server = _Server(config, store)
-        loading = _Loading(store, server, options.served.poll_secs)
-        loading.start()
-        server.run(sockets=[listener])
-        store.stop()
-    loading.join(_END_SECS)
-    ended = store.close(_END_SECS) and not loading.is_alive()
-    if loading.error:
-        raise loading.error
-    if not ended:
-        _end_at_once()
+    with contextlib.ExitStack() as until_the_end:
+        with _listening(options.server) as listener, _grpc(options, store, metrics, keys) as stop_grpc:
+            _say_where(listener, bool(keys))
+
+            def begin_stop() -> None:
+                store.stop()
+                stop_grpc(0.0 if loading.error else options.server.stop_secs)
+
+            server = OrderlyServer(config, begin_stop)
+            loading = _Loading(store, server, options.served.poll_secs)
+            until_the_end.enter_context(server.capture_signals())  # one more signal shall not spoil the exit code
+            loading.start()
+            server.run(sockets=[listener])
+            begin_stop()  # once more: uvicorn does not shut down what a signal has stopped while it started
+        loading.join(_END_SECS)
+        ended = store.close(_END_SECS) and not loading.is_alive()
+        if loading.error:
+            raise loading.error
+        if not ended:
+            _end_at_once()
     log.info("All requests are answered; the server has ended.")
+
+
+@contextlib.contextmanager
+def _grpc(
+    options: ServeOptions, store: ModelStore, metrics: Metrics, keys: tuple[str, ...]
+) -> Iterator[Callable[[float], None]]:
+    """Answer gRPC, if it is asked for, while the block runs; yield what begins the end of that.
+
+    Raises:
+      UsageError: the extra is missing, or the port cannot be listened on.
+    """
+    asked = options.server
+    if asked.grpc_port is None:
+        yield lambda seconds: None
+        return
+    try:
+        from slim_train.serving.grpc_server import GrpcServer
+    except ImportError as error:
+        raise UsageError(
+            f"--grpc_port={asked.grpc_port} requires the extra [grpc] ({error}): pip install 'slim-train[grpc]'."
+        ) from error
+    server = GrpcServer(
+        store,
+        metrics,
+        host=asked.host,
+        port=asked.grpc_port,
+        max_message_bytes=int(asked.max_body_mb * 1e6),
+        max_calls=options.batching.max_queue,
+        api_keys=keys,
+    )
+    log.info("Listening for gRPC on %s port %d", asked.host, server.listen())
+    try:
+        yield server.stop
+    finally:
+        server.stop(asked.stop_secs)
+        server.join(asked.stop_secs + _END_SECS)
 
 
 def _end_at_once() -> NoReturn:
@@ -105,12 +148,18 @@ def _model_name(path: Path) -> str:
     return next((part for part in parts if part not in _NO_NAMES and not part.isdecimal()), "model")
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn that stops being ready when it begins to stop, and ends with the exit code of success."""
+class OrderlyServer(uvicorn.Server):
+    """Uvicorn that stops being ready when it begins to stop, and ends with the exit code of success.
 
-    def __init__(self, config: uvicorn.Config, store: ModelStore) -> None:
+    Args:
+      config: of uvicorn.
+      begin_stop: called when a stop begins, before requests in flight are waited for.
+    """
+
+    def __init__(self, config: uvicorn.Config, begin_stop: Callable[[], None]) -> None:
         super().__init__(config)
-        self._store = store
+        self._begin_stop = begin_stop
+        self._signal: signal.Signals | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -119,10 +168,17 @@ class _Server(uvicorn.Server):
             yield
 
     def _stop(self, number: int, frame: object) -> None:
-        log.info("%s: finishing the requests in flight.", signal.Signals(number).name)
-        self._store.stop()
+        # It may interrupt itself, or a thread that holds any lock: it takes none.
         self.force_exit = self.should_exit and number == signal.SIGINT
+        self._signal = signal.Signals(number)
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish the requests in flight."""
+        if self._signal:
+            log.info("%s: finishing the requests in flight.", self._signal.name)
+        self._begin_stop()
+        await super().shutdown(sockets)
 
 
 class _Loading(threading.Thread):
