@@ -70,6 +70,7 @@ EXTRAS = {
     "spark": ("pandas>=2.1", "pyarrow>=15.0", "pyspark>=3.5"),
     # Written and read with NumPy: PyTorch is not needed.
     "torch": ("safetensors>=0.4",),
+    "triton": ("tritonclient[grpc]>=2.41",),
     # Linters are held to one release: a newer one may find fault with code that has not changed.
     "dev": (
         "ImageHash>=4.3",

@@ -7,6 +7,7 @@ import base64
 import binascii
 import json
 import logging
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from slim_train.serving.models import Model, Version
 
 log = logging.getLogger(__name__)
 
+# As protocols of tensors call them.
+_OUTPUTS = ("classes", "scores")
 # The two characters in which base64 for URLs differs.
 _OF_URLS = str.maketrans("-_", "+/")
 
@@ -105,6 +108,29 @@ def best_first(scores: Any, labels: Sequence[str], count: int) -> list[list[Any]
 def number(value: Any) -> float:
     """Return a float32 as the shortest decimal that stands for it, instead of the 17 digits of its float64."""
     return float(str(value))
+
+
+def wanted_outputs(names: Sequence[Any]) -> Sequence[str]:
+    """Return the outputs that a request asks for by name: all of them if it names none.
+
+    Raises:
+      RequestError: 400, there is no such output.
+    """
+    for name in names:
+        if name not in _OUTPUTS:
+            raise RequestError(400, f"There is no output {reprlib.repr(name)}: only {' and '.join(_OUTPUTS)}.")
+    return names or _OUTPUTS
+
+
+def check_version(model: Model, wanted: Any) -> None:
+    """Check the version that a request asks for, a number or its text; None takes any.
+
+    Raises:
+      RequestError: 404, another version is served; 503, none is loaded.
+    """
+    current = model.current.number
+    if wanted is not None and str(wanted) != str(current):
+        raise RequestError(404, f"Model {model.name} has no version {wanted!r}: version {current} is served.")
 
 
 def check_labels(version: Version, model: Model) -> tuple[str, ...]:

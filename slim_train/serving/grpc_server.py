@@ -19,6 +19,11 @@ from slim_train.serving.models import ModelStore
 from slim_train.serving.protocols import tfserving_grpc
 from slim_train.serving.request_metrics import Metrics
 
+try:
+    from slim_train.serving.protocols import oip_grpc
+except ImportError:  # An extra of its own: tritonclient may hold protobuf back.
+    oip_grpc = None  # type: ignore[assignment]
+
 log = logging.getLogger(__name__)
 
 _CODES = {
@@ -32,10 +37,12 @@ _CODES = {
 _OTHER_CALLS = 16
 _HEALTH = "grpc.health.v1.Health"
 _HEALTH_SECS = 1.0
+_OPEN_CALLS = oip_grpc.OPEN_CALLS if oip_grpc else ()
+_SERVICES = ("", *tfserving_grpc.SERVICES, *([oip_grpc.SERVICE] if oip_grpc else []))
 
 
 class GrpcServer(threading.Thread):
-    """A server of TensorFlow Serving's calls and of gRPC's health checks.
+    """A server of TensorFlow Serving's calls, health checks and, if its extra is there, the Open Inference Protocol.
 
     Args:
       store: the models; need not be loaded yet.
@@ -110,6 +117,8 @@ class GrpcServer(threading.Thread):
             maximum_concurrent_rpcs=self._max_calls,
         )
         tfserving_grpc.add_services(self._store, server)
+        if oip_grpc:
+            oip_grpc.add_service(self._store, server)
         health_pb2_grpc.add_HealthServicer_to_server(_Health(self._store, self._stopping), server)
         try:
             port = server.add_insecure_port(self._address)
@@ -133,7 +142,7 @@ class _Guard(grpc.aio.ServerInterceptor):
         if handler is None or handler.unary_unary is None:
             return handler
         route = details.method
-        is_open = route.startswith(f"/{_HEALTH}/") or not self._keys
+        is_open = route.startswith(f"/{_HEALTH}/") or route in _OPEN_CALLS or not self._keys
         sent = dict(details.invocation_metadata)
         has_key = is_open or has_any(self._keys, sent.get("authorization", ""), sent.get("x-api-key", ""))
 
@@ -179,13 +188,13 @@ class _Health(health_pb2_grpc.HealthServicer):
 
     async def Check(self, request: Any, context: Any) -> Any:
         """Return the state now."""
-        if request.service not in ("", *tfserving_grpc.SERVICES):
+        if request.service not in _SERVICES:
             raise RequestError(404, "There is no such service.")
         return self._state()
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Yield the state, and again when it changes."""
-        known = request.service in ("", *tfserving_grpc.SERVICES)
+        known = request.service in _SERVICES
         last = None
         while True:
             is_last = self._stopping.done()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,3 +42,23 @@ def encode_pixels(pixels: Any, where: str) -> bytes:
     # Compression would cost more than all the rest, for bytes that never leave this process.
     Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(buffer, "PNG", compress_level=0)
     return buffer.getvalue()
+
+
+def encode_pixel_tensor(content: bytes, shape: Sequence[int], where: str) -> list[bytes]:
+    """Return the images of a tensor of bytes, each as :func:`encode_pixels` does.
+
+    Args:
+      content: pixels, row by row.
+      shape: [N, height, width, channels], or [height, width, channels] of one image.
+      where: the start of error messages.
+
+    Raises:
+      RequestError: 400, the shape is another one, or not that of the content.
+    """
+    if len(shape) not in (3, 4) or len(content) != math.prod(shape):
+        raise RequestError(
+            400,
+            f"{where} holds {len(content)} pixels in the shape {list(shape)}: it must be [N, height, width, channels].",
+        )
+    array = np.frombuffer(content, np.uint8).reshape(shape if len(shape) == 4 else [1, *shape])
+    return [encode_pixels(image, f"{where}[{index}]") for index, image in enumerate(array)]

@@ -17,8 +17,6 @@ from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
 from slim_train.serving.models import Model, ModelStore
 
-_OUTPUTS = ("classes", "scores")
-
 
 def routes(store: ModelStore) -> APIRouter:
     """Return the routes of this protocol."""
@@ -58,7 +56,7 @@ def routes(store: ModelStore) -> APIRouter:
         answers.check_labels(model.current, model)
         content = await answers.read_json(request)
         request_id = _request_id(content)
-        wanted = _wanted_outputs(content)
+        wanted = answers.wanted_outputs(_output_names(content))
         images = _images(content)
         used, results = await answers.run(model, images)
         labels = answers.check_labels(used, model)
@@ -83,9 +81,7 @@ def routes(store: ModelStore) -> APIRouter:
 
 def _model(store: ModelStore, name: str, version: str | None) -> Model:
     model = store.get(name)
-    current = model.current.number
-    if version is not None and version != str(current):
-        raise RequestError(404, f"Model {name} has no version {version!r}: version {current} is served.")
+    answers.check_version(model, version)
     return model
 
 
@@ -101,17 +97,13 @@ def _request_id(content: dict[str, Any]) -> dict[str, str]:
     return {"id": given}
 
 
-def _wanted_outputs(content: dict[str, Any]) -> list[str]:
+def _output_names(content: dict[str, Any]) -> list[Any]:
     outputs = content.get("outputs")
     if outputs is None:
-        return list(_OUTPUTS)
+        return []
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
         raise RequestError(400, "'outputs' must be a list of objects.")
-    names = [output.get("name") for output in outputs]
-    for name in names:
-        if name not in _OUTPUTS:
-            raise RequestError(400, f"There is no output {reprlib.repr(name)}: only {' and '.join(_OUTPUTS)}.")
-    return names
+    return [output.get("name") for output in outputs]
 
 
 def _images(content: dict[str, Any]) -> list[bytes]:

@@ -17,7 +17,7 @@ from fastapi.responses import JSONResponse
 from slim_train.inference.loaders import CLASSIFY, SERVING
 from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
-from slim_train.serving.models import Model, ModelStore, Version
+from slim_train.serving.models import Model, ModelStore
 from slim_train.serving.pixels import encode_pixels
 
 
@@ -31,7 +31,7 @@ def routes(store: ModelStore) -> APIRouter:
         model = store.get(name)
         if not model.is_ready:
             return JSONResponse({"model_version_status": [_status("1", "LOADING")]})
-        _check_version(model, model.current, version)
+        answers.check_version(model, version)
         states = [_status(str(model.current.number), "AVAILABLE")]
         if model.failure:
             states.insert(0, _status("", "END", model.failure))
@@ -41,7 +41,7 @@ def routes(store: ModelStore) -> APIRouter:
     @router.get("/{name}/metadata", summary="Signatures")
     async def metadata(name: str, version: str | None = None) -> JSONResponse:
         model = store.get(name)
-        _check_version(model, model.current, version)
+        answers.check_version(model, version)
         return JSONResponse(_metadata(model, answers.check_labels(model.current, model)))
 
     @router.post("/{name}/versions/{version}:predict", summary="Scores of every class, by a version")
@@ -52,7 +52,7 @@ def routes(store: ModelStore) -> APIRouter:
         An image may also be a list of pixels, [height, width, 3], with whole numbers from 0 to 255.
         """
         model = store.get(name)
-        _check_version(model, model.current, version)
+        answers.check_version(model, version)
         content = await answers.read_json(request)
         _check_signature(content)
         if ("instances" in content) == ("inputs" in content):
@@ -67,7 +67,7 @@ def routes(store: ModelStore) -> APIRouter:
     async def classify(request: Request, name: str, version: str | None = None) -> JSONResponse:
         """Body: {"examples": [{"image/encoded": {"b64": "..."}}]}."""
         model = store.get(name)
-        _check_version(model, model.current, version)
+        answers.check_version(model, version)
         answers.check_labels(model.current, model)
         content = await answers.read_json(request)
         _check_signature(content, CLASSIFY)
@@ -84,11 +84,6 @@ def routes(store: ModelStore) -> APIRouter:
 def _status(version: str, state: str, error: str = "") -> dict[str, Any]:
     code = "UNKNOWN" if error else "OK"
     return {"version": version, "state": state, "status": {"error_code": code, "error_message": error}}
-
-
-def _check_version(model: Model, current: Version, wanted: str | None) -> None:
-    if wanted is not None and wanted != str(current.number):
-        raise RequestError(404, f"Model {model.name} has no version {wanted!r}: version {current.number} is served.")
 
 
 def _check_signature(content: dict[str, Any], *others: str) -> None:

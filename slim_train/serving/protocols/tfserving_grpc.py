@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import math
 import reprlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,12 +27,11 @@ from slim_train.inference.loaders import CLASSIFY, SERVING
 from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
 from slim_train.serving.models import Model, ModelStore, Version
-from slim_train.serving.pixels import encode_pixels
+from slim_train.serving.pixels import encode_pixel_tensor
 from slim_train.tf_compat import tf
 
 SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
-_OUTPUTS = ("classes", "scores")
 _METADATA = "signature_def"
 _ENCODED = "image/encoded"
 _PREDICT = "tensorflow/serving/predict"
@@ -56,7 +54,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Return the scores of every class."""
         model = _model(self._store, request.model_spec)
         answers.check_labels(model.current, model)
-        wanted = _wanted_outputs(request.output_filter)
+        wanted = answers.wanted_outputs(request.output_filter)
         images = await asyncio.to_thread(_images, request.inputs)
         used, results = await answers.run(model, images)
         labels = answers.check_labels(used, model)
@@ -141,22 +139,13 @@ def _model(store: ModelStore, spec: Any, *others: str) -> Model:
 def _check_version(model: Model, spec: Any) -> None:
     if spec.version_label:
         raise RequestError(404, f"Model {model.name} has no version labels: leave the version out, or give its number.")
-    current = model.current.number
-    if spec.HasField("version") and spec.version.value != current:
-        raise RequestError(404, f"Model {model.name} has no version {spec.version.value}: version {current} is served.")
+    answers.check_version(model, spec.version.value if spec.HasField("version") else None)
 
 
 def _spec(model: Model, version: Version, signature: str) -> Any:
     spec = model_pb2.ModelSpec(name=model.name, signature_name=signature)
     spec.version.value = version.number
     return spec
-
-
-def _wanted_outputs(names: Sequence[str]) -> Sequence[str]:
-    for name in names:
-        if name not in _OUTPUTS:
-            raise RequestError(400, f"There is no output {reprlib.repr(name)}: only {' and '.join(_OUTPUTS)}.")
-    return names or _OUTPUTS
 
 
 def _images(inputs: Any) -> list[bytes]:
@@ -176,7 +165,8 @@ def _images(inputs: Any) -> list[bytes]:
             raise RequestError(400, f"{where} holds {len(encoded)} strings in the shape {shape}: it must be [N].")
         return encoded
     if tensor.dtype == tf.uint8.as_datatype_enum:
-        return _images_of_pixels(tensor, shape, count, where)
+        content = tensor.tensor_content or bytes(value & 0xFF for value in tensor.int_val)
+        return encode_pixel_tensor(content, shape, where)
     raise RequestError(400, f"{where} has the type {_type_name(tensor.dtype)}: the input must be {_TAKES}.")
 
 
@@ -185,16 +175,6 @@ def _type_name(number: int) -> str:
         return str(tf.as_dtype(number).name)
     except TypeError:
         return str(number)
-
-
-def _images_of_pixels(tensor: Any, shape: list[int], count: int, where: str) -> list[bytes]:
-    content = tensor.tensor_content or bytes(value & 0xFF for value in tensor.int_val)
-    if len(shape) not in (3, 4) or len(content) != count:
-        raise RequestError(
-            400, f"{where} holds {len(content)} pixels in the shape {shape}: it must be [N, height, width, channels]."
-        )
-    array = np.frombuffer(content, np.uint8).reshape(shape if len(shape) == 4 else [1, *shape])
-    return [encode_pixels(image, f"{where}[{index}]") for index, image in enumerate(array)]
 
 
 def _images_of_examples(given: Any) -> list[bytes]:
