@@ -15,11 +15,13 @@ import importlib.util
 import io
 import logging
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from datasets.file_errors import ExpiredToken, asking_again
 from datasets.file_status import FileStatus
 
 # Folders of an object store are parts of names, and its files appear when they are written in full.
@@ -47,6 +49,17 @@ _TAGS = ("ETag", "etag", "md5Hash", "content_md5", "crc32c", "generation", "chec
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 
 
+_clients: set[Any] = set()
+# In the errors of all clients.
+_EXPIRED = re.compile(r"expired|\b401\b|unauthorized", re.IGNORECASE)
+
+
+def _forget_clients() -> None:
+    """Make new clients from now on, which look for credentials again."""
+    for kind in list(_clients):
+        kind.clear_instance_cache()
+
+
 def missing_package(scheme: str) -> str | None:
     """Return how to install what serves a scheme; "" if nothing does; None if it is installed."""
     module, package = _PACKAGES.get(scheme, ("fsspec", "fsspec"))
@@ -61,6 +74,7 @@ def missing_package(scheme: str) -> str | None:
     return None
 
 
+@asking_again(_forget_clients)
 def status(url: str) -> FileStatus:
     """Return the status of a file or a folder.
 
@@ -72,6 +86,7 @@ def status(url: str) -> FileStatus:
         return _status(files.info(path))
 
 
+@asking_again(_forget_clients)
 def is_folder(url: str) -> bool:
     """Return whether there are files below ``url``; of a file system with folders, whether it is one."""
     files, path = _at(url)
@@ -87,6 +102,7 @@ def names(url: str) -> list[str]:
     return [name for name, _ in entries(url)]
 
 
+@asking_again(_forget_clients)
 def entries(url: str) -> list[tuple[str, bool]]:
     """Return what is in a folder, sorted: names, and whether they are folders. One request to an object store."""
     files, path = _at(url)
@@ -97,6 +113,7 @@ def entries(url: str) -> list[tuple[str, bool]]:
     return sorted({(name.rpartition("/")[2], is_any) for name, is_any in listed if name != own})
 
 
+@asking_again(_forget_clients)
 def reader(url: str) -> io.RawIOBase:
     """Open a file."""
     files, path = _at(url)
@@ -104,6 +121,7 @@ def reader(url: str) -> io.RawIOBase:
         return _Reader(url, files.open(path, "rb"))
 
 
+@asking_again(_forget_clients)
 def read(url: str) -> bytes:
     """Return what a file holds, in one request."""
     files, path = _at(url)
@@ -111,12 +129,14 @@ def read(url: str) -> bytes:
         return bytes(files.cat_file(path, **_IN_ONE_REQUEST.get(_scheme(url), {})))
 
 
+@asking_again(_forget_clients)
 def write(url: str, content: bytes) -> None:
     """Write a file, which appears whole."""
     with _as_os_errors(url), _whole(url) as (files, path):
         files.pipe_file(path, content)
 
 
+@asking_again(_forget_clients)
 def copy(source: str | Path, target: str) -> None:
     """Copy a file, from this machine or within the store; the copy appears whole."""
     if "://" not in str(source):
@@ -127,6 +147,7 @@ def copy(source: str | Path, target: str) -> None:
         files.cp_file(_at(str(source))[1], path)
 
 
+@asking_again(_forget_clients)
 def download(url: str, target: Path) -> None:
     """Copy a file to this machine."""
     files, path = _at(url)
@@ -134,6 +155,7 @@ def download(url: str, target: Path) -> None:
         files.get_file(path, os.fspath(target))
 
 
+@asking_again(_forget_clients)
 def rename(source: str, target: str) -> None:
     """Rename a file: object stores copy and delete it."""
     files, path = _at(source)
@@ -141,6 +163,7 @@ def rename(source: str, target: str) -> None:
         files.mv(path, _at(target)[1])
 
 
+@asking_again(_forget_clients)
 def remove(url: str) -> None:
     """Remove a file."""
     files, path = _at(url)
@@ -150,6 +173,7 @@ def remove(url: str) -> None:
         files.rm_file(path)
 
 
+@asking_again(_forget_clients)
 def remove_folder(url: str) -> None:
     """Remove a folder and all that is in it; nothing if it does not exist."""
     files, path = _at(url)
@@ -207,6 +231,7 @@ def _at(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the path in it. fsspec keeps one for each process."""
     with _as_os_errors(url):
         files, path = _fsspec().url_to_fs(url, use_listings_cache=False)
+    _clients.add(type(files))
     return files, path
 
 
@@ -264,6 +289,8 @@ def _os_error(error: Exception, url: str) -> OSError:
     if isinstance(error, FileNotFoundError):
         is_bucket = "bucket does not exist" in text.lower()
         return FileNotFoundError(errno.ENOENT, text if is_bucket else os.strerror(errno.ENOENT), url)
+    if isinstance(error, PermissionError) and _EXPIRED.search(f"{error} {error.__cause__}"):
+        return ExpiredToken(errno.EACCES, text, url)
     if isinstance(error, PermissionError):
         return PermissionError(errno.EACCES, text, url)
     if isinstance(error, OSError):

@@ -25,7 +25,7 @@ from datasets.spec import INFO_FILE
 from datasets.tally import Tally, bad_image
 from datasets.workers import Chunk, ConvertedChunk, Rejection, extremes
 
-_FOLDER = "manifests"
+FOLDER = "manifests"
 # Of the records: a file of an older version is written again.
 _VERSION = 2
 _CHECKSUM_BYTES = 1 << 22
@@ -115,7 +115,7 @@ def written(
             tally.add(chunk, converted)
 
         yield add
-    (staged / _FOLDER).mkdir(exist_ok=True)
+    (staged / FOLDER).mkdir(exist_ok=True)
     manifest = Manifest(
         digest.hexdigest(),
         tally.num_bytes,
@@ -195,7 +195,7 @@ def take_over(staged: Path, dataset_dir: Path) -> list[str]:
             if (dataset_dir / file).is_file() and not (staged / file).exists():
                 (dataset_dir / file).replace(staged / file)
     for path in staged.iterdir():
-        if path.is_dir() and path.name != _FOLDER:
+        if path.is_dir() and path.name != FOLDER:
             shutil.rmtree(path, ignore_errors=True)
     kept = [file for file in finished_files(staged) if (staged / file).is_file()]
     sweep(staged, kept)
@@ -204,14 +204,14 @@ def take_over(staged: Path, dataset_dir: Path) -> list[str]:
 
 def finished_files(staged: Path) -> list[str]:
     """Return the names of the record files that have manifests; some may have been moved to the output folder."""
-    return [path.stem for path in (staged / _FOLDER).glob("[!.]*.json")]
+    return [path.stem for path in (staged / FOLDER).glob("[!.]*.json")]
 
 
 def sweep(staged: Path, files: Collection[str]) -> None:
     """Delete all files and manifests but those of ``files``: what was killed, tried twice, or is of another run."""
     keep = set(files)
-    for path in (*staged.glob("*"), *staged.glob(f"{_FOLDER}/*")):
-        name = path.stem if path.parent.name == _FOLDER else path.name
+    for path in (*staged.glob("*"), *staged.glob(f"{FOLDER}/*")):
+        name = path.stem if path.parent.name == FOLDER else path.name
         if path.is_file() and (path.name.startswith(".") or name not in keep):
             path.unlink(missing_ok=True)
 
@@ -230,4 +230,4 @@ def _is_whole(path: Path, manifest: Manifest) -> bool:
 
 
 def _manifest_file(staged: Path, file_name: str) -> Path:
-    return staged / _FOLDER / f"{file_name}.json"
+    return staged / FOLDER / f"{file_name}.json"

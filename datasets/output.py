@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import logging
 import os
 import shutil
@@ -35,7 +36,7 @@ def staging(dataset_dir: Path) -> Iterator[Path]:
     process. The next conversion finds them, and nothing else that was left. Folders that this has made, and in which
     nothing is at the end, are removed again.
 
-    For a URL the folder is one of this machine, and nothing in it outlives the block.
+    For a URL the folder is one of this machine, in the folder for temporary files, with a name that depends on the URL.
 
     Args:
       dataset_dir: the output folder.
@@ -57,27 +58,40 @@ def staging(dataset_dir: Path) -> Iterator[Path]:
     folder = dataset_dir / _STAGING_FOLDER
     try:
         _lock(descriptor, dataset_dir)
-        is_left = folder.exists()
-        try:
-            kept = manifests.take_over(folder, dataset_dir)
-        except OSError as error:
-            raise DataError(f"Cannot write in --dataset_dir={dataset_dir}: {error.strerror}.") from error
-        if is_left:
-            log.info("Of an earlier, unfinished conversion, %s holds %d record files.", dataset_dir, len(kept))
-        is_finished = False
-        try:
+        with _kept_if_unfinished(folder, dataset_dir, dataset_dir):
             yield folder
-            is_finished = True
-        finally:
-            kept = [] if is_finished else manifests.finished_files(folder)
-            if kept:
-                manifests.sweep(folder, kept)
-                log.info("%d finished record files stay in %s for the next conversion.", len(kept), folder)
-            else:
-                shutil.rmtree(folder, ignore_errors=True)
-            _remove_empty(missing)
     finally:
+        _remove_empty(missing)
         os.close(descriptor)  # and so the lock
+
+
+@contextlib.contextmanager
+def _kept_if_unfinished(folder: Path, moved_to: Path, dataset_dir: Path) -> Iterator[None]:
+    """Keep record files of ``folder`` that are finished if the block fails, and take over those of a block before.
+
+    Args:
+      folder: of unfinished conversions; it may be missing.
+      moved_to: the folder that a block before was about to move files to.
+      dataset_dir: the output folder, for errors.
+    """
+    is_left = (folder / manifests.FOLDER).exists()
+    try:
+        kept = manifests.take_over(folder, moved_to)
+    except OSError as error:
+        raise DataError(f"Cannot write in --dataset_dir={dataset_dir}: {error.strerror}.") from error
+    if is_left:
+        log.info("Of an earlier, unfinished conversion, %s holds %d record files.", folder, len(kept))
+    is_finished = False
+    try:
+        yield
+        is_finished = True
+    finally:
+        kept = [] if is_finished else manifests.finished_files(folder)
+        if kept:
+            manifests.sweep(folder, kept)
+            log.info("%d finished record files stay in %s for the next conversion.", len(kept), folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -96,10 +110,19 @@ def _staging_here(dataset_dir: Path) -> Iterator[Path]:
         mark.write_text("A conversion is running. Without info.json, the files beside this one are not complete.\n")
     except OSError as error:
         raise DataError(f"Cannot write in --dataset_dir={dataset_dir}: {error.strerror}.") from error
+    digest = hashlib.sha256(str(dataset_dir).encode()).hexdigest()[:12]
+    folder = path_of(tempfile.gettempdir()) / f"slim-train-converting-{os.getuid()}-{digest}"
     try:
-        with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
-            yield path_of(folder)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise DataError(f"Cannot make the folder {folder} for the record files: {error.strerror}.") from error
+    try:
+        _lock(descriptor, dataset_dir)
+        with _kept_if_unfinished(folder, folder, dataset_dir):
+            yield folder
     finally:
+        os.close(descriptor)
         with contextlib.suppress(OSError):
             mark.unlink(missing_ok=True)
 
@@ -115,7 +138,7 @@ def publish(folder: Path, dataset_dir: Path, name: str) -> None:
 
     def move(file_name: str) -> None:
         if is_url(dataset_dir):
-            copy_file(folder / file_name, dataset_dir / file_name)
+            _upload(folder / file_name, dataset_dir / file_name)
         else:
             (folder / file_name).replace(dataset_dir / file_name)
 
@@ -126,6 +149,27 @@ def publish(folder: Path, dataset_dir: Path, name: str) -> None:
             old_file.unlink()
     move(LABELS_FILE)
     move(INFO_FILE)
+
+
+def _upload(source: Path, target: Path) -> None:
+    """Upload a file, unless the store says that it holds the same one: an upload before may have been interrupted."""
+    try:
+        status = target.stat()
+    except FileNotFoundError:
+        pass
+    else:
+        tag = getattr(status, "tag", "")
+        if tag and status.st_size == source.stat().st_size and tag == _md5(source):
+            return
+    copy_file(source, target)
+
+
+def _md5(path: Path) -> str:
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as file:
+        while data := file.read(1 << 20):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:

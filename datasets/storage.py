@@ -23,6 +23,7 @@ from datasets.url_path import SCHEME, UrlEntry, UrlPath
 _URL = re.compile(rf"(?P<scheme>{SCHEME})://")
 LOCAL = "file"
 _FILE_URL = re.compile(r"file://(localhost(?=/))?", re.IGNORECASE)
+_CREDENTIALS = re.compile(rf"({SCHEME}://)[^/@]+@")
 # Between the entries of a comma-separated list; a comma in a path is no end.
 _BEFORE_URL = re.compile(rf",(?={SCHEME}://)")
 
@@ -55,6 +56,11 @@ def local_list(text: str) -> str:
     return ",".join(map(local_path, _BEFORE_URL.split(text)))
 
 
+def shown(text: str) -> str:
+    """Return text of a user's for messages: without the user and password of a URL."""
+    return _CREDENTIALS.sub(r"\1***@", text)
+
+
 def is_url(path: str | os.PathLike[str]) -> bool:
     """Return whether a path is elsewhere than on this machine."""
     return scheme_of(str(path)) not in ("", LOCAL)
@@ -78,6 +84,11 @@ def fault_of(path: str, takes_urls: bool = False) -> str | None:
     if scheme in ("", LOCAL):
         return None
     advice = f"Install {_MOUNTS.get(scheme, _ANY_MOUNT)} and give the folder that it mounts, or copy the files."
+    if _CREDENTIALS.match(path):
+        return (
+            "must not hold a user or password, which logs and config.yaml would show. Clients of stores take them from "
+            "the environment."
+        )
     if not takes_urls:
         return f"must be a path of this machine: {scheme}:// is not supported here. {advice}"
     if tensorflow_files.serves(scheme) or (install := fsspec_files.missing_package(scheme)) is None:

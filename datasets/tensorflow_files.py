@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from datasets.file_errors import ExpiredToken, asking_again
 from datasets.file_status import FileStatus
 
 # Folders of an object store are parts of names: making one would only leave an empty object.
@@ -31,6 +32,7 @@ def serves(scheme: str) -> bool:
     return "tensorflow" in sys.modules and scheme in _gfile().get_registered_schemes()
 
 
+@asking_again()
 def status(url: str) -> FileStatus:
     """Return the status of a file or a folder.
 
@@ -44,6 +46,7 @@ def status(url: str) -> FileStatus:
     return FileStatus(found.length, found.mtime_nsec, found.is_directory)
 
 
+@asking_again()
 def is_folder(url: str) -> bool:
     """Return whether there are files below ``url``."""
     with _as_os_errors(url):
@@ -55,12 +58,14 @@ def is_folder(url: str) -> bool:
         return bool(_gfile().glob(f"{url}/*")) or name in _gfile().listdir(parent)
 
 
+@asking_again()
 def names(url: str) -> list[str]:
     """Return the names of the files and folders in a folder, sorted."""
     with _as_os_errors(url):
         return sorted(name for found in _gfile().listdir(url) if (name := found.strip("/")))
 
 
+@asking_again()
 def entries(url: str) -> list[tuple[str, bool]]:
     """Return what is in a folder, sorted: names, and whether they are folders. One request to an object store."""
     if url.startswith(_OBJECT_STORES):  # these mark what is a folder
@@ -70,6 +75,7 @@ def entries(url: str) -> list[tuple[str, bool]]:
     return [(name, is_folder(f"{url}/{name}")) for name in names(url)]
 
 
+@asking_again()
 def reader(url: str) -> io.RawIOBase:
     """Open a file."""
     return _Reader(url)
@@ -81,6 +87,7 @@ def read(url: str) -> bytes:
         return file.read()
 
 
+@asking_again()
 def write(url: str, content: bytes) -> None:
     """Write a file, which appears whole."""
     with _as_os_errors(url):
@@ -89,6 +96,7 @@ def write(url: str, content: bytes) -> None:
             file.write(content)
 
 
+@asking_again()
 def copy(source: str | Path, target: str) -> None:
     """Copy a file, from this machine or from another URL; the copy appears whole."""
     with _as_os_errors(target, os.fspath(source)):
@@ -96,24 +104,28 @@ def copy(source: str | Path, target: str) -> None:
         _gfile().copy(os.fspath(source), target, overwrite=True)
 
 
+@asking_again()
 def download(url: str, target: Path) -> None:
     """Copy a file to this machine."""
     with _as_os_errors(url):
         _gfile().copy(url, os.fspath(target), overwrite=True)
 
 
+@asking_again()
 def rename(source: str, target: str) -> None:
     """Rename a file: object stores copy and delete it."""
     with _as_os_errors(source):
         _gfile().rename(source, target, overwrite=True)
 
 
+@asking_again()
 def remove(url: str) -> None:
     """Remove a file."""
     with _as_os_errors(url):
         _gfile().remove(url)
 
 
+@asking_again()
 def remove_folder(url: str) -> None:
     """Remove a folder and all that is in it; nothing if it does not exist."""
     with _as_os_errors(url):
@@ -212,7 +224,9 @@ def _os_error(error: Any, url: str) -> OSError:
         return FileNotFoundError(
             errno.ENOENT, "The bucket does not exist" if is_bucket else os.strerror(errno.ENOENT), url
         )
-    if isinstance(error, errors.PermissionDeniedError | errors.UnauthenticatedError):
+    if isinstance(error, errors.UnauthenticatedError) or "response code 401" in error.message:
+        return ExpiredToken(errno.EACCES, _first_line(error), url)
+    if isinstance(error, errors.PermissionDeniedError):
         return PermissionError(errno.EACCES, _first_line(error), url)
     return OSError(errno.EIO, _first_line(error), url)
 

@@ -79,6 +79,10 @@ def _storage() -> types.ModuleType:
     return importlib.import_module("datasets.storage")
 
 
+def _shown(value: Any) -> Any:
+    return _storage().shown(value) if isinstance(value, str) and "://" in value else value
+
+
 def _path_of(path: str | os.PathLike[str]) -> Path:
     return _storage().path_of(path)
 
@@ -111,7 +115,7 @@ class Options:
             value = getattr(self, field.name)
             fault = info.fault(value)
             if fault:
-                raise UsageError(f"--{field.name}={value} {fault}")
+                raise UsageError(f"--{field.name}={_shown(value)} {fault}")
             if info.may_be_url(value):
                 object.__setattr__(self, field.name, _storage().local_list(value))
 
@@ -149,7 +153,7 @@ def read_yaml(path: str | os.PathLike[str], options: Any) -> dict[str, Any]:
         message names the file, the key and the closest valid key.
     """
     if "://" in str(path) and (fault := _storage().fault_of(str(path), takes_urls=True)):
-        raise UsageError(f"--config={path} {fault}")
+        raise UsageError(f"--config={_shown(str(path))} {fault}")
     try:
         content = yaml.safe_load(_path_of(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -240,7 +244,7 @@ def _typed(value: Any, spec: FlagSpec, where: str) -> Any:
         raise UsageError(f"{where} must be {_TYPE_WORDS[spec.type]}, got {value!r}.")
     fault = spec.info.fault(value)
     if fault:
-        raise UsageError(f"{where}: {value!r} {fault}")
+        raise UsageError(f"{where}: {_shown(value)!r} {fault}")
     return value
 
 

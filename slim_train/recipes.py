@@ -58,11 +58,16 @@ def config_path(value: str | os.PathLike[str]) -> Path:
     Raises:
       UsageError: it is neither, or a URL that cannot be reached.
     """
-    from datasets.storage import fault_of, is_url, path_of  # not at the top: commands check first that it is ours
+    from datasets.storage import (
+        fault_of,
+        is_url,
+        path_of,
+        shown,
+    )  # not at the top: commands check first that it is ours
 
     text = os.fspath(value)
     if fault := fault_of(text, takes_urls=True):
-        raise UsageError(f"--config={text} {fault}")
+        raise UsageError(f"--config={shown(text)} {fault}")
     path = path_of(text)
     if is_url(path):
         return path  # a look at it would cost a request, and reading tells as much

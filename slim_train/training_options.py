@@ -329,6 +329,12 @@ class LoopOptions(Options):
     save_interval_steps: int | None = option(
         None, "Also save a checkpoint every this number of global steps. Default: only by time.", at_least=1
     )
+    save_retry_secs: int = option(
+        600,
+        "If a checkpoint cannot be saved (full disk, store that does not answer), train on and try again for this "
+        "number of seconds. At the end of training at most 60. 0: give up at once.",
+        at_least=0,
+    )
     save_summaries_secs: int = option(600, "Seconds between TensorBoard summaries. 0: no summaries.", at_least=0)
     histogram_summaries: bool = option(False, "Also write histograms of variables, activations and gradients.")
     max_checkpoints_to_keep: int = option(5, "Number of checkpoints to keep in --train_dir. 0: keep all.", at_least=0)

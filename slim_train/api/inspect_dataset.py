@@ -67,7 +67,9 @@ class ReportOptions(Options):
         5, "Number of the first images of each class to show; fewer if there are many classes. 0: none.", at_least=0
     )
     output_dir: str | None = option(
-        None, "Folder to write inspection.html, inspection.json and first_images.jpg to. Default: no report is written."
+        None,
+        "Folder to write inspection.html, inspection.json and first_images.jpg to. Default: no report is written.",
+        takes_urls=True,
     )
     json: bool = option(False, "Print JSON.")
     write_info: bool = option(
@@ -98,6 +100,7 @@ class DuplicateOptions(Options):
         None,
         "CSV file to write the images to that conversion should leave out: all but one of images that are the same, or "
         "all if they have several labels. download_and_convert_data --exclude takes it. Requires --duplicates.",
+        takes_urls=True,
     )
 
     def __post_init__(self) -> None:
@@ -174,21 +177,22 @@ def run(options: InspectOptions) -> InspectionReport:
     """
     from datasets.errors import DataError
     from datasets.inspection.inspect import inspect
+    from datasets.storage import is_url, path_of
     from deployment.threads import available_cpus
     from slim_train.api.inspection import InspectionReport
 
     options.check()
     data, wanted = options.data, options.report
     assert data.dataset_dir, "the command requires it"
-    output = Path(wanted.output_dir) if wanted.output_dir else None
+    output = path_of(wanted.output_dir) if wanted.output_dir else None
     if output:
         try:
             output.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(f"Cannot make the folder --output_dir={output}: {error.strerror}.") from error
     listed = options.duplicates.write_exclusions
-    if listed and not Path(listed).absolute().parent.is_dir():
-        raise UsageError(f"--write_exclusions: there is no folder {Path(listed).parent}.")
+    if listed and not is_url(listed) and not path_of(listed).absolute().parent.is_dir():
+        raise UsageError(f"--write_exclusions: there is no folder {path_of(listed).parent}.")
     told = _told(data)
     if wanted.write_info and told.file_pattern and "%s" not in told.file_pattern:
         raise UsageError(
@@ -216,7 +220,7 @@ def run(options: InspectOptions) -> InspectionReport:
             failure = error  # raised when what is known is written
     report = InspectionReport.of(inspection)
     if listed:
-        report = _with_exclusions(report, Path(listed))
+        report = _with_exclusions(report, path_of(listed))
     if output:
         report = _written(report, output)
     if failure:

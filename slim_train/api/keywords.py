@@ -159,6 +159,7 @@ class TrainFlags(TypedDict, total=False):
     log_every_n_steps: int
     save_interval_secs: int
     save_interval_steps: int | None
+    save_retry_secs: int
     save_summaries_secs: int
     histogram_summaries: bool
     max_checkpoints_to_keep: int

@@ -64,7 +64,7 @@ def load(
     from datasets import storage  # not at the top: import slim_train checks first that this package is ours
 
     if fault := storage.fault_of(os.fspath(path), takes_urls=True):
-        raise UsageError(f"load(): {os.fspath(path)} {fault}")
+        raise UsageError(f"load(): {storage.shown(os.fspath(path))} {fault}")
     path = storage.local_path(os.fspath(path))
     options = options_from(ClassifierOptions(), "load", flags, {})
     with one_usage_error(), tensorflow_ready():

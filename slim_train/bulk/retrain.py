@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from datasets.class_folders import FolderReader
 from datasets.images import ImageRejected
 from datasets.sources import TRAIN, ImageSource
-from datasets.storage import fault_of
+from datasets.storage import fault_of, shown
 from slim_train import config
 from slim_train.bulk.extract import extract
 from slim_train.bulk.feature_net import FEATURES
@@ -115,7 +115,7 @@ def _extracted(options: RetrainOptions) -> Path:
     """Compute the features of ``--image_dir`` that are missing in the cache; return their folder."""
     for flag, value in (("image_dir", options.images.image_dir), ("bottleneck_dir", options.module.bottleneck_dir)):
         if fault := fault_of(value or ""):
-            raise UsageError(f"--{flag}={value} {fault}")
+            raise UsageError(f"--{flag}={shown(value or '')} {fault}")
     source = local.list_pictures(options.images.image_dir or "")
     module = load_module(options.module, options.code)
     root = Path(options.images.image_dir or "").absolute()

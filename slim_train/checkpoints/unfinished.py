@@ -14,6 +14,7 @@ _TEMPORARY = re.compile(
     rf"({re.escape(PREFIX)}-\d+\.(data-\d+-of-\d+|index)\.tempstate\d+"
     rf"|({re.escape(PREFIX)}-\d+\.meta|checkpoint|graph\.pbtxt)\.tmp[0-9a-f]+)"
 )
+_DATA = re.compile(rf"({re.escape(PREFIX)}-\d+)\.(data-\d+-of-\d+|meta)")
 
 
 def remove_temporary_files(folder: Path) -> None:
@@ -21,6 +22,17 @@ def remove_temporary_files(folder: Path) -> None:
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
             if _TEMPORARY.fullmatch(path.name):
+                _remove(path)
+
+
+def remove_parts_without_index(folder: Path) -> None:
+    """Remove data that was uploaded before the index, which was not. No save may be under way. Errors are ignored."""
+    with contextlib.suppress(OSError):
+        found = {path.name: path for path in folder.iterdir()}
+        for name, path in found.items():
+            match = _DATA.fullmatch(name)
+            # Checkpoints of TensorFlow 1's first format are one file, and have no index.
+            if match and f"{match[1]}.index" not in found and match[1] not in found:
                 _remove(path)
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ from slim_train.config import Options, option
 from slim_train.errors import RunError, UsageError, nearest
 
 log = logging.getLogger(__name__)
+
+# Between writes of the status file to a store.
+_URL_SECS = 10.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,9 @@ class ViewOptions(Options):
     dashboard: bool = option(
         True, "On a terminal, show a line with the state of each task below their output. Elsewhere there is none."
     )
-    status_file: str | None = option(None, "JSON file with the state of each task, replaced every second.")
+    status_file: str | None = option(
+        None, "JSON file with the state of each task, replaced every second; at a URL every 10.", takes_urls=True
+    )
 
 
 @dataclass(frozen=True)
@@ -119,15 +125,20 @@ def _status_writer(file: str | None) -> Callable[[dict[str, Any]], None] | None:
     if file is None:
         return None
     from datasets.files import replacing
+    from datasets.storage import is_url, path_of
 
-    path, is_failing = Path(file), False
+    path, is_failing, written_at = path_of(file), False, 0.0
+    every_secs = _URL_SECS if is_url(file) else 0.0
 
     def write(status: dict[str, Any]) -> None:
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(status, indent=2) + "\n", encoding="utf-8")
 
     def write_or_say_once(status: dict[str, Any]) -> None:
-        nonlocal is_failing
+        nonlocal is_failing, written_at
+        if time.monotonic() - written_at < every_secs and status.get("exit_code") is None:
+            return
+        written_at = time.monotonic()
         try:
             write(status)
             is_failing = False

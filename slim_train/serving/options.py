@@ -98,7 +98,11 @@ def named_paths(flag: str, value: str | None) -> list[tuple[str | None, Path]]:
     Raises:
       UsageError: an empty name, or a path that is not there.
     """
-    from datasets.storage import fault_of, path_of  # not at the top: commands check first that this package is ours
+    from datasets.storage import (
+        fault_of,
+        path_of,
+        shown,
+    )  # not at the top: commands check first that this package is ours
 
     entries: list[tuple[str | None, Path]] = []
     for entry in (part.strip() for part in (value or "").split(",")):
@@ -108,7 +112,7 @@ def named_paths(flag: str, value: str | None) -> list[tuple[str | None, Path]]:
         name, separator, path = ("", "", entry) if path_of(entry).exists() else entry.partition("=")
         path = path or name
         if fault := fault_of(path, takes_urls=True):
-            raise UsageError(f"--{flag}={entry}: {path} {fault}")
+            raise UsageError(f"--{flag}={shown(entry)}: {shown(path)} {fault}")
         if not path_of(path).exists():
             raise UsageError(f"--{flag}={entry}: {path} does not exist.")
         if separator and not name:

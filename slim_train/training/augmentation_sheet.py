@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +25,7 @@ log = logging.getLogger(__name__)
 class SheetOptions(Options):
     """Sheet."""
 
-    output_file: str = option("augmentations.png", "Image file to write, .png or .jpg.")
+    output_file: str = option("augmentations.png", "Image file to write, .png or .jpg.", takes_urls=True)
     num_images: int = option(40, "Number of images to show.", at_least=1)
 
 
@@ -44,10 +43,11 @@ def run(options: ShowOptions) -> None:
     Raises:
       UsageError: the data set, the net or an augmentation does not fit, or there is no folder for the file.
     """
+    from datasets.storage import path_of
     from slim_train.model.spec import class_names
     from slim_train.training.dataset_and_model import choose_model, open_dataset
 
-    train, path = options.train, Path(options.sheet.output_file)
+    train, path = options.train, path_of(options.sheet.output_file)
     check_sheet_path("output_file", path)
     dataset = open_dataset(train)
     model = choose_model(train, dataset)

@@ -21,8 +21,6 @@ from slim_train.training.sessions import CONNECTION_ERRORS
 
 log = logging.getLogger(__name__)
 
-# Longer than a file server needs to restart, and no longer than a training without checkpoints makes sense.
-PATIENCE_SECS = 600.0
 _RETRY_SECS = 15.0
 _SAVING = ("SaveV2", "MergeV2Checkpoints")
 
@@ -34,10 +32,11 @@ class PatientSaver(tf.train.Saver):
 
     Args:
       folder: the training folder. Checkpoints go up as a whole if TensorFlow cannot write there.
+      retry_secs: how long failures are survived.
       **kwargs: those of ``tf.train.Saver``.
     """
 
-    def __init__(self, folder: Path, **kwargs: Any) -> None:
+    def __init__(self, folder: Path, retry_secs: float = 600.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._uploads = (
             None if opens_in_tensorflow(folder) else UploadedCheckpoints(folder, kwargs.get("max_to_keep", 5))
@@ -45,7 +44,7 @@ class PatientSaver(tf.train.Saver):
         self._has_saved = False
         self._failing_since: float | None = None
         self._tried_at = 0.0
-        self._patience_secs = PATIENCE_SECS
+        self._retry_secs = self._patience_secs = retry_secs
 
     @property
     def is_behind(self) -> bool:
@@ -71,7 +70,7 @@ class PatientSaver(tf.train.Saver):
           **kwargs: those of the base class.
 
         Raises:
-          RunError: it was the first, or none could be written for ten minutes.
+          RunError: it was the first, or none could be written for ``retry_secs``.
         """
         self._tried_at = time.monotonic()
         if self._uploads:
@@ -133,21 +132,24 @@ class PatientSaver(tf.train.Saver):
         return saved
 
     def _fail(self, prefix: str, reason: str) -> None:
-        unfinished.remove_temporary_files(_folder(prefix))
         with contextlib.suppress(OSError):  # a store that does not answer
+            unfinished.remove_temporary_files(_folder(prefix))
             if not is_complete(prefix):
                 unfinished.remove_parts(prefix)
         cannot = f"Cannot save a checkpoint in {_folder(prefix)}: {reason}"
         if not self._has_saved or self._is_out_of_patience():
+            gave_up = f" Gave up after --save_retry_secs={self._retry_secs:g}." if self.is_behind else ""
             raise RunError(
-                f"{cannot}. Start again when the folder can be written; training resumes from the last checkpoint."
+                f"{cannot}.{gave_up} Start again when the folder can be written; training resumes from the last "
+                "checkpoint."
             )
         if not self.is_behind:
-            log.warning("%s. Training goes on, and tries again for %g minutes.", cannot, PATIENCE_SECS / 60)
+            log.warning("%s. Training goes on, and tries again for %s.", cannot, _minutes(self._retry_secs))
             self._failing_since = self._tried_at
 
     def _is_out_of_patience(self) -> bool:
-        return self._failing_since is not None and self._tried_at - self._failing_since > self._patience_secs
+        since = self._tried_at if self._failing_since is None else self._failing_since
+        return self._tried_at - since >= self._patience_secs
 
 
 def _why_not_written(error: Any) -> str | None:
@@ -158,6 +160,10 @@ def _why_not_written(error: Any) -> str | None:
     # Errors from Python's file functions have no op, and neither have lost connections.
     is_of_files = op.type in _SAVING if op is not None else not isinstance(error, CONNECTION_ERRORS)
     return servers.reason(error).rpartition("; ")[2] if is_of_files else None
+
+
+def _minutes(secs: float) -> str:
+    return f"{secs / 60:g} minutes" if secs >= 60 else f"{secs:g} seconds"
 
 
 def _folder(prefix: str) -> Path:

@@ -62,7 +62,9 @@ def lease(job: Job) -> Lease | None:
 
 def scaffold(job: Job, restore: RestorePlan | None, lease: Lease | None = None) -> Any:
     """Return the ``tf.train.Scaffold`` of the session: initialization, and the saver of all variables."""
-    keeping: dict[str, Any] = {"max_to_keep": job.options.loop.max_checkpoints_to_keep, "save_relative_paths": True}
+    loop = job.options.loop
+    keeping: dict[str, Any] = {"max_to_keep": loop.max_checkpoints_to_keep, "save_relative_paths": True}
+    keeping["retry_secs"] = loop.save_retry_secs
     with tf.device(sessions.checkpoint_device(job.deployment)):
         saver = LeasedSaver(lease, **keeping) if lease else PatientSaver(job.train_dir, **keeping)
         if job.resumed:
@@ -84,4 +86,5 @@ def start_folder(job: Job, lease: Lease | None = None) -> None:
             log.warning("--restart: the old checkpoints and logs of %s are now in %s.", job.train_dir, aside)
     training_folder.start(job.train_dir, job.resolved_options(), job.dataset)
     unfinished.remove_temporary_files(job.train_dir)
+    unfinished.remove_parts_without_index(job.train_dir)
     keep_copies(job.train_dir, job.options.code, job.model.net, job.model.recipe)

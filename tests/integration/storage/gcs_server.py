@@ -71,7 +71,7 @@ class CountedStore:
     Its public methods take and return plain values, for the manager.
     """
 
-    PUBLIC = ("clear", "counts", "environment", "fail", "objects", "requests", "times_left")
+    PUBLIC = ("clear", "forget", "counts", "environment", "fail", "objects", "requests", "times_left")
 
     def __init__(self) -> None:
         self._requests: list[tuple[str, str]] = []

@@ -11,6 +11,7 @@ import logging
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
@@ -82,6 +83,7 @@ class S3Store(CountedStore):
             start_response(f"{fault.status} {reason}", [("Content-Type", "application/xml")])
             return [content]
         if fault and method != "GET":
+            time.sleep(fault.wait_secs)
             return _cut(environ, b"")
         answer = self._moto(environ, start_response)
         return _cut(environ, b"".join(answer)) if fault else answer

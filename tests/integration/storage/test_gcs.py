@@ -52,6 +52,14 @@ def test_a_read_that_fails_is_repeated(gcs: Any, status: int) -> None:
     assert not gcs.times_left(fault)
 
 
+def test_a_token_that_has_expired_is_asked_for_again(gcs: Any) -> None:
+    path = path_of("gs://bucket/expired/a.bin")
+    path.write_bytes(b"content")
+    fault = gcs.fail("GET", "a.bin", status=401)
+    assert path.read_bytes() == b"content"
+    assert not gcs.times_left(fault)
+
+
 @pytest.mark.parametrize("status", [pytest.param(503, marks=pytest.mark.slow), 0], ids=["unavailable", "cut"])
 def test_an_upload_that_fails_is_repeated_and_appears_whole(gcs: Any, status: int) -> None:
     path = path_of(f"gs://bucket/upload-{status}/a.bin")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from datasets.convert import convert_dataset
+from datasets.errors import DataError
 from datasets.files import replacing
 from datasets.record_copies import CopySettings
 from datasets.spec import DatasetSpec
@@ -65,6 +70,36 @@ def test_a_bucket_that_is_missing_or_forbidden_is_named(s3: Any) -> None:
     with pytest.raises(PermissionError) as forbidden:
         path_of("s3://bucket/forbidden").read_bytes()
     assert forbidden.value.strerror
+
+
+def test_a_token_that_has_expired_is_asked_for_again(s3: Any) -> None:
+    path = path_of("s3://bucket/expired/a.bin")
+    path.write_bytes(b"content")
+    fault = s3.fail("GET", "a.bin", status=400)  # ExpiredToken, as S3 says it
+    assert path.read_bytes() == b"content"
+    assert not s3.times_left(fault)
+
+
+def test_a_conversion_whose_upload_was_interrupted_goes_on(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for number in range(8):
+        path = tmp_path / "images" / ("dark", "light")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 30 * number).save(path)
+    s3.fail("PUT", "image_folder_train", status=403)
+    with caplog.at_level("DEBUG"), pytest.raises(DataError, match="s3://bucket/shapes stopped: AccessDenied"):
+        convert_dataset("image_folder", "s3://bucket/shapes", tmp_path / "images")
+    assert "of-the-test" not in caplog.text  # as the credentials end
+    (kept,) = tmp_path.glob("slim-train-converting-*")
+    assert f"2 finished record files stay in {kept}" in caplog.text
+    report = convert_dataset("image_folder", "s3://bucket/shapes", tmp_path / "images")
+    assert not report.already_finished
+    uploads = [address for method, address in s3.requests() if method == "PUT" and "image_folder_test" in address]
+    assert len(uploads) == 1  # the store has it from the time before
+    assert "shapes/info.json" in s3.objects()
+    assert not kept.exists()
 
 
 def test_records_are_read_by_python_and_through_copies_by_tensorflow(s3: Any, tmp_path: Any) -> None:

@@ -28,6 +28,16 @@ def test_the_parts_of_one_checkpoint_are_removed(tmp_path):
     assert _names(tmp_path) == ["model.ckpt-50.index"]
 
 
+def test_data_that_came_without_its_index_is_removed(tmp_path):
+    kept = ["model.ckpt-5.data-00000-of-00001", "model.ckpt-5.index", "model.ckpt-5.meta", "model.ckpt-7"]
+    old_format = ["model.ckpt-7.meta"]
+    for name in (*kept, *old_format, "model.ckpt-6.data-00000-of-00001", "model.ckpt-6.meta"):
+        (tmp_path / name).touch()
+    unfinished.remove_parts_without_index(tmp_path)
+    assert _names(tmp_path) == [*kept, *old_format]
+
+
 def test_a_folder_that_is_gone_is_no_error(tmp_path):
     unfinished.remove_temporary_files(tmp_path / "gone")
+    unfinished.remove_parts_without_index(tmp_path / "gone")
     unfinished.remove_parts(str(tmp_path / "gone" / "model.ckpt-5"))

@@ -124,6 +124,15 @@ def test_a_fault_of_ours_keeps_its_traceback():
         _paint(fail).main([])
 
 
+def test_a_password_in_a_url_is_not_shown(capsys):
+    flags = ["--dataset_dir=sftp://user:secret@host/data", "--config=sftp://user:secret@host/c.yaml"]
+    for flag in flags:
+        assert importlib.import_module("slim_train.cli.train_image_classifier").COMMAND.main([flag]) == 2
+        error = capsys.readouterr().err
+        assert f"{flag.partition('sftp')[0]}sftp://***@host/" in error
+        assert "secret" not in error
+
+
 def test_a_plugin_for_file_systems_is_imported_before_flags_are_checked(tmp_path, monkeypatch, capsys):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "good_plugin.py").write_text("")

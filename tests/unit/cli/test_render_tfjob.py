@@ -77,7 +77,7 @@ def test_a_job_without_credentials_names_none(tmp_path):
     [
         (["--data_claim="], "--data_claim is required: it names the volume that holds --dataset_dir=/data/fer."),
         (["--train_claim="], "--train_claim is required"),
-        (["--train_dir=s3://bucket/run"], "nothing here serves s3://"),
+        (["--train_dir=swift://bucket/run"], "--train_dir=swift://bucket/run is a URL"),
         (["--dataset_dir=data/fer"], "--dataset_dir=data/fer is on no volume of the job: it must be in /data."),
         (["--train_dir=/tmp/x"], "--train_dir=/tmp/x is on no volume"),
         (["--train_dir=/models/../etc"], "--train_dir=/models/../etc is on no volume"),

@@ -96,8 +96,8 @@ def test_what_a_killed_upload_left_is_no_data_set_and_the_next_run_replaces_it(
 
 
 def test_a_store_that_takes_no_files_is_an_error_before_the_conversion(class_folders: MakeFolders) -> None:
-    with pytest.raises(DataError, match="into s3://bucket/out stopped: File system scheme .s3. not implemented"):
-        convert_dataset("image_folder", "s3://bucket/out", class_folders({"dog": 2}))
+    with pytest.raises(DataError, match="into swift://bucket/out stopped: .*(not known|fsspec)"):
+        convert_dataset("image_folder", "swift://bucket/out", class_folders({"dog": 2}))
 
 
 def test_a_url_without_images_is_named(url: Path) -> None:

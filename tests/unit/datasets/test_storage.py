@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datasets import storage
-from datasets.storage import fault_of, fault_of_list, is_url, local_list, path_of, scheme_of
+from datasets.storage import fault_of, fault_of_list, is_url, local_list, path_of, scheme_of, shown
 from datasets.url_path import UrlPath
 
 
@@ -84,6 +84,14 @@ def test_a_file_url_names_a_path(url: str, path: str) -> None:
 @pytest.mark.parametrize("url", ["file://models/fer", "file://", "file://localhosts/fer"])
 def test_a_file_url_of_another_machine_is_refused(url: str) -> None:
     assert fault_of(url) == "must be file:///absolute/path."
+
+
+def test_a_url_with_a_password_is_refused_and_shown_without_it() -> None:
+    fault = str(fault_of("sftp://user:secret@host/run", takes_urls=True))
+    assert "must not hold a user or password" in fault
+    assert "secret" not in fault
+    assert shown("--train_dir=sftp://user:secret@host/run") == "--train_dir=sftp://***@host/run"
+    assert shown("s3://bucket/a@b") == "s3://bucket/a@b"
 
 
 def test_each_path_of_a_list_may_be_a_file_url() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from slim_train.checkpoints.find import saved_checkpoints
+from datasets.storage import path_of
+from slim_train.checkpoints import uploads
+from slim_train.checkpoints.find import latest_checkpoint, saved_checkpoints
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
 from slim_train.training.saver import PatientSaver
@@ -71,3 +73,35 @@ def test_a_lost_connection_is_another_error(session, tmp_path, monkeypatch):
     monkeypatch.setattr(saver, "write", lose)
     with pytest.raises(tf.errors.UnavailableError):
         _save(saver, session, tmp_path, 1)
+
+
+def test_no_time_to_try_again_means_that_the_first_failure_is_final(session, tmp_path):
+    folder, saver = tmp_path / "train", PatientSaver(tmp_path / "train", retry_secs=0)
+    folder.mkdir()
+    _save(saver, session, folder, 1)
+    folder.rename(tmp_path / "away")
+    folder.touch()
+    with pytest.raises(RunError, match="Cannot save a checkpoint"):
+        _save(saver, session, folder, 2)
+
+
+def test_a_store_that_fails_is_survived_and_gets_the_next_checkpoint(session, monkeypatch, caplog):
+    pytest.importorskip("fsspec")
+    folder = path_of("memory://saver/train")
+    saver = PatientSaver(folder, retry_secs=45, max_to_keep=2)
+    assert _save(saver, session, folder, 1) == "memory://saver/train/model.ckpt-1"
+
+    def fail(source, target):
+        raise OSError(5, "SlowDown", str(target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads, "copy_file", fail)
+        assert _save(saver, session, folder, 2) is None
+        assert _save(saver, session, folder, 3) is None
+    assert _save(saver, session, folder, 4) == "memory://saver/train/model.ckpt-4"
+    assert latest_checkpoint(folder) == "memory://saver/train/model.ckpt-4"
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == [
+        "Cannot save a checkpoint in memory://saver/train: SlowDown. Training goes on, and tries again for 45 seconds."
+    ]
+    saver.restore(session, "memory://saver/train/model.ckpt-1")
