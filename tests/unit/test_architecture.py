@@ -310,7 +310,6 @@ ONLY_THIS_MACHINE = (
     (r"datasets\.record_copies", "copies on this machine are read"),
     (r"slim_train\.checkpoints\.(copies|uploads|event_uploads)", "temporary folders of this machine"),
     (r"slim_train\.exporting\.run", "writes into a folder of this machine first"),
-    (r"slim_train\.training\.augmentation_sheet", "not yet"),
 )
 LOCAL_FILE_CALL = re.compile(
     r"(pathlib\.)?Path|open|(shutil|glob|os\.path)\.\w+"

@@ -156,5 +156,5 @@ def test_a_file_url_is_the_path_that_it_names():
 
 
 def test_a_configuration_file_at_a_url_that_nothing_serves_is_refused():
-    with pytest.raises(UsageError, match="--config=s3://bucket/recipe.yaml .*mount-s3"):
-        read_yaml("s3://bucket/recipe.yaml", _Outer())
+    with pytest.raises(UsageError, match="--config=swift://bucket/recipe.yaml .*nstall"):
+        read_yaml("swift://bucket/recipe.yaml", _Outer())

@@ -101,7 +101,7 @@ def test_a_configuration_file_may_be_at_a_url(scheme: str, tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("s3://bucket/my.yaml", "--config=s3://bucket/my.yaml is a URL, and nothing here serves s3://"),
+        ("swift://bucket/my.yaml", "--config=swift://bucket/my.yaml is a URL"),
         ("ram://absent/my.yaml", "Cannot read the configuration file ram://absent/my.yaml: "),
         ("file:///absent/my.yaml", "Cannot read the configuration file /absent/my.yaml: it does not exist."),
     ],

@@ -38,8 +38,8 @@ def test_where_there_is_no_model_is_a_usage_error(tmp_path: Path) -> None:
 
 
 def test_a_url_that_nothing_serves_is_refused() -> None:
-    with pytest.raises(st.UsageError, match="s3://bucket/export is a URL.*Install"):
-        st.load("s3://bucket/export")
+    with pytest.raises(st.UsageError, match="swift://bucket/export is a URL.*nstall"):
+        st.load("swift://bucket/export")
 
 
 def test_a_file_url_names_a_path_of_this_machine(tmp_path: Path) -> None:

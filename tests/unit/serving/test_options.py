@@ -66,5 +66,5 @@ def test_models_at_urls_have_names_and_must_be_there() -> None:
     assert entries == [(None, path_of("ram://served/export")), ("fer", path_of("ram://served/export"))]
     with pytest.raises(UsageError, match="ram://served/none does not exist"):
         named_paths("model_dir", "fer=ram://served/none")
-    with pytest.raises(UsageError, match="--model_dir=fer=s3://a/b: s3://a/b is a URL, and nothing here serves"):
-        named_paths("model_dir", "fer=s3://a/b")
+    with pytest.raises(UsageError, match="--model_dir=fer=swift://a/b: swift://a/b is a URL"):
+        named_paths("model_dir", "fer=swift://a/b")
