@@ -33,7 +33,7 @@ from slim_train.bulk.feature_net import FeatureNet
 from slim_train.bulk.image_rows import ImageRow, ImageSet
 from slim_train.bulk.label_errors import doubtful_labels
 from slim_train.bulk.listing import list_images
-from slim_train.bulk.near_features import groups_by_features
+from slim_train.bulk.near_features import groups_by_features, without_chains
 from slim_train.bulk.options import ListedImages
 from slim_train.bulk.typical_images import directions, likeness_to_class, typical_and_unusual
 from slim_train.errors import UsageError
@@ -166,7 +166,7 @@ def _alike(
             tuple(duplicate(rows[number], BYTES if keys[number] == first else FEATURES, data) for number in members)
         )
 
-    found = groups_of(numbers)
+    found = without_chains(groups_of(numbers), len(rows))
     groups = [group_of(members, {}) for members in found]
     known_group = {
         (one.file, one.record): index

@@ -7,6 +7,7 @@ the fewer bits differ (Charikar, 2002). Only pairs whose hashes are near are com
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ _SEED = 0
 _PAIRS_AT_ONCE = 4096
 # Beyond, comparing all pairs with an equal part of the hash, which grows with the square, would take hours.
 MOST_FOR_ALL_PAIRS = 200_000
+_LONGEST_CHAIN = 1000  # images
 _TABLES, _IN_A_BUCKET, _MOST_NEIGHBORS = 64, 16, 48
 
 
@@ -62,3 +64,19 @@ def _random_masks(count: int) -> list[int]:
     random = np.random.default_rng(_SEED)
     num_bits = max(1, round(np.log2(count / _IN_A_BUCKET)))
     return [sum(1 << bit for bit in random.choice(64, num_bits, replace=False).tolist()) for _ in range(_TABLES)]
+
+
+def without_chains(groups: Sequence[Sequence[int]], num_images: int) -> list[Sequence[int]]:
+    """Return groups without those of over 1,000 images and a tenth of all, and say how many images these have.
+
+    They are chains of images of which neighbors alone are alike, by a net that tells images apart badly.
+    """
+    most = max(_LONGEST_CHAIN, num_images // 10)
+    chained = sum(len(group) for group in groups if len(group) > most)
+    if chained:
+        log.warning(
+            "%s of %s images are alike by features only because others between them are, and are not counted: the net "
+            "tells them apart badly. Try another.",
+            f"{chained:,}", f"{num_images:,}",
+        )  # fmt: skip
+    return [group for group in groups if len(group) <= most]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from datasets.duplicates import hamming
 from datasets.duplicates.hamming import bit_count
-from slim_train.bulk.near_features import groups_by_features
+from slim_train.bulk.near_features import groups_by_features, without_chains
 from slim_train.bulk.typical_images import directions
 
 
@@ -42,3 +42,11 @@ def test_of_very_many_images_those_that_are_clearly_alike_are_found_in_steps_tha
     assert (numbers[1000:1100] == np.arange(100)).mean() >= 0.95
     assert "Of 20,000 images, not all pairs" in caplog.text
     assert sum(compared) < 20_000**2 / 2 / 10  # of all pairs
+
+
+def test_a_chain_of_a_large_part_of_all_images_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    chain, pair = list(range(1500)), [2000, 2001]
+    assert without_chains([chain, pair], 5000) == [pair]
+    assert "1,500 of 5,000 images are alike by features only because others between them are" in caplog.text
+    assert without_chains([chain, pair], 50_000) == [chain, pair]
+    assert without_chains([list(range(9))], 10) == [list(range(9))]
