@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import json
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from slim_train import config
 from slim_train.errors import UsageError
 from slim_train.training_options import TrainOptions
 
+log = logging.getLogger(__name__)
+
 PREFIX = "model.ckpt"
 BEST = "best"
 CONFIG = "config.yaml"
@@ -25,6 +28,8 @@ METRICS = "metrics.jsonl"
 MLFLOW_RUN = "mlflow_run.json"
 REPORT = "report.html"
 _OF_THE_DATA_SET = (LABELS_FILE, INFO_FILE)
+# Of the metrics of an evaluation, which hold a line for each class and each pair of classes that was confused.
+_MOST_BYTES_OF_JSON = 256 * 2**20
 # What a fresh start puts aside.
 _OF_A_RUN = ("checkpoint", f"{PREFIX}*", "events.out.tfevents.*", METRICS, MLFLOW_RUN, REPORT, BEST, "graph.pbtxt")
 # Flags that decide which variables there are, and their shapes.
@@ -194,6 +199,24 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     """Write ``values`` as JSON, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file of a training or an evaluation.
+
+    It is empty if the file is missing, or, which the log says, damaged or larger than 256 MB.
+    """
+    try:
+        if path.stat().st_size > _MOST_BYTES_OF_JSON:
+            log.warning("%s is larger than %d MB, and is ignored.", path, _MOST_BYTES_OF_JSON >> 20)
+            return {}
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        log.warning("%s cannot be read, and is ignored: %s.", path, error)
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def metrics_text(folder: Path) -> str:

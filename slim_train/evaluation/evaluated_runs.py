@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from slim_train.checkpoints import training_folder
 from slim_train.errors import UsageError
 
 _PREFIX, _SUFFIX = "predictions_", ".csv"
-_MOST_BYTES = 256 * 2**20  # of an eval_<split>.json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,13 +99,7 @@ def _described(name: str, file: Path) -> EvaluatedRun:
 
 def _figures(path: Path) -> dict[str, Any]:
     """Return what is known of an evaluation; nothing if the file is missing or damaged."""
-    try:
-        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
-            return {}
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    values = values if isinstance(values, dict) else {}
+    values = training_folder.read_json(path)
     numbers = {"global_step": int, "loss": float, "top_5_accuracy": float}
     kept: dict[str, Any] = {name: kind(values[name]) for name, kind in numbers.items() if _is_number(values.get(name))}
     return kept | ({"checkpoint": values["checkpoint"]} if isinstance(values.get("checkpoint"), str) else {})

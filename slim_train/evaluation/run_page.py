@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -60,7 +59,7 @@ def write_run_report(
 def run_html(folder: Path, evaluation: EvaluationReport | None = None, mistakes: Sequence[Mistake] = ()) -> str:
     """Return what report.html shows, as one block."""
     options = training_folder.read_options(folder)
-    result = _read_result(folder)
+    result = training_folder.read_json(folder / training_folder.RESULT)  # empty while a run goes on
     parts = [html.facts(_run_facts(folder, options, result))]
     curves = html.training_curves(training_folder.read_metrics(folder))
     if curves:
@@ -116,15 +115,6 @@ def _run_facts(folder: Path, options: TrainOptions | None, result: Mapping[str, 
     if result.get("best_accuracy") is not None:
         values["best accuracy"] = f"{result['best_accuracy']:.2%} in evaluations during training"
     return values
-
-
-def _read_result(folder: Path) -> dict[str, Any]:
-    """Return result.json; {} while a run goes on, or if the file is damaged."""
-    try:
-        values = json.loads((folder / training_folder.RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
 
 
 def _flags(options: TrainOptions) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -63,16 +62,7 @@ def _command(trained: TrainedModel) -> str:
 
 def _evaluations(folder: Path) -> list[dict[str, Any]]:
     """Return what the eval_<split>.json of a training folder hold; damaged ones are ignored."""
-    found = []
-    for path in sorted(folder.glob("eval_*/eval_*.json")):
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            log.warning("%s cannot be read, and is ignored.", path)
-            continue
-        if isinstance(values, dict):
-            found.append(values)
-    return found
+    return [values for path in sorted(folder.glob("eval_*/eval_*.json")) if (values := training_folder.read_json(path))]
 
 
 def _rank(values: dict[str, Any]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import queue
@@ -164,10 +163,9 @@ class MlflowRun:
 
     def _resumed(self) -> str | None:
         """Return the run of this folder, set to running; None if there is none, or the server does not know it."""
-        try:
-            known = json.loads((self._folder / training_folder.MLFLOW_RUN).read_text(encoding="utf-8"))
-            run_id, has_params = known["run_id"], known.get("has_params", True)
-        except (OSError, ValueError, KeyError, TypeError):
+        known = training_folder.read_json(self._folder / training_folder.MLFLOW_RUN)
+        run_id, has_params = known.get("run_id"), known.get("has_params", True)
+        if run_id is None:
             return None
         try:
             self._client.update_run(str(run_id), status="RUNNING")

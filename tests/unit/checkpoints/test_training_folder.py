@@ -104,3 +104,21 @@ def test_a_line_of_metrics_that_does_not_fit_on_the_disk_leaves_no_part(tmp_path
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     training_folder.add_metrics(tmp_path, {"step": 3})
     assert [line["step"] for line in training_folder.read_metrics(tmp_path)] == [1, 3]
+
+
+@pytest.mark.parametrize("text", ["{damaged", "[" * 100_000, "\udcff", "[1]"])
+def test_a_json_file_that_is_damaged_or_no_object_is_empty(tmp_path, text):
+    path = tmp_path / "result.json"
+    assert training_folder.read_json(path) == {}
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert training_folder.read_json(path) == {}
+    training_folder.write_json(path, {"global_step": 7})
+    assert training_folder.read_json(path) == {"global_step": 7}
+
+
+def test_a_json_file_that_is_far_too_large_is_not_read_and_said(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(training_folder, "_MOST_BYTES_OF_JSON", 1 << 20)
+    with (tmp_path / "eval_test.json").open("wb") as file:
+        file.truncate((1 << 20) + 1)
+    assert training_folder.read_json(tmp_path / "eval_test.json") == {}
+    assert "is larger than 1 MB, and is ignored" in caplog.text
