@@ -38,8 +38,10 @@ def page(title: str, body: str) -> str:
         # Paper is light, cannot be unfolded, and cannot be scrolled sideways.
         "@media print{:root{color-scheme:light}*{print-color-adjust:exact}img,svg,figure,tr{break-inside:avoid}"
         "[role=heading],summary{break-after:avoid}details::details-content{content-visibility:visible;display:block}"
+        "details.lines::details-content{columns:2;font-size:.75em}"
         # Pages break between lines of images, which a flex box does not let them.
-        ".strip{display:block!important}.strip figure{display:inline-block;margin-right:.6em!important}"
+        ".strip{display:inline-block!important;break-inside:avoid}.long{display:block!important;break-inside:auto}"
+        ".strip figure{display:inline-block;vertical-align:top;margin:0 .6em .6em 0!important}"
         "[role=region]{overflow:visible!important}body{max-width:none;margin:0}}"
         "@media(max-width:500px){td{padding-right:.6em}}"
         "thead+tbody td:first-child{min-width:min(9em,27vw)}"  # names beside many columns on a narrow screen
@@ -59,10 +61,11 @@ def paragraph(text: str) -> str:
     return _line(text)
 
 
-def details(summary: str, body: str, is_open: bool) -> str:
-    """Return HTML that can be unfolded below a line of text."""
+def details(summary: str, body: str, is_open: bool, kind: str = "") -> str:
+    """Return HTML that can be unfolded below a line of text; of the kind ``lines``, printed small in two columns."""
     line = f'<summary style="overflow-wrap:anywhere">{escape(summary)}</summary>'
-    return f"<details{' open' if is_open else ''}>{line}{body}</details>"
+    named = f' class="{kind}"' if kind else ""
+    return f"<details{named}{' open' if is_open else ''}>{line}{body}</details>"
 
 
 def bullets(points: Mapping[str, Sequence[str]]) -> str:
@@ -75,7 +78,7 @@ def bullets(points: Mapping[str, Sequence[str]]) -> str:
 def _folded(lines: Sequence[str]) -> str:
     if len(lines) <= _MOST_LINES + 1:
         return "".join(lines)
-    rest = details(f"{len(lines) - _MOST_LINES:,} more lines", "".join(lines[_MOST_LINES:]), is_open=False)
+    rest = details(f"{len(lines) - _MOST_LINES:,} more lines", "".join(lines[_MOST_LINES:]), False, "lines")
     return "".join(lines[:_MOST_LINES]) + rest
 
 

@@ -14,6 +14,7 @@ from slim_train.reports.contact_sheet import open_picture
 
 # Pixels of the long side. Small images are enlarged by the browser, which costs no bytes.
 _SIDE = 96
+_MOST_ON_A_PAGE = 12  # more may need several pages
 _FAINT = "opacity:.65"
 
 
@@ -38,7 +39,8 @@ def strip(pictures: Sequence[Picture], num_more: int = 0) -> str:
     figures = "".join(map(_figure, pictures))
     more = f'<div style="align-self:center;{_FAINT}">and {num_more:,} more</div>' if num_more else ""
     style = "display:inline-flex;flex-wrap:wrap;vertical-align:top;gap:.6em;margin:.4em 1em 1em 0"
-    return f'<div class="strip" style="{style};border-left:3px solid #8886;padding-left:.6em">{figures}{more}</div>'
+    kind = "strip" if len(pictures) <= _MOST_ON_A_PAGE else "strip long"
+    return f'<div class="{kind}" style="{style};border-left:3px solid #8886;padding-left:.6em">{figures}{more}</div>'
 
 
 def _figure(picture: Picture) -> str:

@@ -32,3 +32,9 @@ def test_captions_are_escaped_and_whole_in_the_tooltip() -> None:
 
 def test_an_image_that_cannot_be_decoded_is_said_to_be() -> None:
     assert "cannot be decoded" in strip([Picture(b"no image", ("cat",))])
+
+
+def test_only_a_strip_that_may_need_several_pages_breaks_between_them_when_printed() -> None:
+    pictures = [Picture(b"", ("cat",))] * 13
+    assert strip(pictures[:12]).startswith('<div class="strip" ')
+    assert strip(pictures).startswith('<div class="strip long" ')
