@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageOps, UnidentifiedImageError, features
 
-from datasets import scaled_jpeg
+from datasets import color_profile, scaled_jpeg
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,8 +125,9 @@ def normalise(data: bytes, target: scaled_jpeg.Size | None = None) -> EncodedIma
     """Decode one file's bytes in full; keep them if TensorFlow reads them correctly, else encode them again.
 
     Kept are 8-bit JPEG in grey or color and PNG in up to 8 bits per channel. Encoded again, upright and in 8-bit grey
-    or RGB with transparency dropped: CMYK, 16-bit and palette-with-alpha images, images with an EXIF orientation
-    (JPEG as JPEG of quality 95, the rest as PNG), and WebP, BMP, TIFF, PPM and the first frame of GIF (as PNG).
+    or sRGB with transparency dropped: CMYK, 16-bit and palette-with-alpha images, images with an EXIF orientation or
+    with a color profile other than sRGB (JPEG as JPEG of quality 95, the rest as PNG), and WebP, BMP, TIFF, PPM and the
+    first frame of GIF (as PNG).
 
     Args:
       data: the bytes of the file.
@@ -144,8 +145,8 @@ def normalise(data: bytes, target: scaled_jpeg.Size | None = None) -> EncodedIma
         if _kept(image, data):
             return EncodedImage(data, "png" if image.format == "PNG" else "jpeg", *size)
         if is_jpeg(image):
-            return encode(_upright_8_bit(image), "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-        return encode(_upright_8_bit(image), "PNG")
+            return encode(upright_srgb(image), "JPEG", quality=_JPEG_QUALITY, subsampling=0)
+        return encode(upright_srgb(image), "PNG")
 
 
 def decode(data: bytes, target: scaled_jpeg.Size | None = None) -> NDArray[np.uint8]:
@@ -167,7 +168,7 @@ def decode(data: bytes, target: scaled_jpeg.Size | None = None) -> NDArray[np.ui
     with _opened(data) as image:
         _scale(image, _ratio(image, target))
         image.load()
-        return np.array((image if _kept(image, data) else _upright_8_bit(image)).convert("RGB"))
+        return np.array((image if _kept(image, data) else upright_srgb(image)).convert("RGB"))
 
 
 def encode_image(image: Image.Image) -> EncodedImage:
@@ -177,7 +178,7 @@ def encode_image(image: Image.Image) -> EncodedImage:
       ImageRejected: the image has 32-bit pixels, or cannot be read.
     """
     try:
-        return encode(_upright_8_bit(image), "PNG")
+        return encode(upright_srgb(image), "PNG")
     except OSError as error:
         raise ImageRejected("cannot be read", str(error)) from error
 
@@ -308,13 +309,13 @@ def _scale(image: Image.Image, ratio: int) -> None:
 
 def _may_be_kept(image: Image.Image, data: bytes) -> bool:
     """Return whether :func:`_kept` will be true of a JPEG if all of it can be decoded."""
-    if not is_jpeg(image) or image.mode not in ("L", "RGB") or image.getexif().get(_ORIENTATION) not in _UPRIGHT:
+    if not is_jpeg(image) or image.mode not in ("L", "RGB") or not _is_upright_srgb(image):
         return False
     return next((marker for marker in _jpeg_markers(data) if marker in _ANY_JPEG_FRAMES), 0) in _JPEG_FRAMES
 
 
 def _kept(image: Image.Image, data: bytes) -> bool:
-    if image.getexif().get(_ORIENTATION) not in _UPRIGHT:
+    if not _is_upright_srgb(image):
         return False
     if is_jpeg(image):
         return _check_jpeg_markers(data) in _JPEG_FRAMES and image.mode in ("L", "RGB")
@@ -323,6 +324,10 @@ def _kept(image: Image.Image, data: bytes) -> bool:
         bit_depth = data[24]
         return bit_depth <= 8 and not (image.mode == "P" and "transparency" in image.info)
     return False
+
+
+def _is_upright_srgb(image: Image.Image) -> bool:
+    return image.getexif().get(_ORIENTATION) in _UPRIGHT and color_profile.is_srgb(image)
 
 
 def is_jpeg(image: Image.Image) -> bool:
@@ -369,8 +374,19 @@ def _check_png_chunks(data: bytes) -> None:
     raise ImageRejected("truncated", "PNG without end")
 
 
-def _upright_8_bit(image: Image.Image) -> Image.Image:
-    return as_8_bit(ImageOps.exif_transpose(image), image.format)
+def upright_srgb(image: Image.Image) -> Image.Image:
+    """Return an image upright, in 8-bit gray or sRGB, transparency dropped.
+
+    Raises:
+      ImageRejected: it has 32-bit pixels.
+    """
+    image_format, profile = image.format, None if color_profile.is_srgb(image) else image.info["icc_profile"]
+    image = ImageOps.exif_transpose(image)
+    if not profile:
+        return as_8_bit(image, image_format)
+    if image.mode != "CMYK":
+        image = as_8_bit(image, image_format)
+    return color_profile.in_srgb(image, profile).convert("L" if image.mode == "L" else "RGB")
 
 
 def as_8_bit(image: Image.Image, image_format: str | None) -> Image.Image:

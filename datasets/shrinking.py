@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image
 
 from datasets import images
 from datasets.errors import DataError
@@ -13,7 +12,6 @@ from datasets.images import EncodedImage
 
 # Formats of cameras, which are lossy as JPEG is. All others become PNG.
 _BECOME_JPEG = ("HEIF", "AVIF")
-_MODES_WITH_PROFILE = ("L", "RGB", "CMYK")
 # How far reduce() may go ahead of the filter: beyond 3 the result cannot be told from the filter's alone.
 _REDUCING_GAP = 3.0
 
@@ -53,33 +51,10 @@ def shrunk(data: bytes, shrinking: Shrinking) -> EncodedImage:
     if max(images.size_of(data)) <= shrinking.max_side:
         return images.normalise(data)
     with images.decoded(data, shrinking.max_side) as image:
-        small = _resized(_plain(image), shrinking.max_side)
+        small = _resized(images.upright_srgb(image), shrinking.max_side)
         if images.is_jpeg(image) or image.format in _BECOME_JPEG:
             return images.encode(small, "JPEG", quality=shrinking.jpeg_quality)
         return images.encode(small, "PNG")
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """Return an image upright, in 8-bit gray or sRGB."""
-    image_format, profile = image.format, image.info.get("icc_profile")
-    image = ImageOps.exif_transpose(image)
-    if image.mode not in _MODES_WITH_PROFILE:
-        image = images.as_8_bit(image, image_format)
-    if profile:
-        image = _in_srgb(image, profile)
-    return images.as_8_bit(image, image_format)
-
-
-def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Return an image in sRGB, CMYK as RGB; as it is if the profile is broken or of another mode."""
-    mode = "L" if image.mode == "L" else "RGB"
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
-    assert converted is not None  # as always unless it is to happen in place
-    return converted.convert(mode)
 
 
 def _resized(image: Image.Image, max_side: int) -> Image.Image:

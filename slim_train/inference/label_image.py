@@ -102,7 +102,7 @@ def label_files(
     Raises:
       UsageError: the heat is asked for, and the net cannot show it.
     """
-    with ProgressBar("labelling", len(files), "pictures") as bar:
+    with ProgressBar("labelling", len(files), "images") as bar:
         for begin in range(0, len(files), BATCH_SIZE):
             batch = files[begin : begin + BATCH_SIZE]
             yield from _label_batch(predictor, batch, top, explain)

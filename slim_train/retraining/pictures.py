@@ -138,7 +138,7 @@ def _compute(
         )
         run = _start(module, batches, STREAMS)
     done, pending, stored_at = 0, {}, time.monotonic()
-    with ProgressBar("computing features", len(indices), "pictures") as bar, contextlib.closing(run):
+    with ProgressBar("computing features", len(indices), "images") as bar, contextlib.closing(run):
         try:
             for batch, features in run:
                 pending.update({keys[index]: row for index, row in zip(batch, features, strict=True)})

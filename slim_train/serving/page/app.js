@@ -1,11 +1,11 @@
-// A picture in, bars out. Pictures come from the file chooser, by drag and drop, or from the clipboard.
+// An image in, bars out. Images come from the file chooser, by drag and drop, or from the clipboard.
 
 const $ = (id) => document.getElementById(id);
 const KEY = "slim-train-key";
 const KEPT_PICTURES = 12;
 
 let pending = null; // aborts the question whose answer nobody waits for any more
-let current = null; // the picture that is shown
+let current = null; // the image that is shown
 let explaining = new Set(); // the models that can show where they look
 let loaded = new Set(); // those that were loaded when the server was asked for its models
 
@@ -77,7 +77,7 @@ function showAnswer(picture) {
   show("result");
 }
 
-// Shows the picture as it is, or where the net looks; the server is asked once for each picture and model.
+// Shows the image as it is, or where the net looks; the server is asked once for each image and model.
 async function toggleExplanation() {
   const picture = current, model = $("model").value, button = $("explain");
   if (button.getAttribute("aria-pressed") === "true") {
@@ -173,7 +173,7 @@ function remember(picture) {
 
 function take(files) {
   const file = [...files].find((candidate) => candidate.type.startsWith("image/")) || files[0];
-  if (file) classify({ file, name: file.name || "Pasted picture", url: URL.createObjectURL(file) });
+  if (file) classify({ file, name: file.name || "Pasted image", url: URL.createObjectURL(file) });
 }
 
 $("file").addEventListener("change", (event) => { take(event.target.files); event.target.value = ""; });
@@ -209,7 +209,7 @@ async function listModels() {
     explaining = new Set(models.filter((model) => model.explains).map(({ name }) => name));
     const labels = models[0].labels;
     if (models.length === 1 && labels && labels.length <= 12) {
-      $("lead").textContent = `Choose a picture, drop it here or paste it. This model tells apart: ${labels.join(", ")}.`;
+      $("lead").textContent = `Choose an image, drop it here or paste it. This model tells apart: ${labels.join(", ")}.`;
     }
     if (!current) show("empty");
   } catch (error) {

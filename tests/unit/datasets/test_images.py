@@ -24,6 +24,7 @@ from datasets.images import (
 )
 
 _ORIENTATION = 0x0112
+WITHOUT_LOSS = {"WEBP": {"lossless": True}}
 
 
 def _decoded(data: bytes) -> Image.Image:
@@ -373,3 +374,31 @@ def test_an_image_of_a_format_that_is_not_read_is_named(data: bytes, message: st
     assert re.match(message, _reason(data))
     with pytest.raises(ImageRejected, match=message):
         header_of(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP"])
+def test_the_first_frame_of_an_animation_is_read(image_format):
+    buffer = io.BytesIO()
+    frames = [Image.new("RGB", (12, 8), color) for color in ((200, 30, 40), (0, 0, 255))]
+    frames[0].save(buffer, image_format, save_all=True, append_images=frames[1:], **WITHOUT_LOSS.get(image_format, {}))
+    assert images.decode(buffer.getvalue())[3, 3].tolist() == [200, 30, 40]
+    assert np.asarray(Image.open(io.BytesIO(images.normalise(buffer.getvalue()).data)))[3, 3].tolist() == [200, 30, 40]
+
+
+def test_the_film_after_the_image_of_a_motion_photo_is_ignored(picture):
+    buffer = io.BytesIO()
+    picture().save(buffer, "JPEG")
+    still = buffer.getvalue()
+    film = bytes((0, 0, 0, 24)) + b"ftypmp42" + bytes(range(256)) * 40
+    np.testing.assert_array_equal(images.decode(still + film), images.decode(still))
+    assert images.normalise(still + film).data == still + film
+
+
+def test_heic_is_read_in_8_bits():
+    pillow_heif = pytest.importorskip("pillow_heif", reason="the extra heif is not installed")
+    deep = np.full((64, 64, 3), 0x4000, np.uint16)  # a quarter
+    file = pillow_heif.from_bytes("RGB;16", (64, 64), deep.tobytes())
+    buffer = io.BytesIO()
+    file.save(buffer, quality=-1)
+    np.testing.assert_allclose(images.decode(buffer.getvalue())[5, 5], 64, atol=2)
+    assert images.normalise(buffer.getvalue()).format == "png"
