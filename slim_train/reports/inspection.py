@@ -69,11 +69,11 @@ def key_rows(keys: Mapping[str, KeyFacts], records: int) -> list[tuple[str, str,
     return rows
 
 
-def places(finding: Finding, most: int = MOST_PLACES) -> list[str]:
-    """Return where a finding was made, in lines; of more than ``most`` the rest is counted."""
+def places(finding: Finding, most: int = MOST_PLACES, rest: str = "--json") -> list[str]:
+    """Return where a finding was made, in lines; of more than ``most`` the others are counted, and ``rest`` has them."""
     lines = [str(place) for place in finding.places[:most]]
     more = max(finding.count, len(finding.places)) - len(lines)
-    return [*lines, f"and {more:,} more: see --json"] if lines and more > 0 else lines
+    return [*lines, f"and {more:,} more: see {rest}"] if lines and more > 0 else lines
 
 
 def all_duplicate_rows(inspection: Inspection) -> list[tuple[str, int, int, int, int, int]]:

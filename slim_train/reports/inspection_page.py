@@ -31,8 +31,9 @@ def inspection_html(inspection: Inspection, sheet: Path | None = None, is_page: 
       is_page: whether there is room to unfold the middle of many classes.
     """
     parts = [html.facts(words.facts(inspection))]
+    rest = "inspection.json" if is_page else "to_dict()"
     points = {
-        f"{'Fault' if finding.is_fault else 'Note'}: {finding.message}": words.places(finding)
+        f"{'Fault' if finding.is_fault else 'Note'}: {finding.message}": words.places(finding, rest=rest)
         for finding in inspection.findings
     }
     parts += [html.heading(words.verdict(inspection)), html.bullets(points) if points else ""]

@@ -63,6 +63,9 @@ def test_many_places_are_counted() -> None:
     assert lines[0] == "train.tfrecord, record 1"
     assert len(lines) == 101
     assert lines[-1] == "and 70 more: see --json"
+    assert words.places(Finding("broken_images", "Broken.", True, 170, places), 1, "to_dict()")[-1].endswith(
+        "to_dict()"
+    )
 
 
 @pytest.mark.parametrize(
