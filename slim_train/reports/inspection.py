@@ -70,7 +70,7 @@ def key_rows(keys: Mapping[str, KeyFacts], records: int) -> list[tuple[str, str,
 
 
 def places(finding: Finding, most: int = MOST_PLACES, rest: str = "--json") -> list[str]:
-    """Return where a finding was made, in lines; of more than ``most`` the others are counted, and ``rest`` has them."""
+    """Return where a finding was made, in lines; of more than ``most`` the others are counted: see ``rest``."""
     lines = [str(place) for place in finding.places[:most]]
     more = max(finding.count, len(finding.places)) - len(lines)
     return [*lines, f"and {more:,} more: see {rest}"] if lines and more > 0 else lines

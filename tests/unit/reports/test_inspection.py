@@ -59,7 +59,8 @@ def test_a_key_is_told_with_its_role_and_its_values() -> None:
 
 def test_many_places_are_counted() -> None:
     places = tuple(Place("train.tfrecord", number) for number in range(1, 151))
-    lines = words.places(Finding("broken_images", "Broken.", True, 170, places))
+    finding = Finding("broken_images", "Broken.", True, 170, places)
+    lines = words.places(finding)
     assert lines[0] == "train.tfrecord, record 1"
     assert len(lines) == 101
     assert lines[-1] == "and 70 more: see --json"
