@@ -35,6 +35,8 @@ def resolve_checkpoint(path: str) -> str:
     prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
     if is_complete(prefix):
         return prefix
+    if given.is_file() and path.endswith((".h5", ".hdf5")):
+        raise UsageError(f"{path} cannot be read: load it into its Keras model, and save that as a .keras file.")
     if given.exists() or path_of(f"{prefix}.index").exists():
         raise UsageError(f"{path} is not a complete TensorFlow checkpoint.")
     raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.{_download(given)}")

@@ -249,6 +249,7 @@ def _with_facts(given: ModelOverrides, facts: Facts | None) -> ModelOverrides:
         input_width=given.input_width or size,
         channels=given.channels or facts.channels,
         labels=given.labels if given.labels is not None else facts.labels,
+        num_classes=given.num_classes or (facts.num_classes if given.labels is None else None),
     )
 
 

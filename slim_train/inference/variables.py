@@ -10,6 +10,7 @@ from slim_train.checkpoints.contents import AVERAGE
 from slim_train.errors import RunError
 from slim_train.model.spec import ModelSpec
 from slim_train.tf_compat import slim, tf
+from slim_train.zoo.identify import is_auxiliary
 
 
 class VariableRestorer:
@@ -34,7 +35,12 @@ class VariableRestorer:
           RunError: the checkpoint does not fit the net.
         """
         stored = copies.shapes(checkpoint)
-        restored = self._names(stored)
+        restored = {
+            name: variable
+            for name, variable in self._names(stored).items()
+            # The answers do not need auxiliary heads, and files of other frameworks do not have them.
+            if name in stored or not is_auxiliary(name)
+        }
         for name, variable in restored.items():
             if list(stored.get(name, ())) != variable.shape.as_list():
                 held = f"has shape {list(stored[name])} there" if name in stored else "is not in it"

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _CHECKPOINT = "model.ckpt"
 _FACTS = "converted.json"
 # Of what is converted differently from before, so that the cache is not asked.
-_VERSION = b"1"
+_VERSION = b"2"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Facts:
       channels: color channels of the input.
       preprocessing: name of the recipe.
       labels: a name for each score.
+      num_classes: width of the logits.
     """
 
     model_name: str | None = None
@@ -44,6 +45,7 @@ class Facts:
     channels: int | None = None
     preprocessing: str | None = None
     labels: tuple[str, ...] | None = None
+    num_classes: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

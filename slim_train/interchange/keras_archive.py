@@ -36,6 +36,8 @@ class StoredLayer:
       config: of the layer, as Keras writes it.
       inputs: names of what comes before it, in order; empty for inputs and in sequential models.
       weights: in the order of Keras.
+      numbers: the numbers that it takes beside tensors.
+      num_calls: how often it is used.
     """
 
     kind: str
@@ -43,6 +45,8 @@ class StoredLayer:
     config: Mapping[str, Any]
     inputs: tuple[str, ...]
     weights: tuple[NDArray[np.float32], ...]
+    numbers: tuple[float, ...] = ()
+    num_calls: int = 1
 
     def has(self, role: str) -> bool:
         """Return whether the layer has a weight: kernel, bias, gamma, beta, moving_mean or moving_variance."""
@@ -119,7 +123,10 @@ def _layers(model: Mapping[str, Any], file: Any, above: tuple[str, ...]) -> Iter
         else:
             weights = tuple(_weights(file, place)) if is_layer else ()
             name = str(config.get("name") or entry.get("name"))
-            yield StoredLayer(kind, name, config, tuple(_inputs(entry)), weights)
+            arguments = tuple(_arguments(entry))
+            inputs = tuple(value for value in arguments if isinstance(value, str))
+            numbers = tuple(value for value in arguments if not isinstance(value, str))
+            yield StoredLayer(kind, name, config, inputs, weights, numbers, len(entry.get("inbound_nodes") or [0]))
 
 
 def _snake_case(kind: str) -> str:
@@ -128,14 +135,16 @@ def _snake_case(kind: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _inputs(entry: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names of the layers whose outputs a layer takes in its first call."""
+def _arguments(entry: Mapping[str, Any]) -> Iterator[str | float]:
+    """Yield what a layer takes in its first call: names of layers, and numbers."""
     nodes = entry.get("inbound_nodes") or []
     pending: list[Any] = [nodes[0].get("args", [])] if nodes and isinstance(nodes[0], dict) else []
     while pending:
         value = pending.pop(0)
         if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
             yield str(value["config"]["keras_history"][0])
+        elif isinstance(value, int | float):
+            yield float(value)
         elif isinstance(value, Sequence) and not isinstance(value, str):
             pending[:0] = value
 

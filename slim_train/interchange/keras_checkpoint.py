@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from slim_train.errors import UsageError
 from slim_train.interchange.converted import Converted, Facts, converted_checkpoint
+from slim_train.interchange.keras_applications import convert_application, is_application
 from slim_train.interchange.keras_archive import StoredLayer, StoredModel, read_keras
 from slim_train.interchange.keras_model import CONSTANT, INPUT
 from slim_train.interchange.keras_names import ROLES, variable_names
@@ -44,9 +45,12 @@ def convert_keras(path: Path, about: Path) -> Converted:
     """
     model = read_keras(path)
     images = model.input_layer()
+    if (images is None or images.name != INPUT) and is_application(model):
+        return convert_application(path, model)
     if images is None or images.name != INPUT:
         raise UsageError(
-            f"{path} is not a model that export_inference_graph --formats=keras has written: its input is "
+            f"{path} is neither a model that export_inference_graph --formats=keras has written nor one of "
+            f"keras.applications with its name: it is called {model.name}, and its input is "
             f"{images.name if images else 'not one layer'}, not {INPUT}."
         )
     values: dict[str, NDArray[np.float32]] = {}

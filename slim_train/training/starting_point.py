@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from datasets.storage import path_of
 from slim_train.checkpoints import scopes, training_folder, unfinished
 from slim_train.checkpoints.find import saved_checkpoints
 from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.checkpoints.restore import RestorePlan, check_resume, plan_restore
 from slim_train.errors import UsageError
+from slim_train.interchange.converted import read_facts
 from slim_train.tf_compat import tf
 from slim_train.training import sessions
 from slim_train.training.graph import TrainingGraph
@@ -37,6 +39,7 @@ def plan(job: Job, graph: TrainingGraph) -> RestorePlan | None:
         )
     elif job.restores and job.options.restore.checkpoint_path:
         checkpoint = resolve_checkpoint(job.options.restore.checkpoint_path)
+        _warn_of_other_preprocessing(checkpoint, job.model.recipe.name)
         if job.options.loop.restart and training_folder.is_set_aside(job.train_dir, checkpoint):
             raise UsageError(
                 f"--restart puts the checkpoints of {job.train_dir} aside, and --checkpoint_path={checkpoint} is "
@@ -53,6 +56,16 @@ def plan(job: Job, graph: TrainingGraph) -> RestorePlan | None:
     if job.cache:
         job.cache.locate(graph.model_variables, graph.trained, job.resumed, restore)
     return restore
+
+
+def _warn_of_other_preprocessing(checkpoint: str, recipe: str) -> None:
+    facts = read_facts(path_of(checkpoint).parent)
+    if facts and facts.preprocessing not in (None, recipe):
+        log.warning(
+            "The weights of --checkpoint_path are for preprocessing %s, and this training uses %s: add "
+            "--preprocessing_name=%s.",
+            facts.preprocessing, recipe, facts.preprocessing,
+        )  # fmt: skip
 
 
 def lease(job: Job) -> Lease | None:

@@ -38,7 +38,7 @@ class Match:
     @property
     def fits(self) -> bool:
         """Whether all variables of the net, auxiliary heads aside, can be restored."""
-        return not self.reshaped and all(_is_auxiliary(name) for name in self.missing)
+        return not self.reshaped and all(is_auxiliary(name) for name in self.missing)
 
     @property
     def image_size(self) -> int:
@@ -119,7 +119,7 @@ def _candidates(shapes: Shapes, nets: tuple[NetRecord, ...]) -> Iterator[NetReco
 
 def _head(record: NetRecord, shapes: Shapes) -> list[str]:
     """Return the variables of the main head in a checkpoint."""
-    main = [scope for scope in record.head_scopes if not _is_auxiliary(scope)]
+    main = [scope for scope in record.head_scopes if not is_auxiliary(scope)]
     return [name for name in shapes if any(scopes.in_scope(name, scope) for scope in main)]
 
 
@@ -150,5 +150,6 @@ def _compare(record: NetRecord, num_classes: int, shapes: Shapes) -> Match:
     )
 
 
-def _is_auxiliary(name: str) -> bool:
+def is_auxiliary(name: str) -> bool:
+    """Return whether a variable is of an auxiliary head, which only training uses."""
     return any(part.lower().startswith("aux") for part in name.split("/"))

@@ -24,3 +24,6 @@ def test_only_files_that_are_there_become_checkpoints(tmp_path: Path) -> None:
     assert not becomes_checkpoint(str(tmp_path / "model.ckpt-1.index"))
     with pytest.raises(UsageError, match=r"model.keras is not a Keras 3 model that can be read"):
         resolve_checkpoint(str(tmp_path / "model.keras"))
+    (tmp_path / "model.weights.h5").touch()
+    with pytest.raises(UsageError, match="save that as a .keras file"):
+        resolve_checkpoint(str(tmp_path / "model.weights.h5"))

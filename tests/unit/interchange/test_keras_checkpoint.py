@@ -75,5 +75,5 @@ def test_a_model_of_others_is_refused(tmp_path: Path) -> None:
     keras = keras_3()
     model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(2)])
     model.save(tmp_path / "other.keras")
-    with pytest.raises(UsageError, match=r"other.keras is not a model that export_inference_graph --formats=keras"):
+    with pytest.raises(UsageError, match=r"other.keras is neither a model that export_inference_graph --formats=keras"):
         convert_keras(tmp_path / "other.keras", tmp_path / "none.json")
