@@ -282,6 +282,10 @@ class ExportFlags(TypedDict, total=False):
     output_file: Text | None
     check_images: Text | None
     num_check_images: int
+    representative_images: Text | None
+    num_representative_images: int
+    check_accuracy: Text | None
+    max_accuracy_drop: float
     batch_size: int | None
     is_training: bool
     write_text_graphdef: bool

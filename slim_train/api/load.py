@@ -47,7 +47,8 @@ def load(
             predictions = classifier.predict(["cat.jpg"])
 
     Args:
-      path: training folder, checkpoint, export folder, SavedModel, frozen graph (.pb) or ONNX model (.onnx).
+      path: training folder, checkpoint, export folder, SavedModel, frozen graph (.pb), or ONNX, Keras or
+        TFLite model (.onnx, .keras, .tflite).
       labels: file of class names, one a line, or the names. Default: what is in the model or beside it.
       model_name: net of a checkpoint whose folder has no config.yaml.
       preprocessing_name: preprocessing recipe of a checkpoint. Default: the one of the training.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import warnings
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,9 +21,10 @@ from datasets.tfrecords import scan_images
 from slim_train.evaluation.metrics import log_softmax
 from slim_train.inference.loaders import SERVING
 from slim_train.inference.onnx_model import OnnxModel, whole_pixels
+from slim_train.inference.tflite_model import TfliteModel
 from slim_train.inference.trained_model import PIXELS, SCORES, TrainedModel
 from slim_train.interchange import torch_run
-from slim_train.tf_compat import keras_3, native_chatter_hidden, tf
+from slim_train.tf_compat import keras_3, tf
 
 log = logging.getLogger(__name__)
 
@@ -116,17 +116,9 @@ class Reference:
         return compare(torch_run.scores(path, self.pixels), self.scores)
 
     def check_tflite(self, path: Path) -> Difference:
-        """Compare a TFLite model."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)  # For LiteRT's.
-            interpreter = tf.lite.Interpreter(model_path=str(path))
-        (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
-        interpreter.resize_tensor_input(source["index"], self.pixels.shape)
-        with native_chatter_hidden():  # It tells which delegate it has created.
-            interpreter.allocate_tensors()
-        interpreter.set_tensor(source["index"], self.pixels)
-        interpreter.invoke()
-        return compare(interpreter.get_tensor(result["index"]), self.scores)
+        """Compare a TFLite model. If it takes whole pixels, so does the checkpoint."""
+        model = TfliteModel(path)
+        return compare(model.score(self.pixels), self.scores_of_whole if model.takes_bytes else self.scores)
 
 
 def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) -> list[bytes]:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slim_train.errors import RunError, UsageError
 from slim_train.inference import export_info
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.loaders import CLASSIFY, PIXELS, PREPROCESS, SERVING
+from slim_train.inference.tflite_model import append_info
 from slim_train.inference.trained_model import TrainedModel
-from slim_train.tf_compat import tf
+from slim_train.tf_compat import native_chatter_hidden, tf
 
 _PYTHON_OPS = ("PyFunc", "PyFuncStateless", "EagerPyFunc")
 TFLITE_KINDS = ("float32", "float16", "int8")
+INT8_FULL = "int8_full"
 
 
 def refuse_python(graph_def: Any, what: str) -> None:
@@ -99,12 +103,19 @@ def _first_frame(encoded: Any) -> Any:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def write_tflite(path: Path, graph_def: Any, kind: str) -> None:
-    """A TFLite model, ``pixels`` to ``scores``.
+def write_tflite(
+    path: Path, graph_def: Any, kind: str, info: ExportInfo, representative: Sequence[NDArray[np.float32]] = ()
+) -> None:
+    """A TFLite model, ``pixels`` to ``scores``, with ``info`` at the end of the file.
 
     Args:
+      path: of the file.
+      graph_def: the frozen graph.
       kind: ``float32``; ``float16``, weights in 16 bits; ``int8``, weights in 8 bits and activations in 32 ("dynamic
-        range").
+        range"); ``int8_full``, both in 8 bits, weights by channel, and so are pixels and scores.
+      info: of the net.
+      representative: for ``int8_full`` images, float32 [height, width, channels] in 0..255, that show the range of each
+        activation.
 
     Raises:
       RunError: TFLite has no operation for a part of the net.
@@ -116,12 +127,19 @@ def write_tflite(path: Path, graph_def: Any, kind: str) -> None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         if kind == "float16":
             converter.target_spec.supported_types = [tf.float16]
+        if kind == INT8_FULL:
+            converter.representative_dataset = lambda: ([image[np.newaxis]] for image in representative)
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = converter.inference_output_type = tf.int8
         try:
-            path.write_bytes(converter.convert())
+            with native_chatter_hidden():
+                path.write_bytes(converter.convert())
         except Exception as error:  # The converter's own class of errors is nowhere public.
+            name = f"tflite_{kind}" if kind == INT8_FULL else "tflite"
             raise RunError(
-                f"TensorFlow cannot convert this net to TFLite: {error}. Leave tflite out of --formats."
+                f"TensorFlow cannot convert this net to TFLite: {error}. Leave {name} out of --formats."
             ) from error
+    append_info(path, info)
 
 
 def with_16_bit_constants(graph_def: Any, dtype: Any) -> Any:

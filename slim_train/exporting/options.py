@@ -10,7 +10,7 @@ from slim_train.training_options import SCALED_DECODING, TrustedCodeOptions
 
 # Written unless --formats says otherwise; the others must be asked for.
 DEFAULT_FORMATS = ("saved_model", "frozen", "tflite")
-FORMATS = (*DEFAULT_FORMATS, "onnx", "keras", "torch")
+FORMATS = (*DEFAULT_FORMATS, "tflite_int8_full", "onnx", "keras", "torch")
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,25 @@ class CheckOptions(Options):
 
 
 @dataclass(frozen=True)
+class QuantizationOptions(Options):
+    """Of --formats=tflite_int8_full."""
+
+    representative_images: str | None = option(
+        None,
+        "Required for tflite_int8_full: images that show the range of activations. A split of the data set, such as "
+        "train, or a file, a folder, a pattern or a comma-separated list. Use images that the net was trained on.",
+        takes_urls=True,
+    )
+    num_representative_images: int = option(200, "Number of these images to use.", at_least=1)
+    check_accuracy: str | None = option(
+        None, "Split on which to compare the accuracy of the checkpoint and of the model in 8 bits. Default: no check."
+    )
+    max_accuracy_drop: float = option(
+        0.02, "With --check_accuracy: the export fails if the accuracy drops by more than this.", at_least=0, at_most=1
+    )
+
+
+@dataclass(frozen=True)
 class GraphOptions(Options):
     """The graph alone, without a checkpoint, as research/slim writes it."""
 
@@ -151,4 +170,5 @@ class ExportOptions(Options):
     code: TrustedCodeOptions = field(default_factory=TrustedCodeOptions)
     result: ResultOptions = field(default_factory=ResultOptions)
     check: CheckOptions = field(default_factory=CheckOptions)
+    quantization: QuantizationOptions = field(default_factory=QuantizationOptions)
     graph: GraphOptions = field(default_factory=GraphOptions)

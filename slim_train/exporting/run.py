@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from datasets.images import ImageRejected, normalise
 from datasets.spec import INFO_FILE, read_info
 from datasets.storage import copy_folder, is_url, path_of, remove_folder
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
-from slim_train.exporting import check, formats, onnx_format, torch_format
+from slim_train.exporting import check, formats, onnx_format, quantization, torch_format
 from slim_train.exporting.architecture import write_architecture
 from slim_train.exporting.calibrate import calibrated
 from slim_train.exporting.check import Difference, Reference
 from slim_train.exporting.keras_file import write_keras
 from slim_train.exporting.options import CheckOptions, ExportOptions, SourceOptions
+from slim_train.exporting.quantization import Accuracy, Quantization, read_image
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.image_files import find_pictures
 from slim_train.inference.label_files import read_class_names, write_class_names
@@ -57,12 +57,14 @@ class ExportedFile:
       path: relative to the export folder.
       bytes: of the file, or of all files in the folder.
       difference: from the checkpoint's answers; None if nothing was compared.
+      accuracy: on a split, beside the checkpoint's; None if it was not measured.
     """
 
     format: str
     path: str
     bytes: int
     difference: Difference | None
+    accuracy: Accuracy | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,13 +124,14 @@ def run(options: ExportOptions) -> ExportReport:
         trained = calibrated(trained)
     if "torch" in options.result.wanted_formats():
         torch_format.describe(trained)
+    quantized = quantization.prepare(trained, options)
     folder, info = _destination(options, trained), trained.info()
     averages = ", moving averages" if trained.takes_averages() else ""
     log.info("Exporting %s of %s, %d classes%s.", info.model_name, trained.checkpoint, len(info.labels), averages)
     pictures = _pictures(options, trained)
     reference = Reference(trained, pictures) if pictures else None
     with _staging(folder) as staging:
-        files = tuple(_write(job, staging, reference) for job in _jobs(options, trained, info))
+        files = tuple(_write(job, staging, reference) for job in _jobs(options, trained, info, quantized))
         report = ExportReport(folder, info.checkpoint, info.step, files)
         if options.result.output_file is None:
             write_class_names(staging / "labels.txt", info.labels)
@@ -204,7 +207,8 @@ def _pictures(options: ExportOptions, trained: TrainedModel) -> list[bytes]:
         return []
     if wanted.check_images:
         return [
-            _picture(path) for path in find_pictures("check_images", wanted.check_images)[: wanted.num_check_images]
+            read_image("check_images", path)
+            for path in find_pictures("check_images", wanted.check_images)[: wanted.num_check_images]
         ]
     trained_on = training_folder.read_options(trained.folder)
     dataset_dir = options.source.dataset_dir or (trained_on.data.dataset_dir if trained_on else None)
@@ -214,25 +218,24 @@ def _pictures(options: ExportOptions, trained: TrainedModel) -> list[bytes]:
     return found or check.made_pictures(wanted.num_check_images)
 
 
-def _picture(path: Path) -> bytes:
-    try:
-        return normalise(path.read_bytes()).data
-    except (OSError, ImageRejected) as error:
-        raise UsageError(f"--check_images: cannot read {path}: {error}.") from error
-
-
 @dataclasses.dataclass(frozen=True)
 class _Output:
-    """A file to write: where, how, how to ask it, and the largest difference it may show (None: any)."""
+    """A file to write: where, how, how to ask it, and the largest difference it may show (None: any).
+
+    The last is for formats that may lose accuracy: it measures the file's, or returns None.
+    """
 
     format: str
     path: str
     write: Callable[[Path], None]
     check: Callable[[Reference, Path], Difference | None]
     tolerance: float | None
+    measure: Callable[[Path], Accuracy | None] = lambda path: None
 
 
-def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> Iterator[_Output]:
+def _jobs(
+    options: ExportOptions, trained: TrainedModel, info: ExportInfo, quantized: Quantization | None
+) -> Iterator[_Output]:
     """Yield what the options ask for."""
     plain = trained.freeze()
     formats.refuse_python(plain, f"{info.model_name} with preprocessing {info.preprocessing}")
@@ -252,12 +255,19 @@ def _jobs(options: ExportOptions, trained: TrainedModel, info: ExportInfo) -> It
         name = Path(options.result.output_file or "model.pb").name
         write = functools.partial(formats.write_frozen, graph_def=graph_def, info=info)
         yield _Output("frozen graph", name, write, Reference.check_frozen, tolerance)
+    if quantized:
+        kind = formats.INT8_FULL
+        write = functools.partial(
+            formats.write_tflite, graph_def=plain, kind=kind, info=info, representative=quantized.pixels()
+        )
+        path = f"model_{kind}.tflite"
+        yield _Output(f"TFLite {kind}", path, write, Reference.check_tflite, None, quantized.measure)
     if "keras" in wanted:
         write = functools.partial(write_keras, trained=trained, info=info)
         yield _Output("Keras model", "model.keras", write, Reference.check_keras, _LAYERS_TOLERANCE)
     if "tflite" in wanted:
         for kind in formats.TFLITE_KINDS:
-            write = functools.partial(formats.write_tflite, graph_def=plain, kind=kind)
+            write = functools.partial(formats.write_tflite, graph_def=plain, kind=kind, info=info)
             yield _Output(f"TFLite {kind}", f"model_{kind}.tflite", write, Reference.check_tflite, _TOLERANCE.get(kind))
     if "onnx" in wanted:
         write = functools.partial(onnx_format.write_onnx, trained=trained, graph_def=plain, info=info)
@@ -271,7 +281,7 @@ def _write(job: _Output, staging: Path, reference: Reference | None) -> Exported
     """Write one file and compare its answers.
 
     Raises:
-      RunError: they differ by more than rounding explains.
+      RunError: they differ by more than rounding explains, or accuracy is lost.
     """
     path = staging / job.path
     path.parent.mkdir(exist_ok=True)
@@ -283,8 +293,9 @@ def _write(job: _Output, staging: Path, reference: Reference | None) -> Exported
             f"The {job.format} does not match the checkpoint: probabilities differ by up to {difference.largest:.3g} "
             f"(tolerance {job.tolerance:g}). Nothing was exported."
         )
+    accuracy = job.measure(path)
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return ExportedFile(job.format, job.path, sum(file.stat().st_size for file in files), difference)
+    return ExportedFile(job.format, job.path, sum(file.stat().st_size for file in files), difference, accuracy)
 
 
 def _destination(options: ExportOptions, trained: TrainedModel) -> Path:
@@ -387,4 +398,6 @@ def _log_result(files: Sequence[ExportedFile], folder: Path) -> None:
                 f"probabilities differ by {file.difference.largest:.1e} at most, same class for "
                 f"{file.difference.same_best} of {file.difference.pictures} images"
             )
-        log.info("  %-14s  %-21s %7.1f MB  %s", file.format, file.path, file.bytes / 1e6, compared)
+        if file.accuracy:
+            compared += f"; {file.accuracy}"
+        log.info("  %-16s  %-22s %7.1f MB  %s", file.format, file.path, file.bytes / 1e6, compared)

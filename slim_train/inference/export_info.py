@@ -46,8 +46,7 @@ class ExportInfo:
 def write_export_info(path: Path, info: ExportInfo) -> None:
     """Write ``info`` as JSON, atomically."""
     with replacing(path) as temporary:
-        text = json.dumps(dataclasses.asdict(info), indent=2, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(to_json(info), encoding="utf-8")
 
 
 def read_export_info(path: Path) -> ExportInfo | None:
@@ -59,9 +58,26 @@ def read_export_info(path: Path) -> ExportInfo | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return from_json(path.read_text(encoding="utf-8"), path)
+    except (OSError, ValueError) as error:
+        raise _broken(path, error) from error
+
+
+def to_json(info: ExportInfo) -> str:
+    """Return ``info`` as JSON."""
+    return json.dumps(dataclasses.asdict(info), indent=2, ensure_ascii=False) + "\n"
+
+
+def from_json(text: str, path: Path) -> ExportInfo | None:
+    """Return what :func:`to_json` made of an info, or None if another program wrote it.
+
+    Raises:
+      UsageError: it is broken; the message names ``path``.
+    """
+    try:
+        content = json.loads(text)
         return _info(content) if "model_name" in content else None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise _broken(path, error) from error
 
 

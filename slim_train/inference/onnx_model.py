@@ -44,6 +44,8 @@ class OnnxModel:
             content = _with_float_input(path, content)
         settings = onnxruntime.SessionOptions()
         settings.intra_op_num_threads = available_cpus()
+        # Threads that wait would otherwise take time from those that decode images.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         settings.log_severity_level = 3  # Errors. Warnings are about constants that it folds.
         try:
             # From memory, where a model can name no other file.

@@ -14,8 +14,8 @@ class ClassifierOptions(Options):
 
     graph: str | None = option(
         None,
-        "Frozen graph (.pb) from export_inference_graph, retrain or elsewhere, or an ONNX model (.onnx) or a "
-        "Keras model (.keras) from export_inference_graph.",
+        "Frozen graph (.pb) from export_inference_graph, retrain or elsewhere, or an ONNX (.onnx), "
+        "Keras (.keras) or TFLite (.tflite) model from export_inference_graph.",
         takes_urls=True,
     )
     saved_model_dir: str | None = option(

@@ -20,6 +20,7 @@ from slim_train.inference.grad_cam import HeatFunction, heat_function, last_spat
 from slim_train.inference.loaders import LoadedModel
 from slim_train.inference.onnx_model import load_onnx
 from slim_train.inference.overrides import ModelOverrides
+from slim_train.inference.tflite_model import load_tflite
 from slim_train.tf_compat import tf
 
 # Images that a session takes at once.
@@ -28,8 +29,13 @@ BATCH_SIZE = 32
 FloatArray = NDArray[np.float32]
 
 # By the ending of the file; a folder of several is taken for the first kind that it holds.
-_FILES = {".pb": loaders.load_frozen, ".onnx": load_onnx, ".keras": loaders.load_trained}
-_KINDS = "SavedModel, frozen graph (.pb), ONNX model (.onnx), Keras model (.keras)"
+_FILES = {
+    ".pb": loaders.load_frozen,
+    ".onnx": load_onnx,
+    ".keras": loaders.load_trained,
+    ".tflite": load_tflite,
+}
+_KINDS = "SavedModel, frozen graph (.pb), ONNX model (.onnx), Keras model (.keras), TFLite model (.tflite)"
 
 
 class ImageError(ValueError):
@@ -146,9 +152,9 @@ def load_predictor(path: str | Path, given: ModelOverrides | None = None) -> Pre
     """Load a classifier from whatever holds one.
 
     Args:
-      path: a SavedModel, or a folder with numbered ones of which the newest is taken; a frozen graph (.pb) or an ONNX
-        model (.onnx), or a folder with a single one; a training folder, whose newest checkpoint is taken, moving
-        averages if it holds them; a checkpoint.
+      path: a SavedModel, or a folder with numbered ones of which the newest is taken; a frozen graph (.pb), or an ONNX
+        (.onnx), Keras (.keras) or TFLite (.tflite) model, or a folder with a single one; a training folder, whose
+        newest checkpoint is taken, moving averages if it holds them; a checkpoint.
       given: what overrides the files.
 
     Raises:
@@ -191,8 +197,6 @@ def _load(path: Path, given: ModelOverrides) -> LoadedModel:
         return loaders.load_saved_model(saved_model, given)
     if path.suffix in _FILES and path.is_file():
         return _FILES[path.suffix](path, given)
-    if path.suffix == ".tflite":
-        raise UsageError(f"{path} is for TFLite; only SavedModels, frozen graphs (.pb) and checkpoints can be read.")
     if not path.exists() and not is_complete(str(path)):
         raise UsageError(f"{path} does not exist: there is no {_KINDS} or checkpoint of that name.")
     if path.is_dir() and not (path / training_folder.CONFIG).is_file() and not newest_checkpoint(path):

@@ -192,12 +192,6 @@ def test_a_training_folder_with_a_saved_model_in_it_is_its_newest_checkpoint(
     assert load_predictor(folder).name == load_predictor(training_folder).name
 
 
-def test_a_tflite_model_is_refused_by_its_kind(tmp_path: Path) -> None:
-    (tmp_path / "a.tflite").write_bytes(b"TFL3")
-    with pytest.raises(UsageError, match="a.tflite is for TFLite"):
-        load_predictor(tmp_path / "a.tflite")
-
-
 @pytest.mark.parametrize(
     ("given", "message"),
     [
