@@ -21,6 +21,7 @@ from slim_train.bulk.classify_options import ClassifyOptions
 from slim_train.bulk.csv_file import write_csv
 from slim_train.bulk.engine import write_missing
 from slim_train.bulk.listing import list_images
+from slim_train.bulk.output_folder import worked_on_here
 from slim_train.bulk.parts import CLASSES, WritePart
 from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.evaluation.metrics import ClassificationMetrics, ClassificationReport
@@ -74,8 +75,16 @@ def classify(options: ClassifyOptions) -> ClassifyReport:
     """
     options.check()
     parquet.pyarrow_ready()
+    folder = options.predictions.predictions_dir or ""
+    with worked_on_here(folder, "predictions_dir") as here:
+        report = _classify_into(here, options)
+    report = dataclasses.replace(report, folder=path_of(folder).absolute())
+    log.info("%s", report)
+    return report
+
+
+def _classify_into(folder: Path, options: ClassifyOptions) -> ClassifyReport:
     wanted = options.predictions
-    folder = Path(wanted.predictions_dir or "").absolute()
     images = list_images(options.images)
     given = _absolute(options.classifier)
     with open_classifier(given) as predictor:
@@ -106,9 +115,7 @@ def classify(options: ClassifyOptions) -> ClassifyReport:
         _write_metrics(folder / METRICS_FILE, metrics, labels)
     if wanted.csv_file:
         write_csv(path_of(wanted.csv_file), folder, wanted.top)
-    report = ClassifyReport(folder, stored, written.computed, written.rejected, metrics, written.seconds)
-    log.info("%s", report)
-    return report
+    return ClassifyReport(folder, stored, written.computed, written.rejected, metrics, written.seconds)
 
 
 def _absolute(options: ClassifierOptions) -> ClassifierOptions:

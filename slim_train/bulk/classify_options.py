@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from slim_train.bulk.options import ListedImages
+from slim_train.bulk.options import ListedImages, refuse_url_on_spark
 from slim_train.config import Options, option
 from slim_train.errors import UsageError
 from slim_train.inference.options import ClassifierOptions
@@ -16,7 +16,9 @@ class PredictionOptions(Options):
     """Predictions."""
 
     predictions_dir: str | None = option(
-        None, "Folder for the Parquet files and _metrics.json. A second run classifies the images that are missing."
+        None,
+        "Folder for the Parquet files and _metrics.json. A second run classifies the images that are missing.",
+        takes_urls=True,
     )
     csv_file: str | None = option(
         None, "Also write the predictions to this CSV file, for example predictions.csv.", takes_urls=True
@@ -46,6 +48,7 @@ class ClassifyOptions(Options):
         self.images.check()
         if not self.predictions.predictions_dir:
             raise UsageError("--predictions_dir is required (--help lists the flags).")
+        refuse_url_on_spark("predictions_dir", self.predictions.predictions_dir, self.spark)
         if self.predictions.csv_file:
             _check_csv_file(self.predictions.csv_file)
 

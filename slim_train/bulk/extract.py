@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from datasets.storage import path_of
 from deployment.threads import available_cpus
 from slim_train.bulk import kinds, parquet
 from slim_train.bulk.engine import write_missing
@@ -17,6 +18,7 @@ from slim_train.bulk.features import FeatureBody
 from slim_train.bulk.image_rows import ImageSet
 from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import ExtractOptions
+from slim_train.bulk.output_folder import worked_on_here
 from slim_train.bulk.parts import FEATURES, WritePart
 
 log = logging.getLogger(__name__)
@@ -68,7 +70,15 @@ def extract(options: ExtractOptions) -> ExtractionReport:
     """
     options.check()
     parquet.pyarrow_ready()
-    folder = Path(options.output.output_dir or "").absolute()
+    folder = options.output.output_dir or ""
+    with worked_on_here(folder, "output_dir") as here:
+        report = _extract_into(here, options)
+    report = dataclasses.replace(report, folder=path_of(folder).absolute())
+    log.info("%s", report)
+    return report
+
+
+def _extract_into(folder: Path, options: ExtractOptions) -> ExtractionReport:
     images = list_images(options.images)
     net = load_feature_net(options.net, options.code)
     parquet.prepare_folder(folder, {**net.facts(), **_facts(images)}, options.output.overwrite)
@@ -85,7 +95,6 @@ def extract(options: ExtractOptions) -> ExtractionReport:
     report = ExtractionReport(folder, stored, written.computed, written.rejected, lengths, written.seconds)
     if stored > len(images.rows):
         log.warning("%s images in %s are not among those named now.", f"{stored - len(images.rows):,}", folder)
-    log.info("%s", report)
     return report
 
 

@@ -142,12 +142,24 @@ class FeatureNetOptions(Options):
             raise UsageError("--input_mean and --input_std require --graph or --saved_model_dir.")
 
 
+def refuse_url_on_spark(flag: str, folder: str, spark: SparkOptions) -> None:
+    """Check that the workers of a cluster see the output folder as files.
+
+    Raises:
+      UsageError: it is a URL.
+    """
+    if spark.runs_on_spark and "://" in folder:
+        raise UsageError(f"--{flag}={folder} must be a folder that all workers see as files: mount the store.")
+
+
 @dataclass(frozen=True)
 class FeatureOutputOptions(Options):
     """Output."""
 
     output_dir: str | None = option(
-        None, "Folder for the Parquet files and _model.json. A second run computes what is missing there."
+        None,
+        "Folder for the Parquet files and _model.json. A second run computes what is missing there.",
+        takes_urls=True,
     )
     images_per_file: int | None = option(
         None, "Images per Parquet file, and per Spark task. Default: 250 to 1000, equal parts.", at_least=1
@@ -177,3 +189,4 @@ class ExtractOptions(Options):
         self.images.check()
         if not self.output.output_dir:
             raise UsageError("--output_dir is required (--help lists the flags).")
+        refuse_url_on_spark("output_dir", self.output.output_dir, self.spark)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from datasets.storage import path_of
 from slim_train import config
 from slim_train.bulk import engine, kinds
 from slim_train.bulk.classes import class_numbers
@@ -59,6 +60,15 @@ def test_images_have_the_classes_that_the_classifier_gives(
     assert report.metrics is not None
     assert report.metrics.headline() == pytest.approx(metrics.report().headline(), rel=1e-4)
     assert json.loads((tmp_path / "out" / METRICS_FILE).read_text())["images"] == 8
+
+
+@pytest.mark.slow
+def test_predictions_are_kept_at_a_url(training_folder: Path, flowers: Path, tmp_path: Path) -> None:
+    folder = path_of("ram://bulk/classify")
+    wanted = options(training_folder, flowers, tmp_path, predictions_dir=str(folder))
+    assert (classify(wanted).folder, (folder / METRICS_FILE).is_file()) == (folder, True)
+    next(folder.glob("part-*.parquet")).unlink()
+    assert 3 <= classify(wanted).computed <= 5
 
 
 @pytest.mark.slow
