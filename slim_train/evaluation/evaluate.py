@@ -34,7 +34,7 @@ from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.trained_model import logits_identity, resolve_spec, training_folder_of
 from slim_train.inference.variables import VariableRestorer
 from slim_train.inputs import pipeline
-from slim_train.inputs.data_set import open_split
+from slim_train.inputs.data_set import check_server, open_split
 from slim_train.model import precision
 from slim_train.model.spec import ModelSpec, class_names
 from slim_train.nets import factory as nets
@@ -231,6 +231,7 @@ def run(options: EvalOptions) -> EvaluationReport:
         options.dataset_file,
         options.record_cache,
     )
+    check_server(options.master, dataset)
     _refuse_files_trained_on(dataset, folder)
     model, _ = resolve_spec(folder, _overrides(options, dataset), first)
     training_folder.check_labels(folder, dataset.labels)

@@ -13,6 +13,7 @@ from datasets.record_copies import CopySettings
 from datasets.spec import DatasetSpec
 from deployment.threads import available_cpus
 from slim_train import own_packages
+from slim_train.errors import UsageError
 from slim_train.progress import ProgressBars
 from slim_train.training_options import RecordCacheOptions
 from slim_train.user_code.data_sets import find_dataset_module
@@ -60,6 +61,24 @@ def open_split(
     if cache is None:
         return dataset
     return dataclasses.replace(dataset, copies=CopySettings(cache.cache_dir, round(cache.cache_max_gb * 1e9)))
+
+
+def check_server(master: str, dataset: DatasetSpec) -> None:
+    """Check that a server that the user started can read the records: copies are made by this process.
+
+    Args:
+      master: address of the server; "" for none.
+      dataset: the split to read.
+
+    Raises:
+      UsageError: it cannot.
+    """
+    copied = next(filter(dataset.copies.applies_to, dataset.files), None)
+    if master and copied:
+        raise UsageError(
+            f"--master={master} and {copied} cannot be combined: only this process copies records. Use gs://, or a "
+            "folder that the server sees, without --cache_dir."
+        )
 
 
 def _conversion_processes() -> int:

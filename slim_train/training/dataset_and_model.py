@@ -9,7 +9,7 @@ from datasets.record_files import check_apart
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
 from datasets.storage import path_of
 from slim_train.errors import UsageError
-from slim_train.inputs.data_set import open_split
+from slim_train.inputs.data_set import check_server, open_split
 from slim_train.model.spec import ModelSpec, resolve_model
 from slim_train.training_options import TrainOptions
 from slim_train.user_code.load import load_net, load_recipe
@@ -53,7 +53,10 @@ def open_validation_set(options: TrainOptions, dataset: DatasetSpec) -> DatasetS
 def _open(options: TrainOptions, split_name: str, dataset_dir: str, flag: str) -> DatasetSpec:
     data = options.data
     told = RecordsAsTold.of(data)
-    return open_split(data.dataset_name, split_name, dataset_dir, flag, told, data.dataset_file, options.record_cache)
+    cache = options.record_cache
+    dataset = open_split(data.dataset_name, split_name, dataset_dir, flag, told, data.dataset_file, cache)
+    check_server(options.cluster.master, dataset)
+    return dataset
 
 
 def choose_model(options: TrainOptions, dataset: DatasetSpec) -> ModelSpec:
