@@ -268,8 +268,8 @@ class RestoreOptions(Options):
 
     checkpoint_path: str | None = option(
         None,
-        "Checkpoint to start from: a file prefix, a folder, whose latest checkpoint is used, or a Keras model "
-        "(.keras). A checkpoint in --train_dir takes precedence.",
+        "Checkpoint to start from: a file prefix, a folder, whose latest checkpoint is used, a Keras model "
+        "(.keras), or weights of timm (.safetensors). A checkpoint in --train_dir takes precedence.",
         takes_urls=True,
     )
     checkpoint_exclude_scopes: str | None = option(

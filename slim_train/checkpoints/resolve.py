@@ -11,13 +11,16 @@ from slim_train.checkpoints.find import is_complete, newest_checkpoint
 from slim_train.errors import UsageError
 from slim_train.interchange.keras_checkpoint import ENDINGS as KERAS_ENDINGS
 from slim_train.interchange.keras_checkpoint import checkpoint_of_keras
+from slim_train.interchange.torch_checkpoint import ENDINGS as TORCH_ENDINGS
+from slim_train.interchange.torch_checkpoint import PICKLES, checkpoint_of_safetensors, refuse_pickle
 
 
 def resolve_checkpoint(path: str) -> str:
     """Return the checkpoint prefix that a user's ``--checkpoint_path`` or ``--train_dir`` means.
 
     Takes a prefix, any file of a checkpoint, a folder with a ``checkpoint`` file or a single checkpoint in it, a tar
-    archive of released weights, or a Keras file; the last two become checkpoints in the user's cache.
+    archive of released weights, a Keras file, or weights of timm. The last three become checkpoints in the user's
+    cache.
 
     Raises:
       UsageError: there is nothing at ``path``, or nothing that is a checkpoint.
@@ -32,6 +35,10 @@ def resolve_checkpoint(path: str) -> str:
         return checkpoint_of_archive(given)
     if given.is_file() and path.endswith(KERAS_ENDINGS):
         return checkpoint_of_keras(given)
+    if given.is_file() and path.endswith(TORCH_ENDINGS):
+        return checkpoint_of_safetensors(given)
+    if given.is_file() and path.endswith(PICKLES):
+        refuse_pickle(given)
     prefix = re.sub(r"\.(index|meta|data-\d{5}-of-\d{5})$", "", path)
     if is_complete(prefix):
         return prefix
@@ -44,7 +51,7 @@ def resolve_checkpoint(path: str) -> str:
 
 def becomes_checkpoint(path: str) -> bool:
     """Return whether ``path`` is a file that :func:`resolve_checkpoint` makes a checkpoint of, in another folder."""
-    return path_of(path).is_file() and path.endswith((*ENDINGS, *KERAS_ENDINGS))
+    return path_of(path).is_file() and path.endswith((*ENDINGS, *KERAS_ENDINGS, *TORCH_ENDINGS))
 
 
 def _download(given: Path) -> str:

@@ -146,6 +146,6 @@ def _advice(names: Sequence[str], head_scopes: Sequence[str], already: Sequence[
     """Return the ``--checkpoint_exclude_scopes`` value that leaves ``names`` out: whole heads where they lie in one."""
     cure = dict.fromkeys(already)
     for name in names:
-        head = next((scope for scope in head_scopes if scopes.in_scope(name, scope)), name.rpartition("/")[0] or name)
-        cure[head] = None
+        head = next((scope for scope in head_scopes if scopes.in_scope(name, scope)), scopes.auxiliary_scope(name))
+        cure[head or name.rpartition("/")[0] or name] = None
     return f"--checkpoint_exclude_scopes={','.join(cure)}"

@@ -27,6 +27,13 @@ def in_scope(name: str, scope: str) -> bool:
     return name == scope or name.startswith(scope + "/")
 
 
+def auxiliary_scope(name: str) -> str | None:
+    """Return the scope of the auxiliary head that the variable ``name`` is of, as nets call theirs; None if of none."""
+    parts = name.split("/")
+    depth = next((number for number, part in enumerate(parts, 1) if part.lower().startswith("aux")), None)
+    return "/".join(parts[:depth]) if depth else None
+
+
 def select(names: Iterable[str], scopes: Sequence[str], flag: str) -> list[str]:
     """Return the names that lie in any of ``scopes``, each once, in their own order.
 

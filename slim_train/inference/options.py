@@ -15,7 +15,7 @@ class ClassifierOptions(Options):
     graph: str | None = option(
         None,
         "Frozen graph (.pb) from export_inference_graph, retrain or elsewhere, or an ONNX (.onnx), "
-        "Keras (.keras) or TFLite (.tflite) model from export_inference_graph.",
+        "Keras (.keras) or TFLite (.tflite) model from export_inference_graph, or weights of timm (.safetensors).",
         takes_urls=True,
     )
     saved_model_dir: str | None = option(

@@ -34,8 +34,12 @@ _FILES = {
     ".onnx": load_onnx,
     ".keras": loaders.load_trained,
     ".tflite": load_tflite,
+    ".safetensors": loaders.load_trained,
 }
-_KINDS = "SavedModel, frozen graph (.pb), ONNX model (.onnx), Keras model (.keras), TFLite model (.tflite)"
+_KINDS = (
+    "SavedModel, frozen graph (.pb), ONNX model (.onnx), Keras model (.keras), TFLite model (.tflite), PyTorch weights "
+    "(.safetensors)"
+)
 
 
 class ImageError(ValueError):

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from slim_train.errors import UsageError
 from slim_train.interchange.torch_names import TimmModel
 
@@ -40,11 +42,23 @@ class Transform:
 
 
 TRANSFORMS = {
+    "imagenet": Transform((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 0.459, 0.226, "squash"),
     "inception": Transform((0.5,) * 3, (0.5,) * 3, 0.5, 0.5, "squash"),
     "vgg": Transform(
         (123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3, 117.38 / 255, 1 / 255, crop_mode="center"
     ),
 }
+
+
+def recipe_of(mean: Sequence[float], std: Sequence[float]) -> str | None:
+    """Return the recipe with this mean and standard deviation by channel; None if there is none."""
+    found = np.array([mean, std], np.float64)
+    for name, transform in TRANSFORMS.items():
+        for channels in (1, 3):
+            wanted = np.array(transform.of_channels(channels), np.float64)
+            if found.shape == wanted.shape and np.allclose(found, wanted, atol=1e-3):
+                return name
+    return None
 
 
 def timm_config(
@@ -66,7 +80,7 @@ def timm_config(
     if transform is None:
         raise UsageError(
             f"--formats=torch: timm has no transform that equals the preprocessing {preprocessing!r}, only for "
-            f"{' and '.join(TRANSFORMS)}. Leave torch out of --formats."
+            f"{', '.join(TRANSFORMS)}. Leave torch out of --formats."
         )
     if image_size < model.min_image_size:
         raise UsageError(

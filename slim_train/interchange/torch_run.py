@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from slim_train.interchange.torch_files import read_metadata
+from slim_train.interchange.torch_files import read_header
 
 
 def can_run() -> bool:
@@ -30,7 +30,7 @@ def scores(path: Path, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     import torch
     from safetensors.torch import load_file
 
-    config = read_metadata(path)
+    config = read_header(path).config
     assert config is not None, f"{path} has no config of timm"
     model = timm.create_model(
         config["architecture"], pretrained=False, num_classes=config["num_classes"], **config["model_args"]

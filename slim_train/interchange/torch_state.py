@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from slim_train.interchange.torch_names import CONV, DEPTHWISE, LINEAR, VECTOR, 
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
+# Epsilon of batch norm in all nets that have a pair.
+BN_EPS = 0.001
 _AXES = {CONV: (3, 2, 0, 1), DEPTHWISE: (2, 3, 0, 1)}
 
 
@@ -35,6 +37,53 @@ def to_state_dict(model: TimmModel, variables: Arrays, temperature: float = 1.0)
                 state[f"{layer.norm}.weight"] = np.ones_like(state[f"{layer.norm}.bias"])
             state[f"{layer.norm}.num_batches_tracked"] = np.zeros((), np.int64)
     return state
+
+
+def to_variables(
+    model: TimmModel, state: Arrays, shapes: Mapping[str, Sequence[int]], bn_eps: float = BN_EPS
+) -> dict[str, NDArray[np.float32]]:
+    """Return the variables of the net, by name, without those of an auxiliary head.
+
+    Args:
+      model: the pair.
+      state: a state dict whose names and shapes are those of timm's model.
+      shapes: of the variables, by name.
+      bn_eps: epsilon of timm's batch norm. TF-Slim's is :data:`BN_EPS`: if they differ, the scale makes up for it.
+    """
+    variables: dict[str, NDArray[np.float32]] = {}
+    for layer in model.layers:
+        for tensor in layer.tensors():
+            values = _to_tensorflow(state[tensor.key].astype(np.float32), tensor.layout)
+            variables[tensor.variable] = values.reshape(shapes[tensor.variable])
+        if not layer.norm:
+            continue
+        scale = state[f"{layer.norm}.weight"].astype(np.float32)
+        if bn_eps != BN_EPS:
+            variance = state[f"{layer.norm}.running_var"].astype(np.float64)
+            scale = (scale * np.sqrt((variance + BN_EPS) / (variance + bn_eps))).astype(np.float32)
+        norm = f"{layer.scope}/BatchNorm"
+        if layer.has_gamma:
+            variables[f"{norm}/gamma"] = scale
+        elif not (scale == 1).all():
+            # A convolution that is scaled, and its mean with it, needs no scale after it.
+            variables[f"{layer.scope}/weights"] = variables[f"{layer.scope}/weights"] * scale
+            variables[f"{norm}/moving_mean"] = variables[f"{norm}/moving_mean"] * scale
+    return variables
+
+
+def torch_shape(shape: Sequence[int], layout: str) -> tuple[int, ...]:
+    """Return the shape in PyTorch of a tensor with ``shape`` in TensorFlow."""
+    if layout == VECTOR:
+        return tuple(shape)
+    if layout == LINEAR:
+        return tuple(shape[:-3:-1])
+    return tuple(shape[axis] for axis in _AXES[layout])
+
+
+def _to_tensorflow(values: NDArray[np.float32], layout: str) -> NDArray[np.float32]:
+    if layout in (VECTOR, LINEAR):
+        return np.ascontiguousarray(values.T)
+    return np.ascontiguousarray(values.transpose(np.argsort(_AXES[layout])))
 
 
 def _to_torch(values: NDArray[np.generic], layout: str) -> NDArray[np.generic]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from slim_train.errors import UsageError
 from slim_train.function_digest import function_digest
-from slim_train.preprocessing import cifarnet, inception, lenet, vgg
+from slim_train.preprocessing import cifarnet, imagenet, inception, lenet, vgg
 from slim_train.preprocessing.recipe import Recipe
 from slim_train.preprocessing.user_recipe import recipe_of_function
 from slim_train.registry import Registry
@@ -22,6 +22,7 @@ def _check(name: str, value: Any) -> None:
 # Ours are functions that return a recipe. Those of others are recipes, or functions in research/slim's convention.
 _OURS: dict[str, Callable[..., Recipe]] = {
     "cifarnet": cifarnet.recipe,
+    "imagenet": imagenet.recipe,
     "inception": inception.recipe,
     "lenet": lenet.recipe,
     "vgg": vgg.recipe,

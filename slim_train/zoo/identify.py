@@ -152,4 +152,4 @@ def _compare(record: NetRecord, num_classes: int, shapes: Shapes) -> Match:
 
 def is_auxiliary(name: str) -> bool:
     """Return whether a variable is of an auxiliary head, which only training uses."""
-    return any(part.lower().startswith("aux") for part in name.split("/"))
+    return scopes.auxiliary_scope(name) is not None

@@ -67,6 +67,14 @@ def test_a_shape_mismatch_names_both_shapes_and_the_flag_that_cures_it(tmp_path,
         assert words in str(caught.value)
 
 
+def test_an_auxiliary_head_that_is_missing_is_excluded_as_a_whole(tmp_path, save, make_variables):
+    prefix = save(tmp_path)
+    with tf.Graph().as_default():
+        variables = make_variables({**SHAPES, "net/AuxLogits/a/weights": [2], "net/AuxLogits/b/weights": [2]})
+        with pytest.raises(UsageError, match=r"--checkpoint_exclude_scopes=net/AuxLogits or --ignore_missing_vars"):
+            plan_restore(prefix, variables)
+
+
 def test_variables_missing_from_the_checkpoint_stop_unless_they_may_be_missing(tmp_path, save, make_variables):
     prefix = save(tmp_path)
     with tf.Graph().as_default():

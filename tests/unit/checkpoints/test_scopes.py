@@ -1,6 +1,6 @@
 import pytest
 
-from slim_train.checkpoints.scopes import in_scope, select, split_scopes, top_scopes
+from slim_train.checkpoints.scopes import auxiliary_scope, in_scope, select, split_scopes, top_scopes
 from slim_train.errors import UsageError
 
 NAMES = [
@@ -49,3 +49,15 @@ def test_auto_stands_for_the_classification_head():
     heads = ("InceptionV3/Logits", "InceptionV3/AuxLogits")
     assert split_scopes("auto", heads) == heads
     assert split_scopes("InceptionV3/Mixed_7c, auto", heads) == ("InceptionV3/Mixed_7c", *heads)
+
+
+@pytest.mark.parametrize(
+    ("name", "scope"),
+    [
+        ("InceptionV4/AuxLogits/Conv2d_1b_1x1/weights", "InceptionV4/AuxLogits"),
+        ("aux_11/aux_logits/FC/biases", "aux_11"),
+        ("InceptionV4/Logits/Logits/weights", None),
+    ],
+)
+def test_variables_of_an_auxiliary_head_are_told_by_their_scope(name: str, scope: str | None) -> None:
+    assert auxiliary_scope(name) == scope

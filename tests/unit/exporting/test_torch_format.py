@@ -16,7 +16,7 @@ from slim_train.exporting import run, torch_format
 from slim_train.exporting.options import ExportOptions
 from slim_train.inference.trained_model import find_trained_model
 from slim_train.interchange import torch_run
-from slim_train.interchange.torch_files import read_metadata
+from slim_train.interchange.torch_files import read_header
 from slim_train.tf_compat import tf
 
 pytest.importorskip("safetensors.numpy", reason="the extra [torch] is not installed")
@@ -38,7 +38,7 @@ def test_weights_and_config_are_a_folder_as_timm_loads_it(trained: Path, tmp_pat
     torch_format.write_torch(tmp_path / torch_format.FILE, find_trained_model(trained))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
     about = json.loads((tmp_path / "config.json").read_text())
-    assert about == read_metadata(tmp_path / "model.safetensors")
+    assert about == read_header(tmp_path / "model.safetensors").config
     assert (about["architecture"], about["num_classes"], about["label_names"][0]) == ("mobilenetv2_035", 5, "daisy")
     assert about["pretrained_cfg"]["input_size"] == [3, 64, 64]
     state = load_file(tmp_path / "model.safetensors")

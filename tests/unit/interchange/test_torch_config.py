@@ -34,7 +34,7 @@ def test_the_config_says_how_timm_makes_the_model() -> None:
 
 
 def test_a_recipe_that_timm_has_no_transform_for_is_refused() -> None:
-    with pytest.raises(UsageError, match="no transform that equals the preprocessing 'cifarnet', only for inception"):
+    with pytest.raises(UsageError, match="no transform that equals the preprocessing 'cifarnet', only for imagenet"):
         timm_config(MODELS["mobilenet_v2"], ["a"], 32, 3, "cifarnet")
 
 

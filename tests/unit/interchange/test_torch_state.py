@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from slim_train.interchange.torch_names import DEPTHWISE, LINEAR, Layer, TimmModel
-from slim_train.interchange.torch_state import to_state_dict
+from slim_train.interchange.torch_state import BN_EPS, to_state_dict, to_variables, torch_shape
 
 NET = TimmModel(
     "tiny",
@@ -40,6 +40,43 @@ def test_axes_are_those_of_pytorch() -> None:
     assert state["fc.weight"].shape == (7, 5)
     assert state["fc.weight"][6, 4] == values["tiny/logits/weights"][0, 0, 4, 6]
     assert all(array.flags.c_contiguous for array in state.values())
+
+
+def normalized(values: np.ndarray, state: dict[str, np.ndarray], eps: float) -> np.ndarray:
+    deviation = np.sqrt(state["bn1.running_var"] + eps)
+    return (values - state["bn1.running_mean"]) / deviation * state["bn1.weight"] + state["bn1.bias"]
+
+
+def test_variables_come_back_to_the_bit() -> None:
+    values = variables()
+    shapes = {name: value.shape for name, value in values.items()}
+    back = to_variables(NET, to_state_dict(NET, values), shapes)
+    assert set(back) == set(values)
+    for name, value in values.items():
+        np.testing.assert_array_equal(back[name], value)
+
+
+def test_another_epsilon_and_a_scale_that_the_net_lacks_change_no_output() -> None:
+    values = {name: np.abs(value) for name, value in variables().items()}
+    state = to_state_dict(NET, values)
+    state["bn1.weight"] = np.float32([0.5, 2.0, -1.0, 1.0, 3.0])
+    state["bn2.running_var"][0] = 1e-4  # as small as epsilon
+    back = to_variables(NET, state, {name: value.shape for name, value in values.items()}, bn_eps=1e-5)
+    inputs = np.random.default_rng(1).normal(size=(24,)).astype(np.float32)
+    expected = normalized(inputs @ values["tiny/conv/weights"].reshape(24, 5), state, 1e-5)
+    norm = {name: back[f"tiny/conv/BatchNorm/{name}"] for name in NORM}
+    found = inputs @ back["tiny/conv/weights"].reshape(24, 5) - norm["moving_mean"]
+    found = found / np.sqrt(norm["moving_variance"] + BN_EPS) + norm["beta"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    gamma = back["tiny/depthwise/BatchNorm/gamma"] / np.sqrt(state["bn2.running_var"] + BN_EPS)
+    np.testing.assert_allclose(gamma, state["bn2.weight"] / np.sqrt(state["bn2.running_var"] + 1e-5), rtol=1e-5)
+
+
+def test_shapes_are_those_that_values_get() -> None:
+    values, state = variables(), to_state_dict(NET, variables())
+    for layer in NET.layers:
+        for tensor in layer.tensors():
+            assert torch_shape(values[tensor.variable].shape, tensor.layout) == state[tensor.key].shape
 
 
 def test_a_temperature_divides_the_classifier_alone() -> None:

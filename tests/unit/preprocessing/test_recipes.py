@@ -10,7 +10,7 @@ from slim_train.errors import UsageError
 from slim_train.preprocessing.factory import get_preprocessing, get_recipe, recipe_names
 from slim_train.tf_compat import tf
 
-RANGES = {"cifarnet": (-8, 8), "inception": (-1, 1), "lenet": (-1, 1), "vgg": (-124, 152)}
+RANGES = {"cifarnet": (-8, 8), "imagenet": (-2.2, 2.7), "inception": (-1, 1), "lenet": (-1, 1), "vgg": (-124, 152)}
 
 
 def _photo(height=30, width=50, mode="RGB"):
@@ -66,9 +66,10 @@ def test_a_recipe_gives_floats_of_the_size_asked_for_in_its_range(name, kind, ch
 @pytest.mark.parametrize("name", RANGES)
 def test_a_grey_picture_becomes_three_equal_channels(name):
     image = _eval(name, _encode(_photo(mode="L"), "JPEG"))
-    offset = np.array([123.68, 116.779, 103.939]) if name == "vgg" else 0
-    np.testing.assert_allclose((image + offset)[..., 0], (image + offset)[..., 1], atol=1e-3)
-    np.testing.assert_allclose((image + offset)[..., 0], (image + offset)[..., 2], atol=1e-3)
+    means = {"vgg": (123.68, 116.779, 103.939), "imagenet": (0.485, 0.456, 0.406)}.get(name, 0)
+    image = image * ((0.229, 0.224, 0.225) if name == "imagenet" else 1) + means
+    np.testing.assert_allclose(image[..., 0], image[..., 1], atol=1e-3)
+    np.testing.assert_allclose(image[..., 0], image[..., 2], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["cifarnet", "inception", "vgg"])
