@@ -111,7 +111,8 @@ def _recipe(kind: str, config: Mapping[str, Any]) -> str | None:
     if kind == "LayerNormalization":
         return "cifarnet"
     if kind == "Normalization":
-        return "vgg" if _is_near(config.get("mean"), (123.68, 116.779, 103.939)) else None
+        means = {"imagenet": (123.675, 116.28, 103.53), "vgg": (123.68, 116.779, 103.939)}
+        return next((name for name, numbers in means.items() if _is_near(config.get("mean"), numbers)), None)
     scaling = (config.get("scale"), config.get("offset")) if kind == "Rescaling" else ()
     known = {"inception": (2 / 255, -1.0), "lenet": (1 / 128, -1.0), "vgg": (1.0, -117.38)}
     return next((name for name, numbers in known.items() if _is_near(scaling, numbers)), None)
