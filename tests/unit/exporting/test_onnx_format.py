@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import logging
 import sys
@@ -18,7 +20,10 @@ from slim_train.exporting.options import ExportOptions
 from slim_train.inference.export_info import from_properties
 from slim_train.inference.predictor import Predictor, load_predictor
 from slim_train.inference.trained_model import find_trained_model
+from slim_train.nets.factory import net_names
 from slim_train.tf_compat import tf
+
+BENCHMARK = Path(__file__).resolve().parents[3] / "scripts/benchmarks/onnx.py"
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +98,18 @@ def test_a_net_with_an_operation_that_onnx_lacks_is_named(training_folder: Path,
         onnx_format.write_onnx(tmp_path / "x.onnx", trained, graph.as_graph_def(), trained.info())
     assert not (tmp_path / "x.onnx").exists()
     assert logging.getLogger("tf2onnx").level != logging.CRITICAL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", net_names())
+def test_every_net_of_the_zoo_answers_as_tensorflow_does(name: str) -> None:
+    pytest.importorskip("tf2onnx", reason="the extra [onnx] is not installed")
+    spec = importlib.util.spec_from_file_location("benchmark_onnx", BENCHMARK)
+    assert spec and spec.loader
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    parser = argparse.ArgumentParser()
+    benchmark.add_arguments(parser)
+    (figures,) = benchmark.run(parser.parse_args([name, "--rounds=0", "--num_images=2"]))
+    assert figures["largest_difference"] < 1e-4
+    assert figures["largest_probability"] > 0.01
