@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from slim_train.interchange.keras_checkpoint import convert_keras
 from slim_train.interchange.keras_model import build_model
@@ -20,10 +21,9 @@ NUM_CLASSES = 10
 
 def photographs(folder: Path, size: int, channels: int) -> np.ndarray:
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".bmp", ".jpg"))
-    with tf.Graph().as_default(), tf.Session() as session:
-        encoded = tf.placeholder(tf.string, [])
-        decoded = get_recipe("inception").decode_eval(encoded, size, size, channels)
-        return np.stack([session.run(decoded, {encoded: path.read_bytes()}) for path in paths])
+    mode = "L" if channels == 1 else "RGB"
+    images = [np.asarray(Image.open(path).convert(mode).resize((size, size)), np.float32) for path in paths]
+    return np.reshape(images, [len(images), size, size, channels])
 
 
 def made_weights(name: str, pixels: np.ndarray) -> dict[str, Any]:
