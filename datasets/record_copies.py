@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,34 +57,33 @@ class RecordCopies:
 
     Args:
       settings: where the copies are, and how large they may get.
-      num_in_use: how many of the files asked for last may be open, or waiting to be opened.
 
     Raises:
       DataError: the folder cannot be written.
     """
 
-    def __init__(self, settings: CopySettings, num_in_use: int) -> None:
+    def __init__(self, settings: CopySettings) -> None:
         self._max_bytes = settings.max_bytes
         base = path_of(settings.folder or Path(tempfile.gettempdir(), f"slim-train-records-{os.getuid()}")).absolute()
         try:
             base.mkdir(parents=True, exist_ok=True)
             _remove_left_behind(base)
             self._own, lock = _locked_folder(base)
+            self._open = self._own / "open"
+            self._open.mkdir()
         except OSError as error:
             flag = (
                 f"--cache_dir={base} cannot" if settings.folder else f"The folder for temporary files, {base}, cannot"
             )
             raise DataError(f"{flag} be written: {error.strerror}.") from error
         self._shared = base if settings.folder else self._own
-        self._in_use: deque[Path] = deque()
-        self._num_in_use = num_in_use
         self._copied: dict[str, Path] = {}
         self._lock = threading.Lock()
         self._copying: dict[str, threading.Lock] = {}
         weakref.finalize(self, _close, self._own, lock)
 
     def fetch(self, path: str) -> str:
-        """Return the path of a copy of the file at ``path``; it is readable until ``num_in_use`` more are asked for.
+        """Return the path of a copy of the file at ``path``, another each time; it stays until it is released.
 
         Raises:
           DataError: it cannot be copied.
@@ -95,7 +93,7 @@ class RecordCopies:
         with copying:
             for is_last in (False, True):
                 copy = self._copied.get(path) or self._copy(path)
-                own = self._own / f"{secrets.token_hex(4)}-{copy.name}"
+                own = self._open / f"{secrets.token_hex(4)}-{copy.name}"
                 try:
                     os.link(copy, own)
                     os.utime(copy)  # those that were not used for the longest time go first
@@ -106,10 +104,11 @@ class RecordCopies:
                         raise DataError(f"Cannot copy {path}: the copy in {self._shared} was removed.") from None
         with self._lock:
             self._copied[path] = copy
-            self._in_use.append(own)
-            while len(self._in_use) > self._num_in_use:
-                self._in_use.popleft().unlink(missing_ok=True)
         return str(own)
+
+    def release(self, copy: str) -> None:
+        """Remove a path that :meth:`fetch` returned."""
+        (self._open / path_of(copy).name).unlink(missing_ok=True)
 
     def _copy(self, path: str) -> Path:
         for wait_secs in [*(_FIRST_WAIT_SECS * 2**number for number in range(_TRIES - 1)), None]:

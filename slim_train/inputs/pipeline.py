@@ -247,6 +247,7 @@ def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: 
     bytes_per_record = sum(path_of(file).stat().st_size for file in dataset.files) / max(1, dataset.num_samples)
     buffer_size = int(min(dataset.num_samples, _SHUFFLE_BYTES / max(1.0, bytes_per_record))) or 1
 
+    reader = records_of.FileReader(dataset)
     files = tf.data.Dataset.from_tensor_slices(list(dataset.files))
     by_file = shard is not None and num_files >= shard[0]
     if shard is not None:
@@ -260,9 +261,9 @@ def _shuffled_records(dataset: DatasetSpec, seed: int, num_readers: int, shard: 
         files = files.shard(*shard)
     # Readers hand over a few records at a time: one by one, waking each other costs more than reading.
     records = (
-        records_of.opened_here(files.shuffle(num_files, seed=seed), dataset, num_readers)
+        reader.here(files.shuffle(num_files, seed=seed))
         .interleave(
-            lambda file: records_of.records_in(file, dataset).batch(_RECORDS_PER_READ),
+            lambda file: reader.records(file).batch(_RECORDS_PER_READ),
             cycle_length=num_readers,
             num_parallel_calls=num_readers,
         )

@@ -16,51 +16,72 @@ _COPIED_AT_ONCE = 2
 _COPIED_AHEAD = 1
 
 
-def read(files: Sequence[str], dataset: DatasetSpec) -> Any:
-    """Return the serialized records of files of ``dataset``, in their order, as tf.data.Dataset."""
-    if not any(map(dataset.copies.applies_to, files)):
-        return records_in(list(files), dataset)
-    paths = opened_here(tf.data.Dataset.from_tensor_slices(list(files)), dataset, num_readers=1)
-    return paths.flat_map(plain(lambda file: records_in(file, dataset)))
-
-
-def opened_here(files: Any, dataset: DatasetSpec, num_readers: int) -> Any:
-    """Return the paths under which TensorFlow opens record files, in the same order: of the files, or of copies.
-
-    Copies are made a little ahead.
+class FileReader:
+    """Reads the record files of a data set: themselves, or copies that are removed when they were read.
 
     Args:
-      files: tf.data.Dataset of paths and URLs, string [].
-      dataset: that they are of.
-      num_readers: how many files are read at the same time.
+      dataset: whose files they are.
 
     Raises:
       DataError: copies are needed, and their folder cannot be written.
     """
-    if not any(map(dataset.copies.applies_to, dataset.files)):
-        return files
-    # tf.data takes up to as many files again before it opens them.
-    copies = RecordCopies(dataset.copies, 4 * num_readers + _COPIED_AT_ONCE + _COPIED_AHEAD)
 
-    def fetch(path: bytes) -> bytes:
-        try:
-            return copies.fetch(path.decode()).encode()
-        except DataError as error:  # TensorFlow takes an error of a file for a connection that is lost
-            raise ValueError(f"{error}") from error
+    def __init__(self, dataset: DatasetSpec) -> None:
+        self._compression = dataset.records.compression
+        is_copied = any(map(dataset.copies.applies_to, dataset.files))
+        self._copies = RecordCopies(dataset.copies) if is_copied else None
 
-    def copy(path: Any) -> Any:
-        return tf.ensure_shape(tf.numpy_function(fetch, [path], tf.string), [])
+    @property
+    def copies_files(self) -> bool:
+        """Whether files are copied before they are read."""
+        return self._copies is not None
 
-    return files.map(plain(copy), num_parallel_calls=_COPIED_AT_ONCE, deterministic=True).prefetch(_COPIED_AHEAD)
+    def here(self, files: Any) -> Any:
+        """Return the paths under which TensorFlow opens files, in the same order. Copies are made a little ahead.
+
+        Args:
+          files: tf.data.Dataset of paths and URLs, string [].
+        """
+        if self._copies is None:
+            return files
+        copies = self._copies
+
+        def fetch(path: bytes) -> bytes:
+            try:
+                return copies.fetch(path.decode()).encode()
+            except DataError as error:  # TensorFlow takes an error of a file for a connection that is lost
+                raise ValueError(f"{error}") from error
+
+        copied = files.map(_of_text(fetch), num_parallel_calls=_COPIED_AT_ONCE, deterministic=True)
+        return copied.prefetch(_COPIED_AHEAD)
+
+    def records(self, path: Any) -> Any:
+        """Return the serialized records of a file of :meth:`here`, in their order, as tf.data.Dataset."""
+        records = tf.data.TFRecordDataset(path, self._compression, _READ_BUFFER_BYTES)
+        if self._copies is None:
+            return records
+        copies = self._copies
+
+        def release(path: bytes) -> bytes:
+            copies.release(path.decode())
+            return b""
+
+        # Nothing, which is looked at when the last record is read.
+        released = tf.data.Dataset.from_tensors(path).map(_of_text(release)).filter(plain(lambda _: False))
+        return records.concatenate(released)
 
 
-def records_in(files: Any, dataset: DatasetSpec) -> Any:
-    """Return the serialized records of files that TensorFlow opens, in their order, as tf.data.Dataset.
+def read(files: Sequence[str], dataset: DatasetSpec) -> Any:
+    """Return the serialized records of files of ``dataset``, in their order, as tf.data.Dataset."""
+    reader = FileReader(dataset)
+    if not reader.copies_files:
+        return reader.records(list(files))
+    return reader.here(tf.data.Dataset.from_tensor_slices(list(files))).flat_map(plain(reader.records))
 
-    Args:
-      files: paths, or a string tensor.
-    """
-    return tf.data.TFRecordDataset(files, dataset.records.compression, _READ_BUFFER_BYTES)
+
+def _of_text(function: Callable[[bytes], bytes]) -> Callable[[Any], Any]:
+    """Return a function of TensorFlow, string [] to string [], that calls one of Python."""
+    return plain(lambda text: tf.ensure_shape(tf.numpy_function(function, [text], tf.string), []))
 
 
 def plain(function: Callable[..., Any]) -> Callable[..., Any]:

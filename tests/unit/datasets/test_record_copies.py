@@ -43,23 +43,32 @@ def test_a_file_is_copied_once_and_again_when_it_changes(store: Path, tmp_path: 
     for content in (b"\x01" * 100, b"\x01" * 100, b"new"):
         if content == b"new":
             Path(_file(store, 1)).write_bytes(content)
-        copies = RecordCopies(settings, 8)
+        copies = RecordCopies(settings)
         assert Path(copies.fetch(_file(store, 1))).read_bytes() == content
         assert len(_copies(tmp_path / "cache")) == 1 + (content == b"new")
 
 
 def test_a_copy_that_was_cut_short_is_made_again(store: Path, tmp_path: Path) -> None:
     settings = CopySettings(str(tmp_path / "cache"))
-    RecordCopies(settings, 8).fetch(_file(store, 1))
+    RecordCopies(settings).fetch(_file(store, 1))
     (copy,) = (tmp_path / "cache").glob("*.copy")
     copy.write_bytes(b"half")
-    copies = RecordCopies(settings, 8)
+    copies = RecordCopies(settings)
     assert Path(copies.fetch(_file(store, 1))).read_bytes() == b"\x01" * 100
+
+
+def test_copies_in_a_temporary_folder_that_are_in_use_stay_readable(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_copies.tempfile, "tempdir", str(tmp_path))
+    copies = RecordCopies(CopySettings(max_bytes=150))
+    paths = [Path(copies.fetch(_file(store, number))) for number in range(4)]
+    assert [path.read_bytes()[0] for path in paths] == [0, 1, 2, 3]
 
 
 def test_copies_are_bounded_and_those_in_use_stay_readable(store: Path, tmp_path: Path) -> None:
     settings = CopySettings(str(tmp_path / "cache"), max_bytes=250)
-    copies = RecordCopies(settings, num_in_use=3)
+    copies = RecordCopies(settings)
     paths = []
     for number in range(3):
         paths.append(Path(copies.fetch(_file(store, number))))
@@ -67,8 +76,8 @@ def test_copies_are_bounded_and_those_in_use_stay_readable(store: Path, tmp_path
             os.utime(copy, (1e9 - age, 1e9 - age))
     assert _copies(tmp_path / "cache") == ["x_train-1", "x_train-2"]
     assert [path.read_bytes()[0] for path in paths] == [0, 1, 2]
-    copies.fetch(_file(store, 3))
-    assert not paths[0].exists()
+    copies.release(str(paths[0]))
+    assert [path.exists() for path in paths] == [False, True, True]
 
 
 def test_files_of_a_temporary_folder_go_with_the_reader(
@@ -76,10 +85,10 @@ def test_files_of_a_temporary_folder_go_with_the_reader(
 ) -> None:
     monkeypatch.setattr(record_copies.tempfile, "tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    copies = RecordCopies(CopySettings(), 2)
+    copies = RecordCopies(CopySettings())
     assert Path(copies.fetch(_file(store, 0))).is_file()
     (base,) = (tmp_path / "temporary").iterdir()
-    assert len(list(base.iterdir())) == 1
+    assert len(list(base.iterdir())) == 1  # the folder of the process
     del copies
     gc.collect()
     assert list(base.iterdir()) == []
@@ -87,12 +96,12 @@ def test_files_of_a_temporary_folder_go_with_the_reader(
 
 def test_what_a_killed_process_left_is_removed_by_the_next(store: Path, tmp_path: Path) -> None:
     settings = CopySettings(str(tmp_path / "cache"))
-    living = RecordCopies(settings, 2)
+    living = RecordCopies(settings)
     path = Path(living.fetch(_file(store, 0)))
     left = tmp_path / "cache" / ".in-use-killed"
     left.mkdir()
     (left / "x").write_bytes(b"x")
-    RecordCopies(settings, 2)
+    RecordCopies(settings)
     assert not left.exists()
     assert path.is_file()
 
@@ -102,7 +111,7 @@ def test_readers_at_the_same_time_share_the_copies(store: Path, tmp_path: Path) 
     found: list[bytes] = []
 
     def read() -> None:
-        copies = RecordCopies(settings, 8)
+        copies = RecordCopies(settings)
         found.extend(Path(copies.fetch(_file(store, number))).read_bytes()[:1] for number in range(4))
 
     threads = [threading.Thread(target=read) for _ in range(4)]
@@ -115,11 +124,11 @@ def test_readers_at_the_same_time_share_the_copies(store: Path, tmp_path: Path) 
 
 
 def test_a_file_that_is_missing_and_a_folder_that_cannot_be_made_are_named(store: Path, tmp_path: Path) -> None:
-    copies = RecordCopies(CopySettings(str(tmp_path / "cache")), 2)
+    copies = RecordCopies(CopySettings(str(tmp_path / "cache")))
     with pytest.raises(DataError, match=r"Cannot copy .*x_train-9\.tfrecord: No such file"):
         copies.fetch(_file(store, 9))
     with pytest.raises(DataError, match="--cache_dir=.*cannot be written"):
-        RecordCopies(CopySettings(_file(store, 0)), 2)
+        RecordCopies(CopySettings(_file(store, 0)))
 
 
 def test_a_store_that_fails_is_asked_again(
@@ -135,6 +144,6 @@ def test_a_store_that_fails_is_asked_again(
         copy_file(source, target)
 
     monkeypatch.setattr(record_copies, "copy_file", sometimes)
-    copies = RecordCopies(CopySettings(str(tmp_path / "cache")), 2)
+    copies = RecordCopies(CopySettings(str(tmp_path / "cache")))
     assert Path(copies.fetch(_file(store, 2))).read_bytes() == b"\x02" * 100
     assert caplog.text.count("away. Trying again") == 1
