@@ -94,7 +94,7 @@ def _extract_into(folder: Path, options: ExtractOptions) -> ExtractionReport:
     stored = sum(1 for _ in parquet.stored_paths(folder))
     report = ExtractionReport(folder, stored, written.computed, written.rejected, lengths, written.seconds)
     if stored > len(images.rows):
-        log.warning("%s images in %s are not among those named now.", f"{stored - len(images.rows):,}", folder)
+        log.warning("%s images in the output are not among those named now.", f"{stored - len(images.rows):,}")
     return report
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from datasets.storage import copy_file, files_below, is_url, path_of
-from slim_train.errors import UsageError
+from datasets.changed_files import ChangedFiles
+from datasets.storage import copy_folder, is_url, path_of
+from slim_train.errors import RunError, UsageError
+
+log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -16,7 +21,8 @@ def worked_on_here(folder: str, flag: str) -> Iterator[Path]:
     """Yield the output folder, or for a URL a folder of this machine with what is there.
 
     At the end, files that are new or have changed are uploaded, and those that are gone are removed at the URL: also
-    if the job failed, for it goes on with the parts that are finished.
+    if the job failed, for it goes on with the parts that are finished. If the upload fails, the folder is kept, and the
+    error or, after a job that failed, the log names it.
 
     Args:
       folder: path or URL.
@@ -29,43 +35,40 @@ def worked_on_here(folder: str, flag: str) -> Iterator[Path]:
     if not is_url(folder):
         yield target.absolute()
         return
-    with tempfile.TemporaryDirectory(prefix="slim-train-") as temporary:
-        here = Path(temporary, target.name)
-        here.mkdir()
-        try:
-            before = _downloaded(target, here)
-        except OSError as error:
+    here = Path(tempfile.mkdtemp(prefix="slim-train-"), target.name or "output")
+    try:
+        files = _downloaded(target, here)
+    except BaseException as error:
+        shutil.rmtree(here.parent, ignore_errors=True)
+        if isinstance(error, OSError):
             raise UsageError(f"--{flag}: cannot read {target}: {error.strerror}.") from error
-        try:
-            yield here
-        except UsageError as error:  # it names the folder that was given
-            raise UsageError(str(error).replace(str(here), str(target))) from error
-        finally:
-            try:
-                _upload(here, target, before)
-            except OSError as error:
-                raise UsageError(f"--{flag}: cannot write to {target}: {error.strerror}.") from error
+        raise
+    try:
+        yield here
+    except BaseException as error:
+        if fault := _hand_over(files, here, target):
+            log.error("--%s: %s", flag, fault)
+        if isinstance(error, (RunError, UsageError)):  # it names the folder that was given
+            raise type(error)(str(error).replace(str(here), str(target))) from error
+        raise
+    if fault := _hand_over(files, here, target):
+        raise UsageError(f"--{flag}: {fault}")
 
 
-def _downloaded(source: Path, here: Path) -> dict[str, tuple[int, int]]:
-    """Copy the files of a folder at a URL; return their states by name."""
+def _downloaded(source: Path, here: Path) -> ChangedFiles:
+    """Copy the files of a folder at a URL."""
+    here.mkdir()
     if source.is_dir():
-        for file in files_below(source):
-            copy = here / file.relative_to(source).as_posix()
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy_file(file, copy)
-    return _states(here)
+        copy_folder(source, here)
+    return ChangedFiles(here, source)
 
 
-def _upload(here: Path, target: Path, before: dict[str, tuple[int, int]]) -> None:
-    after = _states(here)
-    for name, state in after.items():
-        if before.get(name) != state:
-            copy_file(here / name, target / name)
-    for name in before.keys() - after.keys():
-        (target / name).unlink(missing_ok=True)
-
-
-def _states(folder: Path) -> dict[str, tuple[int, int]]:
-    statuses = {file.relative_to(folder).as_posix(): file.stat() for file in files_below(folder)}
-    return {name: (status.st_size, status.st_mtime_ns) for name, status in statuses.items()}
+def _hand_over(files: ChangedFiles, here: Path, target: Path) -> str:
+    """Upload what has changed and remove the folder; if that fails, keep it and return why."""
+    try:
+        files.upload()
+        files.remove_missing()
+    except OSError as error:
+        return f"cannot write to {target}: {error.strerror}. The results are kept in {here}: copy them to the URL."
+    shutil.rmtree(here.parent, ignore_errors=True)
+    return ""

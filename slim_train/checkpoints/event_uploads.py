@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from datasets.storage import copy_file, files_below, opens_in_tensorflow, path_of
+from datasets.changed_files import ChangedFiles
+from datasets.storage import opens_in_tensorflow, path_of
 
 log = logging.getLogger(__name__)
 
 _USUAL_SECS = 600.0
+# Between the tries at the end.
+_WAITS_SECS = (1.0, 5.0)
 
 
 @contextlib.contextmanager
@@ -24,6 +29,8 @@ def writable(
 
     What is in a temporary folder is uploaded in the background, and at the end of the block. Files at URLs cannot be
     appended to: an event file goes up as a whole if it has grown. The writers must be closed before the block ends.
+    No error of an upload ends the block or replaces its error. If the last upload fails, the temporary folder is kept,
+    and the log names it.
 
     Args:
       folders: paths or URLs.
@@ -33,18 +40,18 @@ def writable(
     with contextlib.ExitStack() as stack:
         here = {folder: folder for folder in folders if opens_in_tensorflow(folder)}
         for folder in set(folders) - here.keys():
-            here[folder] = stack.enter_context(tempfile.TemporaryDirectory(prefix="slim-train-"))
+            here[folder] = tempfile.mkdtemp(prefix="slim-train-")
             uploads = _Uploads(Path(here[folder]), path_of(folder), flush)
             stack.enter_context(uploads.now_and_then(every_secs or _USUAL_SECS))
         yield here
 
 
 class _Uploads:
-    """The files below a folder of this machine, uploaded when they have changed."""
+    """The files below a temporary folder, uploaded when they have changed."""
 
     def __init__(self, source: Path, target: Path, flush: Callable[[str], None]) -> None:
         self._source, self._target, self._flush = source, target, flush
-        self._uploaded: dict[Path, tuple[int, int]] = {}
+        self._files = ChangedFiles(source, target)
         self._is_failing = False
 
     @contextlib.contextmanager
@@ -54,9 +61,10 @@ class _Uploads:
 
         def upload() -> None:
             while not ended.wait(every_secs):
-                if any(self._source.glob("events.out.tfevents.*")):
-                    self._flush(str(self._source))
-                self._run()
+                reason = self._fault(flushed=True)
+                if reason and not self._is_failing:
+                    log.warning("Cannot upload event files to %s: %s. Trying again later.", self._target, reason)
+                self._is_failing = bool(reason)
 
         thread = threading.Thread(target=upload, name="event-uploads", daemon=True)
         thread.start()
@@ -65,19 +73,31 @@ class _Uploads:
         finally:
             ended.set()
             thread.join()
-            self._run()
+            self._finish()
 
-    def _run(self) -> None:
-        """Upload what has changed. A store that does not answer is tried again at the next time."""
+    def _finish(self) -> None:
+        """Upload what is left, and remove the folder."""
+        reason = self._fault()
+        for wait_secs in _WAITS_SECS:
+            if not reason:
+                break
+            time.sleep(wait_secs)
+            reason = self._fault()
+        if reason:
+            log.error(
+                "Cannot upload event files to %s: %s. Events since the last upload are missing there. All are kept in "
+                "%s: copy them to the URL.", self._target, reason, self._source,
+            )  # fmt: skip
+        else:
+            shutil.rmtree(self._source, ignore_errors=True)
+
+    def _fault(self, flushed: bool = False) -> str:
+        """Upload what has changed; return why that failed, or ""."""
         try:
-            for file in files_below(self._source):
-                status = file.stat()
-                state = status.st_size, status.st_mtime_ns
-                if self._uploaded.get(file) != state:
-                    copy_file(file, self._target / file.relative_to(self._source).as_posix())
-                    self._uploaded[file] = state
-            self._is_failing = False
-        except OSError as error:
-            if not self._is_failing:
-                log.warning("Cannot upload event files to %s: %s. Trying again later.", self._target, error.strerror)
-            self._is_failing = True
+            if flushed and any(self._source.glob("events.out.tfevents.*")):
+                self._flush(str(self._source))
+            self._files.upload()
+        except Exception as error:  # of a writer or of the client of a store: training must not end over its events
+            log.debug("No upload of event files:", exc_info=True)
+            return getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+        return ""

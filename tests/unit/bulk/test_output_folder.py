@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from datasets import changed_files
 from datasets.storage import path_of
 from slim_train.bulk.output_folder import worked_on_here
-from slim_train.errors import UsageError
+from slim_train.errors import RunError, UsageError
 
 
 def test_a_folder_of_this_machine_is_worked_on_itself(tmp_path: Path) -> None:
@@ -34,10 +36,49 @@ def test_what_is_new_changed_or_gone_is_so_at_the_url() -> None:
     assert not here.exists()
 
 
-def test_what_a_job_that_failed_has_finished_is_uploaded_and_the_error_names_the_url() -> None:
-    folder = path_of("ram://bulk/failed")
+@pytest.fixture
+def _store_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(source: Path, target: Path) -> None:
+        raise OSError(5, "away", str(target))
+
+    monkeypatch.setattr(changed_files, "copy_file", fails)
+
+
+@pytest.mark.parametrize("kind", [RunError, UsageError])
+def test_what_a_job_that_failed_has_finished_is_uploaded_and_the_error_names_the_url(kind: type[Exception]) -> None:
+    folder = path_of(f"ram://bulk/failed-{kind.__name__}")
     job = worked_on_here(str(folder), "output_dir")
-    with pytest.raises(UsageError, match="--output_dir=ram://bulk/failed holds"), job as here:
+    with pytest.raises(kind, match=f"--output_dir=ram://bulk/failed-{kind.__name__} holds"), job as here:
         (here / "part").write_text("finished")
-        raise UsageError(f"--output_dir={here} holds other files")
+        raise kind(f"--output_dir={here} holds other files")
     assert (folder / "part").read_text() == "finished"
+    assert not here.parent.exists()
+
+
+def test_a_whole_bucket_is_a_folder_too() -> None:
+    with worked_on_here("ram://bulk-bucket", "output_dir") as here:
+        (here / "part").write_text("finished")
+    assert (path_of("ram://bulk-bucket") / "part").read_text() == "finished"
+
+
+@pytest.mark.usefixtures("_store_is_away")
+def test_results_that_cannot_be_uploaded_are_kept_and_named() -> None:
+    job = worked_on_here("ram://bulk/away", "output_dir")
+    with pytest.raises(UsageError, match="cannot write to ram://bulk/away: away") as raised, job as here:
+        (here / "part").write_text("finished")
+    assert f"kept in {here}:" in str(raised.value)
+    assert (here / "part").read_text() == "finished"
+    shutil.rmtree(here.parent)
+
+
+@pytest.mark.usefixtures("_store_is_away")
+@pytest.mark.parametrize("error", [RunError("none of them"), KeyboardInterrupt("stop")])
+def test_an_upload_that_fails_does_not_hide_why_the_job_failed(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = worked_on_here("ram://bulk/both", "output_dir")
+    with pytest.raises(type(error), match=str(error)), job as here:
+        (here / "part").write_text("finished")
+        raise error
+    assert f"The results are kept in {here}" in caplog.text
+    shutil.rmtree(here.parent)
