@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import hashlib
 import io
 from typing import Any
 
@@ -13,6 +13,8 @@ _SPACES = {"L": "L", "LA": "L", "RGB": "RGB", "RGBA": "RGB", "P": "RGB", "PA": "
 # Levels of 255. Profiles that are called sRGB, and the way in which they are applied, differ by one or two.
 _SAME_WITHIN = 3
 _STEPS = (0, 51, 102, 153, 204, 255)
+_MOST_KNOWN = 1000
+_known: dict[tuple[bytes, str], bool] = {}
 
 
 def is_srgb(image: Image.Image) -> bool:
@@ -34,12 +36,21 @@ def in_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     return _converted(image, profile) or image
 
 
-@functools.lru_cache(maxsize=64)
 def _is_srgb(profile: bytes, space: str) -> bool:
-    import numpy as np
-
+    """Look a profile up by its digest: files of strangers may hold megabytes of it."""
     if space == "CMYK":
         return False
+    key = hashlib.blake2b(profile, digest_size=16).digest(), space
+    if key not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = _changes_no_color(profile, space)
+    return _known[key]
+
+
+def _changes_no_color(profile: bytes, space: str) -> bool:
+    import numpy as np
+
     samples = np.array([_STEPS], np.uint8)
     if space == "RGB":
         samples = np.stack(np.meshgrid(_STEPS, _STEPS, _STEPS), -1).reshape(1, -1, 3).astype(np.uint8)

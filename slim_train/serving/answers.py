@@ -130,7 +130,9 @@ def check_version(model: Model, wanted: Any) -> None:
     """
     current = model.current.number
     if wanted is not None and str(wanted) != str(current):
-        raise RequestError(404, f"Model {model.name} has no version {wanted!r}: version {current} is served.")
+        raise RequestError(
+            404, f"Model {model.name} has no version {reprlib.repr(wanted)}: version {current} is served."
+        )
 
 
 def check_labels(version: Version, model: Model) -> tuple[str, ...]:

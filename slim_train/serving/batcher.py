@@ -17,7 +17,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Any
 
-from slim_train.serving.errors import RequestError, busy
+from slim_train.serving.errors import busy, check_count
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,7 @@ class Batcher:
         """
         assert not self._closed, "submitted to a closed batcher"
         room = self._limits.max_queue
-        if len(requests) > room:
-            raise RequestError(413, f"{len(requests)} images in one request are too many: at most {room}.")
+        check_count(len(requests), room)
         with self._changed:
             if self._unanswered + len(requests) > room:
                 raise busy("Too many requests are waiting. Try again in a moment.")
@@ -109,6 +108,11 @@ class Batcher:
         return not self._thread.is_alive()
 
     def _prepare_one(self, request: bytes, future: Future[Any]) -> None:
+        if future.cancelled():
+            with self._changed:
+                self._preparing -= 1
+            self._answer(future)
+            return
         try:
             item = self._prepare(request)
         except Exception as error:

@@ -24,3 +24,13 @@ class RequestError(Exception):
 def busy(message: str) -> RequestError:
     """503: this request is refused so that those accepted are answered in time."""
     return RequestError(503, message, retry_after=1)
+
+
+def check_count(images: int, most: int) -> None:
+    """Check the number of images of a request, before anything is done with them.
+
+    Raises:
+      RequestError: 413, there are more than ever wait at a time.
+    """
+    if images > most:
+        raise RequestError(413, f"{images} images in one request are too many: at most {most}.")

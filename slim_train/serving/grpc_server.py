@@ -1,8 +1,9 @@
-"""gRPC beside HTTP: the same models, batches, keys and limits on a second port, in a thread of its own."""
+"""gRPC beside HTTP: the same models, batches, keys and limits on a second port."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -10,10 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from slim_train.errors import UsageError
-from slim_train.serving.errors import RequestError
+from slim_train.serving.errors import RequestError, busy
 from slim_train.serving.middleware import has_any
 from slim_train.serving.models import ModelStore
 from slim_train.serving.protocols import tfserving_grpc
@@ -30,11 +32,17 @@ _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
     404: grpc.StatusCode.NOT_FOUND,
+    408: grpc.StatusCode.DEADLINE_EXCEEDED,
     413: grpc.StatusCode.INVALID_ARGUMENT,
     503: grpc.StatusCode.UNAVAILABLE,
 }
 # Calls in addition to those that wait for a model: of its state, above all.
 _OTHER_CALLS = 16
+# As over HTTP: messages of the largest size that are held, or received, at a time, and the time that one has to arrive.
+_LARGEST_AT_ONCE = 16
+_RECEIVE_SECS = 60.0
+# Health is open to anyone, and a watch has no end.
+_MOST_WATCHES = 8
 _HEALTH = "grpc.health.v1.Health"
 _HEALTH_SECS = 1.0
 _OPEN_CALLS = oip_grpc.OPEN_CALLS if oip_grpc else ()
@@ -74,7 +82,7 @@ class GrpcServer(threading.Thread):
             # A second server on the port would get half of the calls, instead of an error.
             ("grpc.so_reuseport", 0),
         )
-        self._max_calls = max_calls + _OTHER_CALLS
+        self._max_calls, self._max_message_bytes = max_calls + _OTHER_CALLS, max_message_bytes
         self._loop = asyncio.new_event_loop()
         self._stopping: asyncio.Future[float] = self._loop.create_future()
         self._is_up = threading.Event()
@@ -93,7 +101,7 @@ class GrpcServer(threading.Thread):
         return self._port
 
     def stop(self, seconds: float) -> None:
-        """Refuse new calls and give those in flight so many seconds; any thread may call it, more than once."""
+        """Refuse new calls and give those in flight ``seconds`` to end; any thread may call it, more than once."""
 
         def end() -> None:
             if not self._stopping.done():
@@ -112,7 +120,7 @@ class GrpcServer(threading.Thread):
 
     async def _serve(self) -> None:
         server = grpc.aio.server(
-            interceptors=[_Guard(self._metrics, self._keys)],
+            interceptors=[_Guard(self._metrics, self._keys, self._max_message_bytes)],
             options=self._options,
             maximum_concurrent_rpcs=self._max_calls,
         )
@@ -133,8 +141,8 @@ class GrpcServer(threading.Thread):
 class _Guard(grpc.aio.ServerInterceptor):
     """Asks for a key, turns errors into their status, and counts calls."""
 
-    def __init__(self, metrics: Metrics, keys: Sequence[str]) -> None:
-        self._metrics, self._keys = metrics, keys
+    def __init__(self, metrics: Metrics, keys: Sequence[str], max_message_bytes: int) -> None:
+        self._metrics, self._keys, self._bodies = metrics, keys, _Bodies(max_message_bytes)
 
     async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
         """Return what answers a call."""
@@ -146,7 +154,8 @@ class _Guard(grpc.aio.ServerInterceptor):
         sent = dict(details.invocation_metadata)
         has_key = is_open or has_any(self._keys, sent.get("authorization", ""), sent.get("x-api-key", ""))
 
-        async def answer(request: Any, context: Any) -> Any:
+        # Read as a stream of one message: before it is received, the key is checked, and that there is room for it.
+        async def answer(messages: Any, context: Any) -> Any:
             began, result, refused = time.perf_counter(), None, None
 
             def count(code: grpc.StatusCode) -> None:
@@ -155,9 +164,15 @@ class _Guard(grpc.aio.ServerInterceptor):
             try:
                 if not has_key:
                     raise RequestError(401, "An API key is needed: send the metadata authorization: Bearer KEY.")
-                result = await handler.unary_unary(request, context)
+                async with self._bodies.received(messages) as body:
+                    result = await handler.unary_unary(handler.request_deserializer(body), context)
             except RequestError as error:
                 refused = error
+            except NotImplementedError:
+                count(grpc.StatusCode.UNIMPLEMENTED)
+                return await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{route} is not implemented.")
+            except DecodeError:
+                refused = RequestError(400, "The request is not a message of this call.")
             except asyncio.CancelledError:
                 count(grpc.StatusCode.CANCELLED)
                 raise
@@ -173,18 +188,45 @@ class _Guard(grpc.aio.ServerInterceptor):
             trailing = (("grpc-retry-pushback-ms", retry_ms),) if retry_ms else ()
             return await context.abort(code, refused.message, trailing)  # raises
 
-        return grpc.unary_unary_rpc_method_handler(
-            answer,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        return grpc.stream_unary_rpc_method_handler(answer, response_serializer=handler.response_serializer)
+
+
+class _Bodies:
+    """The messages that are received or answered now, bounded in bytes as HTTP bodies are."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_held = _LARGEST_AT_ONCE * max_bytes
+        self._held = 0
+        self._receiving = asyncio.Semaphore(_LARGEST_AT_ONCE)
+
+    @contextlib.asynccontextmanager
+    async def received(self, messages: Any) -> AsyncIterator[bytes]:
+        """Receive the message of a call, and hold it in the block.
+
+        Raises:
+          RequestError: 400, there is none; 408, it does not come in time; 503, there is no room.
+        """
+        async with self._receiving:
+            try:
+                body = await asyncio.wait_for(anext(aiter(messages)), _RECEIVE_SECS)
+            except StopAsyncIteration:
+                raise RequestError(400, "The call has no message.") from None
+            except asyncio.TimeoutError:
+                raise RequestError(408, "The message did not come in time.") from None
+        if self._held + len(body) > self._max_held:
+            raise busy("Too many large requests are being answered. Try again in a moment.")
+        self._held += len(body)
+        try:
+            yield body
+        finally:
+            self._held -= len(body)
 
 
 class _Health(health_pb2_grpc.HealthServicer):
     """SERVING when every model is loaded and warm, as /v2/health/ready."""
 
     def __init__(self, store: ModelStore, stopping: asyncio.Future[float]) -> None:
-        self._store, self._stopping = store, stopping
+        self._store, self._stopping, self._watches = store, stopping, 0
 
     async def Check(self, request: Any, context: Any) -> Any:
         """Return the state now."""
@@ -194,17 +236,22 @@ class _Health(health_pb2_grpc.HealthServicer):
 
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[Any]:
         """Yield the state, and again when it changes."""
-        known = request.service in _SERVICES
-        last = None
-        while True:
-            is_last = self._stopping.done()
-            state = self._state() if known else _health("SERVICE_UNKNOWN")
-            if state != last:
-                yield state
-                last = state
-            if is_last:
-                return
-            await asyncio.wait([self._stopping], timeout=_HEALTH_SECS)
+        if self._watches >= _MOST_WATCHES:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "There are too many watches: use Check.")
+        self._watches += 1
+        try:
+            known, last = request.service in _SERVICES, None
+            while True:
+                is_last = self._stopping.done()
+                state = self._state() if known else _health("SERVICE_UNKNOWN")
+                if state != last:
+                    yield state
+                    last = state
+                if is_last:
+                    return
+                await asyncio.wait([self._stopping], timeout=_HEALTH_SECS)
+        finally:
+            self._watches -= 1
 
     def _state(self) -> Any:
         is_serving = self._store.is_ready and not self._stopping.done()

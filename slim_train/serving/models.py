@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import reprlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 from deployment.threads import available_cpus
 from slim_train.errors import UsageError, nearest
 from slim_train.serving.batcher import Batcher, BatchLimits
-from slim_train.serving.errors import RequestError, busy
+from slim_train.serving.errors import RequestError, busy, check_count
 from slim_train.serving.options import BatchOptions
 from slim_train.serving.request_metrics import Metrics
 from slim_train.serving.servable import Servable
@@ -75,6 +76,10 @@ class Model:
     def is_ready(self) -> bool:
         """Whether a version is loaded and warm."""
         return self._current is not None
+
+    def check_count(self, images: int) -> None:
+        """Check the number of images of a request; RequestError 413 if :meth:`submit` would never take as many."""
+        check_count(images, self._limits.max_queue)
 
     def submit(self, images: Sequence[bytes]) -> tuple[Version, list[Future[Any]]]:
         """Hand requests to the version that answers now.
@@ -189,7 +194,9 @@ class ModelStore:
         if name not in self._models:
             near = nearest(name, self._models, count=1)
             guess = f" Did you mean {near[0]}?" if near else ""
-            raise RequestError(404, f"There is no model {name!r}.{guess} Models: {', '.join(self._models)}.")
+            raise RequestError(
+                404, f"There is no model {reprlib.repr(name)}.{guess} Models: {', '.join(self._models)}."
+            )
         return self._models[name]
 
     def load(self) -> None:

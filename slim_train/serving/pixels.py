@@ -62,3 +62,15 @@ def encode_pixel_tensor(content: bytes, shape: Sequence[int], where: str) -> lis
         )
     array = np.frombuffer(content, np.uint8).reshape(shape if len(shape) == 4 else [1, *shape])
     return [encode_pixels(image, f"{where}[{index}]") for index, image in enumerate(array)]
+
+
+def bytes_of_values(values: Sequence[int], where: str) -> bytes:
+    """Return numbers as bytes.
+
+    Raises:
+      RequestError: 400, one is below 0 or above 255.
+    """
+    try:
+        return bytes(values)
+    except ValueError:
+        raise RequestError(400, f"{where} has values beyond 0 to 255.") from None

@@ -6,6 +6,7 @@ tensor of BYTES, a base64 text for each image; the outputs are ``classes`` and `
 
 from __future__ import annotations
 
+import asyncio
 import reprlib
 from typing import Any
 
@@ -57,7 +58,7 @@ def routes(store: ModelStore) -> APIRouter:
         content = await answers.read_json(request)
         request_id = _request_id(content)
         wanted = answers.wanted_outputs(_output_names(content))
-        images = _images(content)
+        images = await asyncio.to_thread(_images, content, model)
         used, results = await answers.run(model, images)
         labels = answers.check_labels(used, model)
         shape = [len(results), len(labels)]
@@ -106,7 +107,7 @@ def _output_names(content: dict[str, Any]) -> list[Any]:
     return [output.get("name") for output in outputs]
 
 
-def _images(content: dict[str, Any]) -> list[bytes]:
+def _images(content: dict[str, Any], model: Model) -> list[bytes]:
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise RequestError(400, "'inputs' must be a list of one tensor, the images.")
@@ -117,6 +118,7 @@ def _images(content: dict[str, Any]) -> list[bytes]:
     if not isinstance(data, list) or not data:
         raise RequestError(400, "The input's data must be a list of base64 texts, one for each image.")
     count = len(data)
+    model.check_count(count)
     if shape not in ([count], [count, 1]):
         raise RequestError(400, f"The input's shape does not fit its data: it must be [{count}].")
     return [answers.decode_base64(text, f"data[{index}]") for index, text in enumerate(data)]

@@ -6,6 +6,8 @@ the outputs are ``classes`` and ``scores``, in the order of the labels.
 
 from __future__ import annotations
 
+import asyncio
+import math
 import reprlib
 import struct
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ import slim_train
 from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
 from slim_train.serving.models import Model, ModelStore
-from slim_train.serving.pixels import encode_pixel_tensor
+from slim_train.serving.pixels import bytes_of_values, encode_pixel_tensor
 
 SERVICE = "inference.GRPCInferenceService"
 # Probes of a cluster have no key.
@@ -79,7 +81,8 @@ class _Inference(service_pb2_grpc.GRPCInferenceServiceServicer):
         model = _model(self._store, request.model_name, request.model_version)
         answers.check_labels(model.current, model)
         wanted = answers.wanted_outputs([output.name for output in request.outputs])
-        used, results = await answers.run(model, _images(request))
+        images = await asyncio.to_thread(_images, request, model)
+        used, results = await answers.run(model, images)
         labels = answers.check_labels(used, model)
         answer = service_pb2.ModelInferResponse(model_name=model.name, model_version=str(used.number), id=request.id)
         # Raw, because tritonclient reads no other numbers.
@@ -97,7 +100,7 @@ def _model(store: ModelStore, name: str, version: str) -> Model:
     return model
 
 
-def _images(request: Any) -> list[bytes]:
+def _images(request: Any, model: Model) -> list[bytes]:
     """Return the images of the one tensor of a request, whatever its name."""
     if len(request.inputs) != 1:
         raise RequestError(400, f"There must be one input, {_TAKES}, not {len(request.inputs)}.")
@@ -105,13 +108,14 @@ def _images(request: Any) -> list[bytes]:
     shape, raw = list(tensor.shape), request.raw_input_contents
     if len(raw) > 1 or any(size < 1 for size in shape):
         raise RequestError(400, f"The input has the shape {shape}: there must be an image in it.")
+    model.check_count(shape[0] if shape and len(shape) != 3 else 1)
     if tensor.datatype == "BYTES":
-        encoded = _elements(raw[0]) if raw else list(tensor.contents.bytes_contents)
+        encoded = _elements(raw[0], math.prod(shape)) if raw else list(tensor.contents.bytes_contents)
         if shape not in ([len(encoded)], [len(encoded), 1]):
             raise RequestError(400, f"The input holds {len(encoded)} elements in the shape {shape}: it must be [N].")
         return encoded
     if tensor.datatype == "UINT8":
-        content = raw[0] if raw else _checked_bytes(tensor.contents.uint_contents)
+        content = raw[0] if raw else bytes_of_values(tensor.contents.uint_contents, "The input")
         return encode_pixel_tensor(content, shape, "The input")
     raise RequestError(400, f"The input's datatype is {reprlib.repr(tensor.datatype)}: it must be {_TAKES}.")
 
@@ -121,22 +125,13 @@ def _raw(texts: Sequence[str]) -> bytes:
     return b"".join(part for text in encoded for part in (_LENGTH.pack(len(text)), text))
 
 
-def _elements(raw: bytes) -> list[bytes]:
-    """Return the elements of a BYTES tensor: each with its length, 4 bytes, before it."""
-    found, position = [], 0
-    while position < len(raw):
+def _elements(raw: bytes, count: int) -> list[bytes]:
+    """Return the elements of a BYTES tensor, ``count`` of them: each with its length, 4 bytes, before it."""
+    found, position = list[bytes](), 0
+    while position + _LENGTH.size <= len(raw) and len(found) < count:
         start = position + _LENGTH.size
-        if start > len(raw):
-            break
-        position = start + _LENGTH.unpack_from(raw, start - _LENGTH.size)[0]
+        position = start + _LENGTH.unpack_from(raw, position)[0]
         found.append(raw[start:position])
-    if position != len(raw):
-        raise RequestError(400, "The raw input is truncated: each image must have its length, 4 bytes, before it.")
+    if position != len(raw) or len(found) != count:
+        raise RequestError(400, f"The raw input does not hold {count} images, each after its length in 4 bytes.")
     return found
-
-
-def _checked_bytes(values: Sequence[int]) -> bytes:
-    try:
-        return bytes(values)
-    except ValueError:
-        raise RequestError(400, "The input has values above 255: pixels are whole numbers from 0 to 255.") from None

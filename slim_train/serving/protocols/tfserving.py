@@ -58,7 +58,7 @@ def routes(store: ModelStore) -> APIRouter:
         if ("instances" in content) == ("inputs" in content):
             raise RequestError(400, "The body must have one of 'instances' and 'inputs'.")
         key = "instances" if "instances" in content else "inputs"
-        images = await asyncio.to_thread(_images, content[key], key)
+        images = await asyncio.to_thread(_images, content[key], key, model)
         used, results = await answers.run(model, images)
         return JSONResponse(_predictions(used.servable.labels, results, by_row=key == "instances"))
 
@@ -73,7 +73,7 @@ def routes(store: ModelStore) -> APIRouter:
         _check_signature(content, CLASSIFY)
         if "context" in content:
             raise RequestError(400, "'context' is not taken: an image belongs to its example.")
-        images = _images(content.get("examples"), "examples")
+        images = await asyncio.to_thread(_images, content.get("examples"), "examples", model)
         used, results = await answers.run(model, images)
         labels = answers.check_labels(used, model)
         return JSONResponse({"results": [answers.best_first(scores, labels, len(labels)) for scores in results]})
@@ -94,7 +94,7 @@ def _check_signature(content: dict[str, Any], *others: str) -> None:
         raise RequestError(400, f"There is no signature {given}: only {SERVING}, which takes encoded images.")
 
 
-def _images(value: Any, key: str) -> list[bytes]:
+def _images(value: Any, key: str, model: Model) -> list[bytes]:
     """Return the images of a request: ``{"b64": ...}`` or pixels, alone or as the one input of an instance."""
     if isinstance(value, dict) and key == "inputs" and "b64" not in value and len(value) == 1:
         (value,) = value.values()
@@ -102,6 +102,7 @@ def _images(value: Any, key: str) -> list[bytes]:
         raise RequestError(400, f'{key!r} must be a list of images, each {{"b64": "..."}} or a list of pixels.')
     if not value:
         raise RequestError(400, f"{key!r} is empty: there must be an image in it.")
+    model.check_count(len(value))
     return [_image(entry, f"{key}[{index}]") for index, entry in enumerate(value)]
 
 

@@ -27,7 +27,7 @@ from slim_train.inference.loaders import CLASSIFY, SERVING
 from slim_train.serving import answers
 from slim_train.serving.errors import RequestError
 from slim_train.serving.models import Model, ModelStore, Version
-from slim_train.serving.pixels import encode_pixel_tensor
+from slim_train.serving.pixels import bytes_of_values, encode_pixel_tensor
 from slim_train.tf_compat import tf
 
 SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
@@ -55,7 +55,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         model = _model(self._store, request.model_spec)
         answers.check_labels(model.current, model)
         wanted = answers.wanted_outputs(request.output_filter)
-        images = await asyncio.to_thread(_images, request.inputs)
+        images = await asyncio.to_thread(_images, request.inputs, model)
         used, results = await answers.run(model, images)
         labels = answers.check_labels(used, model)
         outputs = {
@@ -71,7 +71,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         """Return labels and scores of each example, best first."""
         model = _model(self._store, request.model_spec, CLASSIFY)
         answers.check_labels(model.current, model)
-        images = _images_of_examples(request.input)
+        images = await asyncio.to_thread(_images_of_examples, request.input, model)
         used, results = await answers.run(model, images)
         labels = answers.check_labels(used, model)
         result = classification_pb2.ClassificationResult(
@@ -148,7 +148,7 @@ def _spec(model: Model, version: Version, signature: str) -> Any:
     return spec
 
 
-def _images(inputs: Any) -> list[bytes]:
+def _images(inputs: Any, model: Model) -> list[bytes]:
     """Return the images of the one tensor of a request, whatever its name."""
     if len(inputs) != 1:
         raise RequestError(400, f"There must be one input, {_TAKES}, not {len(inputs)}.")
@@ -158,6 +158,7 @@ def _images(inputs: Any) -> list[bytes]:
     count = math.prod(shape)
     if tensor.tensor_shape.unknown_rank or any(size < 1 for size in shape):
         raise RequestError(400, f"{where} has the shape {shape}: there must be an image in it.")
+    model.check_count(shape[0] if len(shape) != 3 else 1)
     # Not tf.make_ndarray: it fills a tensor up to its shape, of whatever size, with the last value.
     if tensor.dtype == tf.string.as_datatype_enum:
         encoded = list(tensor.string_val)
@@ -165,7 +166,7 @@ def _images(inputs: Any) -> list[bytes]:
             raise RequestError(400, f"{where} holds {len(encoded)} strings in the shape {shape}: it must be [N].")
         return encoded
     if tensor.dtype == tf.uint8.as_datatype_enum:
-        content = tensor.tensor_content or bytes(value & 0xFF for value in tensor.int_val)
+        content = tensor.tensor_content or bytes_of_values(tensor.int_val, where)
         return encode_pixel_tensor(content, shape, where)
     raise RequestError(400, f"{where} has the type {_type_name(tensor.dtype)}: the input must be {_TAKES}.")
 
@@ -177,12 +178,13 @@ def _type_name(number: int) -> str:
         return str(number)
 
 
-def _images_of_examples(given: Any) -> list[bytes]:
+def _images_of_examples(given: Any, model: Model) -> list[bytes]:
     kind = given.WhichOneof("kind")
     if kind != "example_list":
         raise RequestError(400, "The input must be an example_list: an image belongs to its example.")
     if not given.example_list.examples:
         raise RequestError(400, "The example_list is empty: there must be an image in it.")
+    model.check_count(len(given.example_list.examples))
     images = []
     for index, example in enumerate(given.example_list.examples):
         features = example.features.feature

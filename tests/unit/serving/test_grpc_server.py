@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,11 +14,18 @@ pytest.importorskip("tensorflow_serving", reason="gRPC is not installed: pip ins
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
+from tensorflow_serving.apis import (
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
 
 from slim_train.errors import UsageError
 from slim_train.serving.grpc_server import GrpcServer
 from slim_train.serving.request_metrics import Metrics
+from slim_train.tf_compat import tf
 
 TIMEOUT = 60
 STATUS = get_model_status_pb2.GetModelStatusRequest()
@@ -117,3 +125,55 @@ def test_a_port_that_is_taken_is_an_error(serve: Callable[..., Any], run: Callab
     first = run(store)
     with pytest.raises(UsageError, match="Cannot listen on"):
         run(store, port=first.port)
+
+
+def test_calls_that_are_not_implemented_say_so(serve: Callable[..., Any], run: Callable[..., Running]) -> None:
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(run(serve().store).channel)
+    with pytest.raises(grpc.RpcError) as error:
+        stub.Regress(regression_pb2.RegressionRequest(), timeout=TIMEOUT)
+    assert error.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_watches_leave_room_for_calls(serve: Callable[..., Any], run: Callable[..., Running]) -> None:
+    running = run(serve().store, max_calls=1)
+    stub = health_pb2_grpc.HealthStub(running.channel)
+    watches = [stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT) for _ in range(8)]
+    assert all(next(watch).status == health_pb2.HealthCheckResponse.SERVING for watch in watches)
+    with pytest.raises(grpc.RpcError) as error:
+        next(stub.Watch(health_pb2.HealthCheckRequest(), timeout=TIMEOUT))
+    assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert running.status().model_version_status
+    for watch in watches:
+        watch.cancel()
+
+
+def test_what_a_call_without_a_key_brings_is_not_received(
+    serve: Callable[..., Any], run: Callable[..., Running]
+) -> None:
+    running = run(serve().store, api_keys=("secret",))
+    call = running.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+    with pytest.raises(grpc.RpcError) as error:
+        call(b"\xff" * 9_000, timeout=TIMEOUT)  # no message at all
+    assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    with pytest.raises(grpc.RpcError) as error:
+        call(b"\xff" * 9_000, timeout=TIMEOUT, metadata=(("x-api-key", "secret"),))
+    assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_messages_that_wait_for_the_net_are_bounded_together(
+    serve: Callable[..., Any], run: Callable[..., Running]
+) -> None:
+    served = serve()
+    served.servable.gate.clear()  # the net hangs
+    running = run(served.store, max_message_bytes=10_000, max_calls=100)
+    request = predict_pb2.PredictRequest()
+    request.inputs["image"].CopyFrom(tf.make_tensor_proto([b"c" * 9_000]))
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(running.channel)
+    ended: queue.Queue[Any] = queue.Queue()
+    for _ in range(30):
+        stub.Predict.future(request, timeout=TIMEOUT).add_done_callback(ended.put)
+    refused = [ended.get(timeout=TIMEOUT).code() for _ in range(13)]  # 17 of 9 kB fit into 160 kB
+    served.servable.gate.set()
+    answered = [ended.get(timeout=TIMEOUT).code() for _ in range(17)]
+    assert set(refused) == {grpc.StatusCode.UNAVAILABLE}
+    assert set(answered) == {grpc.StatusCode.OK}

@@ -109,7 +109,7 @@ def test_only_the_state_of_the_server_is_open_without_a_key(
         (lambda: files(b"nothing"), "INVALID_ARGUMENT The image cannot be read"),
         (lambda: images(np.zeros((1, 2, 2, 3), np.float32), "FP32"), "INVALID_ARGUMENT The input's datatype is 'FP32'"),
         (lambda: images(np.zeros((2, 2), np.uint8), "UINT8"), "INVALID_ARGUMENT The input holds 4 pixels in the shape"),
-        (lambda: truncated(), "INVALID_ARGUMENT The raw input is truncated"),
+        (lambda: truncated(), "INVALID_ARGUMENT The raw input does not hold 1 images"),
     ],
 )
 def test_other_tensors_are_refused(

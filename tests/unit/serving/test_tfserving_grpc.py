@@ -121,6 +121,9 @@ def of_shape(shape: list[int], **values: Any) -> Any:
         (tf.make_tensor_proto(np.zeros([1, 2, 2, 2], np.uint8)), "is not an image"),
         (of_shape([2**20] * 3, int_val=[1]), "holds 1 pixels in the shape"),  # which would be an exabyte
         (of_shape([0, 2, 2, 3]), "there must be an image in it"),
+        (of_shape([1, 1, 3], int_val=[0, 256, 300]), "has values beyond 0 to 255"),
+        (tf.make_tensor_proto(np.zeros([1000, 1, 1, 3], np.uint8)), "1000 images in one request are too many"),
+        (strings(*[b"cat"] * 1000), "1000 images in one request are too many"),
     ],
 )
 def test_other_tensors_are_refused(connect: Callable[..., Client], tensor: Any, message: str) -> None:
