@@ -20,13 +20,17 @@ class ExpiredToken(PermissionError):
     """The store does not accept the credentials any more."""
 
 
+class BusyStore(OSError):
+    """The store has a fault, or too many requests, and asks to come back later."""
+
+
 def asking_again(
     renew: Callable[[], None] = lambda: None,
 ) -> Callable[[Callable[..., ResultT]], Callable[..., ResultT]]:
-    """Return a decorator: the function is called up to twice more if the token has expired.
+    """Return a decorator: the function is called up to twice more if the token has expired or the store is busy.
 
     Args:
-      renew: called before the function is called again.
+      renew: called before the function is called again with a token that has expired.
     """
 
     def decorate(function: Callable[..., ResultT]) -> Callable[..., ResultT]:
@@ -35,10 +39,11 @@ def asking_again(
             for wait_secs in _WAITS_SECS:
                 try:
                     return function(*arguments)
-                except ExpiredToken as error:
+                except (ExpiredToken, BusyStore) as error:
                     log.debug("%s: %s. Asking again.", error.filename, error.strerror)
                     time.sleep(wait_secs)
-                    renew()
+                    if isinstance(error, ExpiredToken):
+                        renew()
             return function(*arguments)
 
         return call

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets.file_errors import ExpiredToken, asking_again
+from datasets.file_errors import BusyStore, ExpiredToken, asking_again
 from datasets.file_status import FileStatus
 
 # Folders of an object store are parts of names, and its files appear when they are written in full.
@@ -42,6 +42,9 @@ _PACKAGES = {
 }
 # For the client of the store, which looks at the size of a file first.
 _IN_ONE_REQUEST = {scheme: {"max_concurrency": 1} for scheme in ("s3", "s3a")}
+# An operation tries five times, and each may wait so long for the next byte: less than a minute. botocore would try
+# five times for each of them.
+_S3_CONFIG: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 1}}
 # Loggers that say where credentials were found.
 _CHATTY = ("aiobotocore", "botocore", "google.auth", "azure")
 # Names of the text that changes with a file, and of the time of its last change, by store.
@@ -50,6 +53,8 @@ _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "crea
 
 
 _clients: set[Any] = set()
+# Of SlowDown and ServiceUnavailable, and of InternalError.
+_BUSY = (errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EBUSY))
 # In the errors of all clients.
 _EXPIRED = re.compile(r"expired|\b401\b|unauthorized", re.IGNORECASE)
 
@@ -160,7 +165,7 @@ def rename(source: str, target: str) -> None:
     """Rename a file: object stores copy and delete it."""
     files, path = _at(source)
     with _as_os_errors(source):
-        files.mv(path, _at(target)[1])
+        _move(files, path, _at(target)[1], _is_object_store(source))
 
 
 @asking_again(_forget_clients)
@@ -178,7 +183,15 @@ def remove_folder(url: str) -> None:
     """Remove a folder and all that is in it; nothing if it does not exist."""
     files, path = _at(url)
     with contextlib.suppress(FileNotFoundError), _as_os_errors(url):
-        files.rm(path, recursive=True)
+        # Not rm(recursive=True), to which brackets in a name are a pattern.
+        found = files.find(path, withdirs=True, detail=True)
+        folders = {name for name, entry in found.items() if entry["type"] == "directory"}
+        for name in found.keys() - folders:
+            files.rm_file(name)
+        if not _is_object_store(url):
+            for folder in sorted({*folders, path}, reverse=True):
+                with contextlib.suppress(FileNotFoundError):
+                    files.rmdir(folder)
 
 
 def make_folder(url: str) -> None:
@@ -230,9 +243,26 @@ def _is_object_store(url: str) -> bool:
 def _at(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the path in it. fsspec keeps one for each process."""
     with _as_os_errors(url):
-        files, path = _fsspec().url_to_fs(url, use_listings_cache=False)
+        files, path = _fsspec().url_to_fs(url, use_listings_cache=False, **_options(_scheme(url)))
     _clients.add(type(files))
     return files, path
+
+
+def _options(scheme: str) -> dict[str, Any]:
+    """Return the options of a client; what the user's configuration of fsspec says of timeouts and retries counts."""
+    if scheme not in ("s3", "s3a"):
+        return {}
+    configured = importlib.import_module("fsspec.config").conf.get(scheme, {})
+    return {"config_kwargs": {**_S3_CONFIG, **configured.get("config_kwargs", {})}}
+
+
+def _move(files: Any, source: str, target: str, is_object_store: bool) -> None:
+    """Rename a file. The mv that file systems inherit, and some stores call, takes brackets in a name for a pattern."""
+    if is_object_store or type(files).mv is importlib.import_module("fsspec").AbstractFileSystem.mv:
+        files.cp_file(source, target)
+        files.rm_file(source)
+    else:
+        files.mv(source, target)
 
 
 @functools.cache
@@ -255,7 +285,7 @@ def _whole(url: str) -> Iterator[tuple[Any, str]]:
     temporary = f"{folder}/.{name}.{secrets.token_hex(4)}"
     try:
         yield files, temporary
-        files.mv(temporary, path)
+        _move(files, temporary, path, is_object_store=False)
     except BaseException:
         with contextlib.suppress(Exception):
             files.rm_file(temporary)
@@ -293,6 +323,8 @@ def _os_error(error: Exception, url: str) -> OSError:
         return ExpiredToken(errno.EACCES, text, url)
     if isinstance(error, PermissionError):
         return PermissionError(errno.EACCES, text, url)
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno in _BUSY:
+        return BusyStore(error.errno, error.strerror or text, url)
+    if type(error).__module__ == "builtins" and isinstance(error, OSError):  # those of clients are made otherwise
         return type(error)(error.errno or errno.EIO, error.strerror or text, url)
     return OSError(errno.EIO, text, url)

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 FILE = "chief.json"
 _LOOK_EVERY_SECS = 5.0
+# A store that does not answer holds up the training: for at most a tenth of the time.
+_PAUSE_PER_SECOND = 10.0
 
 
 class Lease:
@@ -40,7 +42,7 @@ class Lease:
     def __init__(self, train_dir: Path, name: str) -> None:
         self._path, self._name = train_dir / FILE, name
         self._own = {"id": secrets.token_hex(8), "host": socket.gethostname(), "process": os.getpid()}
-        self._looked_at = 0.0
+        self._looked_at, self._pause_secs = 0.0, 0.0
 
     @property
     def folder(self) -> Path:
@@ -62,12 +64,15 @@ class Lease:
         Raises:
           RunError: another chief has.
         """
-        self._looked_at = time.monotonic()
+        started_at = time.monotonic()
         try:
             holder = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             log.debug("%s: %s", self._path, error)
             return
+        finally:
+            self._looked_at = time.monotonic()
+            self._pause_secs = max(_LOOK_EVERY_SECS, _PAUSE_PER_SECOND * (self._looked_at - started_at))
         if isinstance(holder, dict) and holder.get("id") != self._own["id"]:
             raise RunError(
                 f"{self._name}: another chief (process {holder.get('process')} on {holder.get('host')}) has taken over "
@@ -75,8 +80,8 @@ class Lease:
             )
 
     def check_now_and_then(self) -> None:
-        """Check if the last look is some seconds ago, as it is for a process that slept."""
-        if time.monotonic() - self._looked_at > _LOOK_EVERY_SECS:
+        """Check if the last look is some seconds ago, as it is for a process that slept; longer if it took long."""
+        if time.monotonic() - self._looked_at > self._pause_secs:
             self.check()
 
 

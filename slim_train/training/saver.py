@@ -43,7 +43,7 @@ class PatientSaver(tf.train.Saver):
         )
         self._has_saved = False
         self._failing_since: float | None = None
-        self._tried_at = 0.0
+        self._tried_at = self._retry_at = 0.0
         self._retry_secs = self._patience_secs = retry_secs
 
     @property
@@ -54,7 +54,7 @@ class PatientSaver(tf.train.Saver):
     @property
     def is_retry_due(self) -> bool:
         """Whether to try again now."""
-        return self.is_behind and time.monotonic() - self._tried_at > _RETRY_SECS
+        return self.is_behind and time.monotonic() > self._retry_at
 
     def lose_patience(self) -> None:
         """From now on a failure is final."""
@@ -86,7 +86,10 @@ class PatientSaver(tf.train.Saver):
             self._fail(prefix, reason)
             return None
         if self.is_behind:
-            unfinished.remove_temporary_files(_folder(prefix))
+            if self._uploads:
+                unfinished.remove_parts_without_index(_folder(prefix))
+            else:
+                unfinished.remove_temporary_files(_folder(prefix))
             log.info("Checkpoints can be saved again: %s.", saved)
         self._has_saved, self._failing_since = True, None
         return saved
@@ -132,10 +135,13 @@ class PatientSaver(tf.train.Saver):
         return saved
 
     def _fail(self, prefix: str, reason: str) -> None:
-        with contextlib.suppress(OSError):  # a store that does not answer
-            unfinished.remove_temporary_files(_folder(prefix))
-            if not is_complete(prefix):
-                unfinished.remove_parts(prefix)
+        if not self._uploads:  # else when the store answers again: each request to it may take a minute
+            with contextlib.suppress(OSError):
+                unfinished.remove_temporary_files(_folder(prefix))
+                if not is_complete(prefix):
+                    unfinished.remove_parts(prefix)
+        now = time.monotonic()
+        self._retry_at = now + max(_RETRY_SECS, now - self._tried_at)  # at least half of the time is for training
         cannot = f"Cannot save a checkpoint in {_folder(prefix)}: {reason}"
         if not self._has_saved or self._is_out_of_patience():
             gave_up = f" Gave up after --save_retry_secs={self._retry_secs:g}." if self.is_behind else ""

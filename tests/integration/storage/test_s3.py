@@ -41,6 +41,15 @@ def test_files_at_a_url_are_written_listed_read_and_removed(s3: Any) -> None:
     assert list(s3.objects()) == ["files/c.bin"]
 
 
+def test_brackets_in_a_name_are_no_pattern(s3: Any) -> None:
+    for name in ("run1/a", "run[1]/a", "run[1]/sub/b"):
+        path_of(f"s3://bucket/{name}").write_text(name)
+    path_of("s3://bucket/run[1]").rename(path_of("s3://bucket/old[1]"))
+    assert list(s3.objects()) == ["old[1]/a", "old[1]/sub/b", "run1/a"]
+    path_of("s3://bucket/old[1]").remove_folder()  # type: ignore[attr-defined]
+    assert list(s3.objects()) == ["run1/a"]
+
+
 def test_a_file_is_written_with_one_request_and_read_with_one(s3: Any) -> None:
     path = path_of("s3://bucket/counted/a.bin")
     path.write_bytes(_LARGE)

@@ -44,6 +44,30 @@ def test_between_two_looks_some_seconds_pass(tmp_path):
         before.check_now_and_then()
 
 
+def test_after_a_look_that_took_long_training_goes_on_for_longer(tmp_path, monkeypatch):
+    class Clock:
+        now = 0.0
+
+        def monotonic(self):
+            return self.now
+
+    class Silent:
+        looks = 0
+
+        def read_text(self, encoding):
+            self.looks += 1
+            clock.now += 50
+            raise OSError(5, "no answer")
+
+    clock, own = Clock(), Lease(tmp_path, "chief")
+    monkeypatch.setattr(lease, "time", clock)
+    own._path = Silent()
+    for _ in range(6000):
+        clock.now += 1
+        own.check_now_and_then()
+    assert own._path.looks * 50 < clock.now / 9
+
+
 def test_a_chief_that_was_replaced_stops_before_later_hooks_see_the_step(tmp_path):
     own, seen = Lease(tmp_path, "chief"), []
 

@@ -9,6 +9,7 @@ from slim_train.checkpoints import uploads
 from slim_train.checkpoints.find import latest_checkpoint, saved_checkpoints
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
+from slim_train.training import saver as savers
 from slim_train.training.saver import PatientSaver
 
 
@@ -105,3 +106,29 @@ def test_a_store_that_fails_is_survived_and_gets_the_next_checkpoint(session, mo
         "Cannot save a checkpoint in memory://saver/train: SlowDown. Training goes on, and tries again for 45 seconds."
     ]
     saver.restore(session, "memory://saver/train/model.ckpt-1")
+
+
+def test_a_failed_upload_asks_nothing_more_of_the_store_and_is_cleared_away_later(session, monkeypatch):
+    pytest.importorskip("fsspec")
+    folder = path_of("memory://saver/silent")
+    saver = PatientSaver(folder, max_to_keep=2)
+    _save(saver, session, folder, 1)
+
+    def fail(source, target):
+        if target.suffix == ".index":
+            raise OSError(5, "no answer", str(target))
+        target.write_copy_of(source)
+
+    def asked(*_args):
+        raise AssertionError("a store that does not answer is asked again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(uploads, "copy_file", fail)
+        patch.setattr(savers, "is_complete", asked)
+        patch.setattr(savers.unfinished, "remove_temporary_files", asked)
+        assert _save(saver, session, folder, 2) is None
+        assert not saver.is_retry_due
+    assert (folder / "model.ckpt-2.data-00000-of-00001").exists()
+    _save(saver, session, folder, 3)
+    assert not (folder / "model.ckpt-2.data-00000-of-00001").exists()
+    assert saved_checkpoints(folder) == [f"{folder}/model.ckpt-1", f"{folder}/model.ckpt-3"]
