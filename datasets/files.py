@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -27,6 +29,22 @@ def old_cache_folder() -> Path:
 
 def _user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def own_temporary_folder(name: str) -> Path:
+    """Return a folder in the folder for temporary files that only this user can use. It is made if it is missing.
+
+    Raises:
+      PermissionError: something else has the name. Another user may have put files there.
+      OSError: it cannot be made.
+    """
+    folder = Path(tempfile.gettempdir(), name)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise PermissionError(errno.EACCES, "It is not a folder that only you can use", str(folder))
+    return folder
 
 
 class Stamp(NamedTuple):

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from datasets import manifests
 from datasets.errors import DataError
+from datasets.files import own_temporary_folder
 from datasets.record_files import find_record_files
 from datasets.spec import INFO_FILE, LABELS_FILE
-from datasets.storage import copy_file, is_url, path_of
+from datasets.storage import copy_file, is_url
 
 log = logging.getLogger(__name__)
 
@@ -98,33 +99,42 @@ def _kept_if_unfinished(folder: Path, moved_to: Path, dataset_dir: Path) -> Iter
 def _staging_here(dataset_dir: Path) -> Iterator[Path]:
     """Yield a folder of this machine; an object at the URL says meanwhile that a conversion is running.
 
-    It is written first, so that a store that takes no files fails before the conversion and not after it.
+    It is written before the block, so that a store that takes no files fails before the conversion and not after it.
     """
+    digest = hashlib.sha256(str(dataset_dir).encode()).hexdigest()[:12]
+    name = f"slim-train-converting-{os.getuid()}-{digest}"
+    try:
+        folder = own_temporary_folder(name)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise DataError(
+            f"Cannot use the folder {Path(tempfile.gettempdir(), name)} for the record files: {error.strerror}. Remove "
+            "it, or set TMPDIR to another folder."
+        ) from error
     mark = dataset_dir / _STAGING_FOLDER
+    try:
+        _lock(descriptor, dataset_dir)
+        _write_mark(mark)
+        try:
+            with _kept_if_unfinished(folder, folder, dataset_dir):
+                yield folder
+        finally:
+            with contextlib.suppress(OSError):
+                mark.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+
+
+def _write_mark(mark: Path) -> None:
     try:
         if mark.exists():
             log.warning(
                 "Another conversion into %s is running, or was killed. One that is running would be overwritten.",
-                dataset_dir,
+                mark.parent,
             )
         mark.write_text("A conversion is running. Without info.json, the files beside this one are not complete.\n")
     except OSError as error:
-        raise DataError(f"Cannot write in --dataset_dir={dataset_dir}: {error.strerror}.") from error
-    digest = hashlib.sha256(str(dataset_dir).encode()).hexdigest()[:12]
-    folder = path_of(tempfile.gettempdir()) / f"slim-train-converting-{os.getuid()}-{digest}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise DataError(f"Cannot make the folder {folder} for the record files: {error.strerror}.") from error
-    try:
-        _lock(descriptor, dataset_dir)
-        with _kept_if_unfinished(folder, folder, dataset_dir):
-            yield folder
-    finally:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            mark.unlink(missing_ok=True)
+        raise DataError(f"Cannot write in --dataset_dir={mark.parent}: {error.strerror}.") from error
 
 
 def publish(folder: Path, dataset_dir: Path, name: str) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets.errors import DataError
+from datasets.files import own_temporary_folder
 from datasets.storage import copy_file, opens_in_tensorflow, path_of
 
 log = logging.getLogger(__name__)
@@ -64,9 +65,12 @@ class RecordCopies:
 
     def __init__(self, settings: CopySettings) -> None:
         self._max_bytes = settings.max_bytes
-        base = path_of(settings.folder or Path(tempfile.gettempdir(), f"slim-train-records-{os.getuid()}")).absolute()
+        base = path_of(settings.folder or tempfile.gettempdir()).absolute()
         try:
-            base.mkdir(parents=True, exist_ok=True)
+            if settings.folder:
+                base.mkdir(parents=True, exist_ok=True)
+            else:
+                base = self._temporary_folder()
             _remove_left_behind(base)
             self._own, lock = _locked_folder(base)
             self._open = self._own / "open"
@@ -82,6 +86,15 @@ class RecordCopies:
         self._copying: dict[str, threading.Lock] = {}
         weakref.finalize(self, _close, self._own, lock)
 
+    def _temporary_folder(self) -> Path:
+        name = f"slim-train-records-{os.getuid()}"
+        try:
+            return own_temporary_folder(name)
+        except PermissionError:  # another user's
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}-"))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            return folder
+
     def fetch(self, path: str) -> str:
         """Return the path of a copy of the file at ``path``, another each time; it stays until it is released.
 
@@ -95,13 +108,15 @@ class RecordCopies:
                 copy = self._copied.get(path) or self._copy(path)
                 own = self._open / f"{secrets.token_hex(4)}-{copy.name}"
                 try:
-                    os.link(copy, own)
-                    os.utime(copy)  # those that were not used for the longest time go first
+                    _link(copy, own)
                     break
                 except FileNotFoundError:  # removed by another process, or to make room
                     self._copied.pop(path, None)
                     if is_last:
                         raise DataError(f"Cannot copy {path}: the copy in {self._shared} was removed.") from None
+                except OSError as error:
+                    own.unlink(missing_ok=True)
+                    raise DataError(f"Cannot copy {copy} to {own}: {error.strerror}.") from error
         with self._lock:
             self._copied[path] = copy
         return str(own)
@@ -156,8 +171,21 @@ class RecordCopies:
         for _, bytes_, copy in sorted(copies):
             if surplus <= 0:
                 return
-            copy.unlink(missing_ok=True)
-            surplus -= bytes_
+            with contextlib.suppress(PermissionError):  # another user's
+                copy.unlink(missing_ok=True)
+                surplus -= bytes_
+
+
+def _link(copy: Path, own: Path) -> None:
+    """Give a copy a second name, or copy it: file systems may have no hard links, or none of another user's files."""
+    try:
+        os.link(copy, own)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(copy, own)
+    with contextlib.suppress(OSError):
+        os.utime(copy)  # those that were not used for the longest time go first
 
 
 def _locked_folder(base: Path) -> tuple[Path, int]:
@@ -166,8 +194,12 @@ def _locked_folder(base: Path) -> tuple[Path, int]:
         folder = Path(tempfile.mkdtemp(prefix=_IN_USE, dir=base))
         try:
             lock = os.open(folder, os.O_RDONLY)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except FileNotFoundError:  # another process has just taken it for left behind
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another process is about to remove it
+            os.close(lock)
             continue
         if folder.is_dir():
             return folder, lock

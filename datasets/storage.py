@@ -23,7 +23,9 @@ from datasets.url_path import SCHEME, UrlEntry, UrlPath
 _URL = re.compile(rf"(?P<scheme>{SCHEME})://")
 LOCAL = "file"
 _FILE_URL = re.compile(r"file://(localhost(?=/))?", re.IGNORECASE)
-_CREDENTIALS = re.compile(rf"({SCHEME}://)[^/@]+@")
+# Not a user or container alone, which is no secret.
+_CREDENTIALS = re.compile(rf"({SCHEME}://)[^/@:]*:[^/]*@")
+_QUERY = re.compile(rf"({SCHEME}://[^?\s]*\?)\S*=\S*")
 # Between the entries of a comma-separated list; a comma in a path is no end.
 _BEFORE_URL = re.compile(rf",(?={SCHEME}://)")
 
@@ -57,8 +59,8 @@ def local_list(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return text of a user's for messages: without the user and password of a URL."""
-    return _CREDENTIALS.sub(r"\1***@", text)
+    """Return text of a user's for messages: URLs without user and password, and without the query, which may sign."""
+    return _QUERY.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text))
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:
@@ -86,8 +88,8 @@ def fault_of(path: str, takes_urls: bool = False) -> str | None:
     advice = f"Install {_MOUNTS.get(scheme, _ANY_MOUNT)} and give the folder that it mounts, or copy the files."
     if _CREDENTIALS.match(path):
         return (
-            "must not hold a user or password, which logs and config.yaml would show. Clients of stores take them from "
-            "the environment."
+            "must not hold a user and password, which logs and config.yaml would show. Clients of stores take them "
+            "from the environment."
         )
     if not takes_urls:
         return f"must be a path of this machine: {scheme}:// is not supported here. {advice}"

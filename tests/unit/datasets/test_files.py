@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from datasets.files import cache_folder, replacing, replacing_synced
+from datasets.files import cache_folder, own_temporary_folder, replacing, replacing_synced
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path):
@@ -94,3 +95,28 @@ def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.delenv("SLIM_TRAIN_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "slim-train"
+
+
+def test_a_temporary_folder_is_for_this_user_only_and_found_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = own_temporary_folder("own")
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert own_temporary_folder("own") == folder == tmp_path / "own"
+
+
+@pytest.mark.parametrize("planted", ["open to others", "link", "file", "of another user"])
+def test_a_temporary_folder_in_which_others_may_write_is_refused(tmp_path, monkeypatch, planted):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if planted == "link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        (tmp_path / "own").symlink_to(tmp_path / "elsewhere")
+    elif planted == "file":
+        (tmp_path / "own").touch(mode=0o600)
+    else:
+        (tmp_path / "own").mkdir(mode=0o700)
+    if planted == "open to others":
+        (tmp_path / "own").chmod(0o770)
+    if planted == "of another user":
+        monkeypatch.setattr(os, "getuid", lambda: (tmp_path / "own").stat().st_uid + 1)
+    with pytest.raises(PermissionError, match="only you can use"):
+        own_temporary_folder("own")

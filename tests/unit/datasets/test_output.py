@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from datasets.errors import DataError
-from datasets.output import publish, staging
+from datasets.output import AnotherConversion, publish, staging
+from datasets.storage import path_of
 
 
 def test_nothing_is_left_of_a_conversion_that_fails(tmp_path: Path) -> None:
@@ -38,3 +40,29 @@ def test_the_old_records_of_a_data_set_give_way_and_those_of_others_stay(tmp_pat
         publish(folder, tmp_path, "pets")
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["birds_train.tfrecord", "info.json", "labels.txt", "pets_train.tfrecord"]
+
+
+def test_a_conversion_into_a_url_that_is_refused_leaves_the_mark_of_the_one_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    url = path_of("ram://output/refused")
+    with staging(url):
+        with pytest.raises(AnotherConversion), staging(url):
+            pass
+        assert (url / ".converting").exists()
+    assert not (url / ".converting").exists()
+
+
+def test_records_that_another_user_may_have_planted_are_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    url = path_of("ram://output/planted")
+    with staging(url) as folder:
+        pass
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(DataError, match=f"Cannot use the folder {folder} .*only you can use.*TMPDIR"), staging(url):
+        pass
+    assert not (url / ".converting").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import threading
@@ -147,3 +148,65 @@ def test_a_store_that_fails_is_asked_again(
     copies = RecordCopies(CopySettings(str(tmp_path / "cache")))
     assert Path(copies.fetch(_file(store, 2))).read_bytes() == b"\x02" * 100
     assert caplog.text.count("away. Trying again") == 1
+
+
+def test_without_hard_links_a_copy_is_copied(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(os, "utime", refused)
+    copies = RecordCopies(CopySettings(str(tmp_path / "cache")))
+    path = Path(copies.fetch(_file(store, 2)))
+    assert path.read_bytes() == b"\x02" * 100
+    copies.release(str(path))
+    assert not path.exists()
+
+
+def test_copies_of_another_user_are_kept_if_they_cannot_be_removed(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = RecordCopies(CopySettings(str(tmp_path / "cache"), max_bytes=150))
+    copies.fetch(_file(store, 0))
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix == ".copy" and path.parent == tmp_path / "cache":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert Path(copies.fetch(_file(store, 1))).read_bytes() == b"\x01" * 100
+
+
+def test_a_folder_that_another_process_is_about_to_remove_is_given_up(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flock, taken = record_copies.fcntl.flock, []
+
+    def first_taken(descriptor: int, how: int) -> None:
+        if not taken:
+            taken.append(descriptor)
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        flock(descriptor, how)
+
+    monkeypatch.setattr(record_copies.fcntl, "flock", first_taken)
+    copies = RecordCopies(CopySettings(str(tmp_path / "cache")))
+    assert Path(copies.fetch(_file(store, 0))).is_file()
+    assert taken
+
+
+def test_a_temporary_folder_of_another_user_is_not_used(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_copies.tempfile, "tempdir", str(tmp_path / "temporary"))
+    planted = tmp_path / "temporary" / f"slim-train-records-{os.getuid()}"
+    planted.mkdir(parents=True)
+    planted.chmod(0o777)
+    copies = RecordCopies(CopySettings())
+    path = Path(copies.fetch(_file(store, 0)))
+    assert path.is_file()
+    assert planted not in path.parents
+    del copies
+    gc.collect()
+    assert list((tmp_path / "temporary").iterdir()) == [planted]

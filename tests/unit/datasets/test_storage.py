@@ -88,10 +88,24 @@ def test_a_file_url_of_another_machine_is_refused(url: str) -> None:
 
 def test_a_url_with_a_password_is_refused_and_shown_without_it() -> None:
     fault = str(fault_of("sftp://user:secret@host/run", takes_urls=True))
-    assert "must not hold a user or password" in fault
+    assert "must not hold a user and password" in fault
     assert "secret" not in fault
     assert shown("--train_dir=sftp://user:secret@host/run") == "--train_dir=sftp://***@host/run"
     assert shown("s3://bucket/a@b") == "s3://bucket/a@b"
+
+
+@pytest.mark.parametrize("url", ["abfs://container@account.dfs.core.windows.net/x", "hdfs://user@namenode:8020/x"])
+def test_a_container_or_a_user_without_a_password_is_no_secret(url: str) -> None:
+    assert "password" not in str(fault_of(url, takes_urls=True))
+    assert shown(url) == url
+
+
+def test_a_password_with_an_at_sign_and_a_signed_query_are_not_shown() -> None:
+    assert "password" in str(fault_of("sftp://user:p@ss@host/x", takes_urls=True))
+    assert shown("sftp://user:p@ss@host/x@y") == "sftp://***@host/x@y"
+    assert shown("s3://:p@ss@host") == "s3://***@host"
+    assert shown("--image=https://host/a.jpg?X-Amz-Signature=1a&X=2") == "--image=https://host/a.jpg?***"
+    assert shown("s3://bucket/why?") == "s3://bucket/why?"
 
 
 def test_each_path_of_a_list_may_be_a_file_url() -> None:
