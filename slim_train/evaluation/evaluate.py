@@ -19,9 +19,10 @@ from datasets.storage import path_of
 from deployment.devices import local_device_type
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
-from slim_train.checkpoints.find import is_complete, latest_checkpoint, newest_checkpoint, step_of
+from slim_train.checkpoints.find import is_complete, newest_checkpoint, step_of
 from slim_train.checkpoints.resolve import becomes_checkpoint, resolve_checkpoint
 from slim_train.errors import RunError, UsageError
+from slim_train.evaluation.following import Following
 from slim_train.evaluation.metrics import ClassificationMetrics
 from slim_train.evaluation.mistake_heat import MistakeHeat
 from slim_train.evaluation.mistakes import Mistake
@@ -209,7 +210,8 @@ def run(options: EvalOptions) -> EvaluationReport:
         )
     folder = _folder(options)
     if options.eval_interval_secs:
-        _wait_for_training(folder, options)
+        _check_is_no_checkpoint(folder)
+        Following(folder, options.eval_interval_secs).wait_until_begun()
     first = _checkpoint(options)
     if first is None and not options.eval_interval_secs:
         raise RunError(f"There is no checkpoint in {options.checkpoint_path}.")
@@ -248,19 +250,27 @@ def run(options: EvalOptions) -> EvaluationReport:
         _config(options, model),
         flip=bool(options.eval_flip),
     ) as evaluator:
-        for checkpoint in _checkpoints_to_evaluate(options, first):
-            try:
-                report = evaluate_to_folder(
-                    evaluator, checkpoint, eval_dir, options.mistakes, folder, ReportColumns(names, table)
-                )
-            except (tf.errors.OpError, RunError, FileNotFoundError):
-                if not options.eval_interval_secs or is_complete(checkpoint):
-                    raise
-                log.warning("%s was deleted before it was evaluated: see --max_checkpoints_to_keep.", checkpoint)
-                continue
+
+        def evaluate(checkpoint: str) -> EvaluationReport:
+            columns = ReportColumns(names, table)
+            report = evaluate_to_folder(evaluator, checkpoint, eval_dir, options.mistakes, folder, columns)
             if options.keep_best:
                 # Made again each time: training may keep the best as well.
                 BestCheckpoint(folder, split_name).offer(checkpoint, report.headline(), report.step)
+            return report
+
+        if not options.eval_interval_secs:
+            assert first is not None
+            return evaluate(first)
+        following = Following(path_of(options.checkpoint_path), options.eval_interval_secs)
+        for checkpoint in following.checkpoints():
+            with following.evaluating(checkpoint):
+                try:
+                    report = evaluate(checkpoint)
+                except (tf.errors.OpError, RunError, FileNotFoundError):
+                    if is_complete(checkpoint):
+                        raise
+                    log.warning("%s was deleted before it was evaluated: see --max_checkpoints_to_keep.", checkpoint)
     if report is None:
         raise RunError(f"The training in {folder} has ended without a checkpoint.")
     return report
@@ -334,16 +344,11 @@ def _folder(options: EvalOptions) -> Path:
     return path if options.eval_interval_secs and not path.is_dir() else training_folder_of(path)
 
 
-def _wait_for_training(folder: Path, options: EvalOptions) -> None:
-    """Wait until a training that is to be followed has begun: its config.yaml says what to evaluate."""
+def _check_is_no_checkpoint(folder: Path) -> None:
     if folder.is_file() or (not folder.is_dir() and is_complete(str(folder))):
         raise UsageError(
             f"--eval_interval_secs follows a training folder, and --checkpoint_path={folder} is a single checkpoint."
         )
-    if not (folder / training_folder.CONFIG).is_file() and latest_checkpoint(folder) is None:
-        log.info("Waiting for a training to begin in %s.", folder)
-    while not (folder / training_folder.CONFIG).is_file() and latest_checkpoint(folder) is None:
-        time.sleep(options.eval_interval_secs)
 
 
 def _with_training_options(options: EvalOptions, folder: Path) -> EvalOptions:
@@ -405,25 +410,3 @@ def _checkpoint(options: EvalOptions) -> str | None:
     if not path.parent.is_dir():
         raise RunError(f"There is no checkpoint at {path}: no such folder.")
     return resolve_checkpoint(options.checkpoint_path)
-
-
-def _checkpoints_to_evaluate(options: EvalOptions, first: str | None) -> Iterator[str]:
-    """``first``; with --eval_interval_secs each newer checkpoint, until the training that writes them has ended."""
-    if not options.eval_interval_secs:
-        assert first is not None
-        yield first
-        return
-    folder = path_of(options.checkpoint_path)
-    evaluated = None
-    while True:
-        # Asked before looking for a checkpoint: one written just before the end is not missed.
-        ended = training_folder.has_ended(folder)
-        newest = latest_checkpoint(folder)
-        if newest and newest != evaluated:
-            yield newest
-            evaluated = newest
-        elif ended:
-            log.info("The training in %s has ended and its last checkpoint is evaluated.", folder)
-            return
-        else:
-            time.sleep(options.eval_interval_secs)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.contents import read_contents
 from slim_train.errors import UsageError
 from slim_train.evaluation import evaluate
+from slim_train.evaluation.evaluate import evaluate_to_folder
 from slim_train.evaluation.options import EvalOptions
 from slim_train.exporting import run as exporting
 from slim_train.exporting.options import CheckOptions, ExportOptions, ResultOptions, SourceOptions
@@ -58,7 +61,18 @@ def test_a_url_is_trained_on_resumed_evaluated_and_exported(
     assert any(path.name.startswith("events.out.tfevents") for path in folder.iterdir())
     assert not [path for path in folder.iterdir() if "tmp" in path.name]
 
-    report = evaluate.run(EvalOptions(checkpoint_path=train_dir, eval_interval_secs=1))
+    with monkeypatch.context() as patch:
+        tries: list[str] = []
+
+        def fails_once(evaluator: Any, checkpoint: str, *others: Any) -> Any:
+            tries.append(checkpoint)
+            if len(tries) == 1:
+                raise OSError(errno.EIO, "the store is away", checkpoint)
+            return evaluate_to_folder(evaluator, checkpoint, *others)
+
+        patch.setattr(evaluate, "evaluate_to_folder", fails_once)
+        report = evaluate.run(EvalOptions(checkpoint_path=train_dir, eval_interval_secs=1))
+    assert tries == [f"{train_dir}/model.ckpt-3"] * 2
     assert (report.step, report.images) == (3, 6)
     assert (folder / "eval_test" / "eval_test.json").is_file()
     assert len((folder / "eval_test" / "predictions_test.csv").read_text().splitlines()) == 7
