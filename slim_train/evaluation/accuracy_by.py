@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ _MOST_TEXTS = 20
 # Of one column. Numbers beyond are rounded, texts beyond are names of images rather than of groups.
 MOST_VALUES = 100_000
 _DIGITS = 3
+# Digits that are a name: with leading zeros, or with an underscore, which Python reads as a number.
+_CODE = re.compile(r"[+-]?0\d|.*_")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,22 +78,24 @@ class AccuracyBy:
     def groups(self) -> tuple[Group, ...]:
         """Return the groups; numbers of many values in at most 8 ranges of about as many images each.
 
+        A column is one of numbers if all its values are. Those that are not finite count as no value.
         Ranges and numbers are in ascending order. Texts begin with the most images; beyond 20 the rest is one group.
         There are no groups if texts have too many different values.
         """
         if self._is_full:
             return ()
         counts = {value: (count[0], count[1]) for value, count in self._counts.items()}
-        missing = counts.pop("", None)
+        missing = counts.pop("", (0, 0))
         numbers = _as_numbers(counts)
-        found = _text_groups(counts) if numbers is None else _number_groups(numbers)
-        return (*found, *([Group("no value", *missing)] if missing else []))
+        if numbers is None:
+            found = _text_groups(counts)
+        else:
+            missing = _sum([missing, numbers.pop(math.nan, (0, 0))])
+            found = _number_groups(numbers)
+        return (*found, *([Group("no value", *missing)] if missing[0] else []))
 
     def _kept(self, value: str | float) -> str | float:
-        if not self._rounds or not value:
-            return value
-        number = _number(value)
-        return value if number is None else float(f"{number:.{_DIGITS}g}")
+        return rounded(value) if self._rounds else value
 
     def _shrink(self) -> None:
         if self._rounds:
@@ -105,25 +110,37 @@ class AccuracyBy:
         self._is_full = len(self._counts) > self._most
 
 
+def rounded(value: str | float) -> str | float:
+    """Return a number with three digits; a text, and a number that is not finite, as it is."""
+    number = _number(value)
+    return value if number is None or not math.isfinite(number) else float(f"{number:.{_DIGITS}g}")
+
+
 def _number(value: str | float) -> float | None:
-    """Return a number that is finite; None for a text that is none."""
+    """Return a number, which may not be finite; None for a text."""
+    if isinstance(value, str) and _CODE.match(value):
+        return None
     try:
-        number = float(value)
+        return float(value)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
 
 
 def _as_numbers(counts: Mapping[str | float, tuple[int, int]]) -> dict[float, tuple[int, int]] | None:
-    """Return counts by number; None if a value is no number."""
+    """Return counts by number, with ``math.nan`` for all that are not finite; None if a value is no number."""
     numbers: dict[float, tuple[int, int]] = {}
-    for value, (images, correct) in counts.items():
+    for value, count in counts.items():
         number = _number(value)
         if number is None:
             return None
-        before = numbers.get(number, (0, 0))
-        numbers[number] = before[0] + images, before[1] + correct
+        number = number if math.isfinite(number) else math.nan
+        numbers[number] = _sum([numbers.get(number, (0, 0)), count])
     return numbers
+
+
+def _sum(counts: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    images, correct = zip(*counts, strict=True)
+    return sum(images), sum(correct)
 
 
 def _number_groups(counts: Mapping[float, tuple[int, int]]) -> list[Group]:
@@ -148,8 +165,7 @@ def _text_groups(counts: Mapping[str | float, tuple[int, int]]) -> list[Group]:
     groups = [Group(_shown(value), *counts[value]) for value in order[:_MOST_TEXTS]]
     rest: Sequence[str | float] = order[_MOST_TEXTS:]
     if rest:
-        sums = (sum(counts[value][place] for value in rest) for place in (0, 1))
-        groups.append(Group(f"{len(rest):,} other values", *sums))
+        groups.append(Group(f"{len(rest):,} other values", *_sum(counts[value] for value in rest)))
     return groups
 
 

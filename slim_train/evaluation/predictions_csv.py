@@ -14,6 +14,8 @@ from slim_train.evaluation.metrics import Predictions
 
 COLUMNS = ("file", "label", "prediction", "probability", "correct")
 
+# File names need not be valid Unicode: what cannot be encoded is written as an escape.
+_ENCODING, _ERRORS = "utf-8", "backslashreplace"
 # What a spreadsheet takes for a formula, https://owasp.org/www-community/attacks/CSV_Injection; but not plain numbers.
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?!\d+(\.\d+)?$)")
 
@@ -35,8 +37,7 @@ class PredictionsCsv:
     def __enter__(self) -> PredictionsCsv:
         self._open = ExitStack()
         temporary = self._open.enter_context(replacing(self._path))
-        # File names need not be valid Unicode: what cannot be encoded is written as an escape.
-        file = temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+        file = temporary.open("w", encoding=_ENCODING, errors=_ERRORS, newline="")
         self._rows = csv.writer(self._open.enter_context(file))
         self._rows.writerow(COLUMNS)
         return self
@@ -63,3 +64,8 @@ class PredictionsCsv:
 def as_data(text: str) -> str:
     """Return a text with an apostrophe in front if a spreadsheet would run it as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
+
+
+def as_written(text: str) -> str:
+    """Return a text as the file holds it: as data, and with escapes for what is not Unicode, such as ``\\udce9``."""
+    return as_data(text).encode(_ENCODING, _ERRORS).decode(_ENCODING)

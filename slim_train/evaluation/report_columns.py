@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from datasets import images
 from datasets.storage import path_of
 from slim_train.errors import UsageError
-from slim_train.evaluation.accuracy_by import AccuracyBy, Group
-from slim_train.evaluation.predictions_csv import COLUMNS, as_data
+from slim_train.evaluation.accuracy_by import MOST_VALUES, AccuracyBy, Group, rounded
+from slim_train.evaluation.predictions_csv import COLUMNS, as_written
 from slim_train.evaluation.read_predictions import hash_of
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class ReportColumns:
                 self._add_row(self._table, file, correct)
 
     def result(self) -> dict[str, tuple[Group, ...]]:
-        """Return the groups of each column, in their order; columns that name each image are left out, with a word."""
+        """Return the groups of each column, in their order, without columns that name each image (logged)."""
         if self._missing and self._table:
             log.warning(
                 "--report_columns=%s lacks %s of %s images, such as %s; its files are named such as %s.",
@@ -78,9 +78,10 @@ class ReportColumns:
         counters = {name: counter for name, _, counter in self._of_table}
         image_names = [name for name in self._names if name not in counters]
         counters |= {name: counter for name, (_, counter) in zip(image_names, self._of_images, strict=True)}
-        found = {name: counters[name].groups() for name in self._names}
+        too_many = self._table.too_many if self._table else ()
+        found = {name: () if name in too_many else counters[name].groups() for name in self._names}
         for name, groups in found.items():
-            if not groups:
+            if not groups and self._num_images:
                 log.warning("Accuracy by %s is not reported: nearly each image has its own value.", name)
         return {name: groups for name, groups in found.items() if groups}
 
@@ -103,8 +104,31 @@ class ReportColumns:
             counter.add(values[place] if values else "", correct)
 
 
+class _Column:
+    """The different texts of a column, and the number of one of them for each row.
+
+    Beyond :data:`MOST_VALUES` texts further numbers are rounded. Beyond twice as many the column is given up, and all
+    its texts are empty.
+    """
+
+    def __init__(self) -> None:
+        self.texts: dict[str, int] = {}
+        self.codes = array("i")
+        self.is_given_up = False
+
+    def add(self, text: str) -> None:
+        if self.is_given_up:
+            text = ""
+        elif len(self.texts) >= MOST_VALUES and text not in self.texts:
+            text = str(rounded(text))
+        self.codes.append(self.texts.setdefault(text, len(self.texts)))
+        if len(self.texts) > 2 * MOST_VALUES:
+            self.is_given_up, self.texts = True, {"": 0}
+            self.codes = array("i", bytes(self.codes.itemsize * len(self.codes)))
+
+
 class ColumnTable:
-    """Columns of a CSV file by the name of an image, in 8 bytes a row and 4 a value, and the different values.
+    """Columns of a CSV file by the name of an image, in 8 bytes a row and 4 a value, and a bounded number of texts.
 
     Args:
       path: the file. Its column ``file`` names images as predictions_<split>.csv does.
@@ -112,6 +136,7 @@ class ColumnTable:
     Attributes:
       path: of the file.
       names: of its columns, but those that predictions_<split>.csv has.
+      too_many: names of the columns with too many different texts; their values are "".
       example: one of its file names.
 
     Raises:
@@ -127,8 +152,7 @@ class ColumnTable:
                 rows = csv.reader(file)
                 head = next(rows, [])
                 self.names, places = self._columns(head)
-                distinct: list[dict[str, int]] = [{} for _ in places]
-                codes = [array("i") for _ in places]
+                columns = [_Column() for _ in places]
                 for row in rows:
                     if not row:
                         continue
@@ -142,17 +166,18 @@ class ColumnTable:
                     keys.append(hash_of(name))
                     if len(keys) > _MOST_ROWS:
                         raise UsageError(f"--report_columns={path} has more than {_MOST_ROWS:,} rows.")
-                    for place, texts, of_column in zip(places, distinct, codes, strict=True):
-                        of_column.append(texts.setdefault(row[place].strip(), len(texts)))
+                    for place, column in zip(places, columns, strict=True):
+                        column.add(row[place].strip())
         except OSError as error:
             raise UsageError(f"--report_columns={path} cannot be read: {error.strerror or error}.") from error
         except (csv.Error, UnicodeDecodeError) as error:
             raise UsageError(f"--report_columns={path} is not a CSV file in UTF-8: {error}.") from error
-        self._values = [list(texts) for texts in distinct]
+        self.too_many = tuple(name for name, column in zip(self.names, columns, strict=True) if column.is_given_up)
+        self._values = [list(column.texts) for column in columns]
         self._keys = np.array(keys, np.uint64)
         order = np.argsort(self._keys, kind="stable")
         self._keys = self._keys[order]
-        self._codes = [np.array(of_column, np.int32)[order] for of_column in codes]
+        self._codes = [np.array(column.codes, np.int32)[order] for column in columns]
         twice = np.flatnonzero(self._keys[1:] == self._keys[:-1])
         if len(twice):
             first, second = sorted(order[twice[0] : twice[0] + 2].tolist())
@@ -160,7 +185,7 @@ class ColumnTable:
 
     def values(self, file: str) -> tuple[str, ...] | None:
         """Return the texts of an image, one for each of ``names``; None if the table does not name it."""
-        for name in dict.fromkeys((file, as_data(file))):
+        for name in dict.fromkeys((file, as_written(file))):
             key = np.uint64(hash_of(name))
             place = int(np.searchsorted(self._keys, key))
             if place < len(self._keys) and self._keys[place] == key:

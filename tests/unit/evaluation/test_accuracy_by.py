@@ -52,9 +52,29 @@ def test_images_without_a_value_are_the_last_group_and_do_not_make_texts_of_numb
     assert groups_of(["", "2", "1"]) == (Group("1", 1, 1), Group("2", 1, 1), Group("no value", 1, 1))
 
 
-@pytest.mark.parametrize("number", ["nan", "inf", "1e999"])
-def test_what_is_not_finite_is_a_text(number):
-    assert [group.value for group in groups_of([number, "1"])] == ["1", number]
+@pytest.mark.parametrize("missing", ["nan", "NaN", "inf", "1e999"])
+def test_numbers_that_are_not_finite_are_no_value(missing):
+    assert groups_of([missing, "2", "", "1"]) == (Group("1", 1, 1), Group("2", 1, 1), Group("no value", 2, 2))
+    assert len(groups_of([missing, *(number / 7 for number in range(5000))])) == 9
+
+
+def test_what_is_not_finite_among_texts_is_a_text():
+    assert [group.value for group in groups_of(["nan", "1", "camera"])] == ["1", "camera", "nan"]
+
+
+@pytest.mark.parametrize("code", ["00000", "007", "-01", "1_000", "0012.5"])
+def test_codes_are_texts(code):
+    assert groups_of([code, "12"]) == tuple(Group(value, 1, 1) for value in sorted([code, "12"]))
+
+
+def test_a_number_below_1_is_no_code():
+    assert [group.value for group in groups_of(["0.5", "0", "-0.25", "1e3", ".75"])] == [
+        "-0.25",
+        "0",
+        "0.5",
+        "0.75",
+        "1000",
+    ]
 
 
 def test_memory_is_bounded_numbers_are_rounded_and_names_are_given_up():

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import numpy as np
 import pytest
 
 from slim_train.errors import UsageError
+from slim_train.evaluation import report_columns
 from slim_train.evaluation.accuracy_by import Group
+from slim_train.evaluation.metrics import Predictions
+from slim_train.evaluation.predictions_csv import PredictionsCsv
 from slim_train.evaluation.report_columns import ColumnTable, ReportColumns, open_columns
 
 TABLE = "\ufefffile,label,camera,year\na/1.png,cat,Leica,2019\n'=2.png,dog,,2020\n"
@@ -47,6 +51,34 @@ def test_by_default_all_columns_of_the_table_and_the_short_side_are_reported(tab
     assert open_columns(None, None) == (("short_side",), None)
     assert open_columns(None, str(table))[0] == ("short_side", "camera", "year")
     assert open_columns("", None) == ((), None)
+
+
+def test_memory_of_a_table_is_bounded_numbers_are_rounded_and_names_are_given_up(tmp_path, photo, caplog, monkeypatch):
+    monkeypatch.setattr(report_columns, "MOST_VALUES", 1000)
+    path = tmp_path / "columns.csv"
+    rows = (f"{number}.png,image {number},{1000 + number / 7},{number % 3}\n" for number in range(9000))
+    path.write_text("file,id,weight,grade\n" + "".join(rows))
+    names, table = open_columns("id,weight,grade", str(path))
+    assert table.values("8999.png") == ("", "2290.0", "2")
+    assert table.values("7.png") == ("", "1001.0", "1")
+    counted = ReportColumns(names, table)
+    counted.add({"encoded": [photo()] * 2, "label": [0, 1]}, ["7.png", "8999.png"], np.array([0, 0]))
+    assert list(counted.result()) == ["weight", "grade"]
+    assert "Accuracy by id is not reported: nearly each image has its own value." in caplog.text
+
+
+def test_names_that_are_not_unicode_are_found_as_predictions_write_them(tmp_path):
+    file = os.fsdecode(b"caf\xe9/1.png")
+    with PredictionsCsv(tmp_path / "predictions.csv", ["x"]) as predictions:
+        predictions.write([file], [0], Predictions(np.array([0]), np.array([1.0])))
+    head, row = (tmp_path / "predictions.csv").read_text().splitlines()
+    (tmp_path / "columns.csv").write_text(f"{head},camera\n{row},Leica\n")
+    assert ColumnTable(tmp_path / "columns.csv").values(file) == ("Leica",)
+
+
+def test_columns_of_no_image_are_not_reported_and_nothing_is_said(table, caplog):
+    assert ReportColumns(*open_columns(None, str(table))).result() == {}
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
