@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from datasets.storage import copy_file, opens_in_tensorflow, path_of
+from datasets.storage import copy_file, files_in, opens_in_tensorflow, path_of
 from slim_train.tf_compat import tf
 
 # Copies that are kept after their last use: a checkpoint is looked at, then restored.
@@ -34,12 +34,13 @@ def opened(prefix: str, with_values: bool = True) -> Iterator[str]:
     """
     if opens_in_tensorflow(prefix):
         yield prefix
-    elif with_values:
-        with _copies.copy_of(prefix) as copy:
-            yield copy
-    else:
-        with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
-            yield _fetch(prefix, Path(folder), with_values=False)
+        return
+    with contextlib.ExitStack() as stack:
+        copy = stack.enter_context(_copies.copy_of(prefix, fetches=with_values))
+        if copy is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="slim-train-"))
+            copy = _fetch(prefix, Path(folder), with_values=False)
+        yield copy
 
 
 @contextlib.contextmanager
@@ -71,38 +72,74 @@ class _Copies:
     """Copies in a temporary folder of the process: those in use, and the last :data:`_KEPT`."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # not held while the store is asked
         self._by_prefix: dict[str, _Copy] = {}  # the one that was used last at the end
+        self._fetching: dict[str, threading.Lock] = {}
 
     @contextlib.contextmanager
-    def copy_of(self, prefix: str) -> Iterator[str]:
+    def copy_of(self, prefix: str, fetches: bool) -> Iterator[str | None]:
+        """Yield the prefix of a copy, which stays for the time of the block.
+
+        Args:
+          prefix: of the checkpoint.
+          fetches: whether to make a copy if there is none; else None is yielded.
+        """
         with self._lock:
-            copy = self._by_prefix.get(prefix)
-            if copy is None or not _is_as_before(prefix, copy.state):
-                copy = _Copy(_new_folder(), _state(prefix))
-                try:
-                    _fetch(prefix, copy.folder)
-                except BaseException:
-                    shutil.rmtree(copy.folder, ignore_errors=True)
-                    raise
-            self._use(prefix, copy)
-            copy.users += 1
+            fetching = self._fetching.setdefault(prefix, threading.Lock())
+        with fetching if fetches else contextlib.nullcontext():
+            copy = self._taken(prefix) or (self._fetched(prefix) if fetches else None)
+        if copy is None:
+            yield None
+            return
         try:
             yield str(copy.folder / path_of(prefix).name)
         finally:
-            with self._lock:
-                copy.users -= 1
-                if self._by_prefix.get(prefix) is not copy and not copy.users:
-                    shutil.rmtree(copy.folder, ignore_errors=True)
+            self._release(prefix, copy)
 
     def keep(self, prefix: str, folder: Path) -> None:
+        try:
+            state = _state(prefix)
+        except OSError:  # the copy is for as long as the store does not answer
+            state = ()
         with self._lock:
-            self._use(prefix, _Copy(folder, _state(prefix)))
+            self._use(prefix, _Copy(folder, state))
 
     def remove_all(self) -> None:
         for copy in self._by_prefix.values():
             shutil.rmtree(copy.folder, ignore_errors=True)
         self._by_prefix.clear()
+
+    def _taken(self, prefix: str) -> _Copy | None:
+        """Return the copy that there is, in use; None if there is none, or the checkpoint has changed."""
+        with self._lock:
+            copy = self._by_prefix.get(prefix)
+            if copy is None:
+                return None
+            copy.users += 1
+        if not _is_as_before(prefix, copy.state):
+            self._release(prefix, copy)
+            return None
+        with self._lock:
+            self._use(prefix, copy)
+        return copy
+
+    def _fetched(self, prefix: str) -> _Copy:
+        state = _state(prefix)
+        copy = _Copy(_new_folder(), state, users=1)
+        try:
+            _fetch(prefix, copy.folder)
+        except BaseException:
+            shutil.rmtree(copy.folder, ignore_errors=True)
+            raise
+        with self._lock:
+            self._use(prefix, copy)
+        return copy
+
+    def _release(self, prefix: str, copy: _Copy) -> None:
+        with self._lock:
+            copy.users -= 1
+            if self._by_prefix.get(prefix) is not copy and not copy.users:
+                shutil.rmtree(copy.folder, ignore_errors=True)
 
     def _use(self, prefix: str, copy: _Copy) -> None:
         old = self._by_prefix.pop(prefix, None)
@@ -149,7 +186,8 @@ def _fetch(prefix: str, folder: Path, with_values: bool = True) -> str:
     files = [first]
     if with_values and first.name != path_of(prefix).name:
         name = path_of(prefix).name
-        files += [file for file in first.parent.glob(f"{name}.data-*") if _DATA.fullmatch(file.name[len(name) :])]
+        beside = [file for file in files_in(first.parent) if file.name.startswith(name)]
+        files += [file for file in beside if _DATA.fullmatch(file.name[len(name) :])]
     for file in files:
         copy_file(file, folder / file.name)
     return str(folder / path_of(prefix).name)

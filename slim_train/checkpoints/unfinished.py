@@ -37,10 +37,13 @@ def remove_parts_without_index(folder: Path) -> None:
 
 
 def remove_parts(prefix: str) -> None:
-    """Remove the files of a checkpoint that is incomplete. Errors are ignored."""
+    """Remove the files of a checkpoint that is incomplete or old. Errors are ignored.
+
+    The index goes first: data without an index is no checkpoint, and is removed by the next training.
+    """
     path = path_of(prefix)
     with contextlib.suppress(OSError):
-        for part in list(path.parent.glob(f"{path.name}.*")):
+        for part in sorted(path.parent.glob(f"{path.name}.*"), key=lambda part: part.suffix != ".index"):
             _remove(part)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,3 +102,95 @@ def test_an_upload_that_fails_leaves_no_folder_here(url: str) -> None:
     with pytest.raises(RuntimeError), uploads.saving("model.ckpt-4") as prefix:
         raise RuntimeError
     assert not prefix.parent.exists()
+
+
+def _kept(url: str) -> str:
+    """Return the prefix of step 3, with its files kept as a copy."""
+    here = Path(tempfile.mkdtemp())
+    copy_folder(path_of(url), here)
+    copies.keep(f"{url}/model.ckpt-3", here)
+    return f"{url}/model.ckpt-3"
+
+
+def _silence(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    def fails(*arguments: object) -> None:
+        raise OSError(5, "away", url)
+
+    for name in ("stat", "is_file", "download"):
+        monkeypatch.setattr(type(path_of(url)), name, fails)
+
+
+def test_an_outage_after_a_save_does_not_matter_to_what_looks_at_the_checkpoint(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = _kept(url)
+    _silence(monkeypatch, url)
+    assert "global_step" in copies.shapes(prefix)
+    with copies.opened(prefix) as here:
+        assert Path(f"{here}.index").is_file()
+
+
+def test_a_store_that_goes_away_at_the_end_of_a_save_fails_no_save(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        _silence(patch, url)
+        prefix = f"{url}/model.ckpt-3"
+        here = Path(tempfile.mkdtemp())
+        copies.keep(prefix, here)
+        with copies.opened(prefix) as copy:
+            assert Path(copy).parent == here
+    with copies.opened(prefix) as copy:  # it answers again, and may hold something else
+        assert Path(copy).parent != here
+    assert not here.exists()
+
+
+def test_a_download_holds_up_no_other_checkpoint(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept, fetch, started, may_end = _kept(url), copies._fetch, threading.Event(), threading.Event()
+
+    def slow(prefix: str, *arguments: object, **more: object) -> str:
+        started.set()
+        assert may_end.wait(10)
+        return fetch(prefix, *arguments, **more)  # type: ignore[arg-type]
+
+    def use() -> None:
+        with copies.opened(f"{url}/model.ckpt-1"):
+            pass
+
+    monkeypatch.setattr(copies, "_fetch", slow)
+    downloads = threading.Thread(target=use)
+    downloads.start()
+    assert started.wait(10)
+    seen: list[str] = []
+    looks = threading.Thread(target=lambda: seen.extend(copies.shapes(kept)))
+    looks.start()
+    looks.join(5)
+    found_meanwhile = list(seen)
+    may_end.set()
+    downloads.join()
+    looks.join()
+    assert "global_step" in found_meanwhile
+
+
+def test_two_who_ask_for_a_checkpoint_at_the_same_time_download_it_once(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched, fetch = [], copies._fetch
+    monkeypatch.setattr(copies, "_fetch", lambda *arguments: (fetched.append(1), fetch(*arguments))[1])
+
+    def use() -> None:
+        with copies.opened(f"{url}/model.ckpt-1"):
+            pass
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(fetched) == 1
+
+
+def test_brackets_in_the_name_of_a_checkpoint_are_no_pattern(url: str) -> None:
+    folder = path_of(url)
+    for suffix in ("index", "data-00000-of-00001"):
+        (folder / f"net[1].{suffix}").write_bytes((folder / f"model.ckpt-1.{suffix}").read_bytes())
+    with copies.opened(f"{url}/net[1]") as here:
+        assert Path(f"{here}.data-00000-of-00001").is_file()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from slim_train.checkpoints import unfinished
 
 
@@ -26,6 +30,24 @@ def test_the_parts_of_one_checkpoint_are_removed(tmp_path):
         (tmp_path / name).touch()
     unfinished.remove_parts(str(tmp_path / "model.ckpt-5"))
     assert _names(tmp_path) == ["model.ckpt-50.index"]
+
+
+def test_the_index_is_removed_first_so_that_an_interruption_leaves_no_index_without_data(tmp_path, monkeypatch):
+    names = ["model.ckpt-5.data-00000-of-00001", "model.ckpt-5.index", "model.ckpt-5.meta"]
+    for name in names:
+        (tmp_path / name).touch()
+    removed, unlink = [], Path.unlink
+
+    def interrupted(path):
+        if removed:
+            raise KeyboardInterrupt
+        removed.append(path.name)
+        unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        unfinished.remove_parts(str(tmp_path / "model.ckpt-5"))
+    assert removed == ["model.ckpt-5.index"]
 
 
 def test_data_that_came_without_its_index_is_removed(tmp_path):
