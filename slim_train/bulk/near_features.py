@@ -60,7 +60,7 @@ def groups_by_features(
 
 
 def _random_masks(count: int) -> list[int]:
-    """Return masks of so many random bits that about 16 of ``count`` hashes are equal in them."""
+    """Return masks of random bits. About 16 of ``count`` hashes are equal in the bits of a mask."""
     random = np.random.default_rng(_SEED)
     num_bits = max(1, round(np.log2(count / _IN_A_BUCKET)))
     return [sum(1 << bit for bit in random.choice(64, num_bits, replace=False).tolist()) for _ in range(_TABLES)]

@@ -204,7 +204,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file of a training or an evaluation.
 
-    It is empty if the file is missing, or, which the log says, damaged or larger than 256 MB.
+    It is empty if the file is missing, damaged or larger than 256 MB. The last two are logged.
     """
     try:
         if path.stat().st_size > _MOST_BYTES_OF_JSON:

@@ -138,7 +138,7 @@ class Evaluator:
             if self._heat is None and mistakes:
                 self._heat = MistakeHeat(self._session, self._batch["image"], self._logits, self.model)
             return self._heat.draw(mistakes) if self._heat else list(mistakes)
-        except Exception as error:  # Of a user's net or recipe, or for want of memory: the figures are there without.
+        except Exception as error:  # of a user's net or recipe, or out of memory: metrics do not need it
             log.debug("No heat:", exc_info=True)
             reason = str(error).splitlines()[0] if str(error) else ""
             log.warning("The report does not show where the net looks: %s: %s", type(error).__name__, reason)

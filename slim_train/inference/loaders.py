@@ -50,7 +50,7 @@ class LoadedModel:
       channels: color channels that it takes.
       scaled_decoding: whether ``decode`` decodes large JPEGs smaller than they are.
       image: the tensor that takes the batch of ``score``; None if another runtime than TensorFlow computes the net.
-      scores: the tensor of its result; None likewise.
+      scores: the tensor of its result, or None.
     """
 
     session: Any

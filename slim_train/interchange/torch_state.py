@@ -21,7 +21,7 @@ def to_state_dict(model: TimmModel, variables: Arrays, temperature: float = 1.0)
 
     Args:
       model: the pair.
-      variables: of the net, by name; those of an auxiliary head are left out.
+      variables: of the net, by name; an auxiliary head's are ignored.
       temperature: divides the logits.
 
     Returns:

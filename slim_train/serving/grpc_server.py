@@ -23,7 +23,7 @@ from slim_train.serving.request_metrics import Metrics
 
 try:
     from slim_train.serving.protocols import oip_grpc
-except ImportError:  # An extra of its own: tritonclient may hold protobuf back.
+except ImportError:  # A separate extra: tritonclient may hold protobuf back.
     oip_grpc = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
