@@ -67,6 +67,7 @@ def write_folder(folder: Path) -> None:
         tf.train.Saver().save(session, str(folder / "model.ckpt-1"), write_meta_graph=False)
 
 
+@pytest.mark.slow
 def test_the_file_answers_and_trains_on_with_nothing_but_keras(tmp_path: Path) -> None:
     write_folder(tmp_path)
     flags = {"checkpoint_path": str(tmp_path), "export_dir": str(tmp_path), "formats": "keras"}

@@ -78,6 +78,7 @@ def test_the_model_takes_and_gives_8_bits_and_its_accuracy_is_reported(
         assert np.abs(predictor.scores(pixels) - trained.scores(pixels)).max() < 0.5
 
 
+@pytest.mark.slow
 def test_a_drop_of_the_accuracy_ends_the_export(training_folder: Path, data: Path, tmp_path: Path) -> None:
     trained, dataset = find_trained_model(training_folder), get_dataset(None, "test", data)
     with tf.Graph().as_default() as graph:
