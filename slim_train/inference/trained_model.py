@@ -21,6 +21,7 @@ from slim_train.inference.label_files import read_class_names
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.variables import VariableRestorer
 from slim_train.interchange.converted import Facts, read_facts
+from slim_train.interchange.stored_layers import difference_from
 from slim_train.model.batch_norm_folding import fold_batch_norm
 from slim_train.model.spec import ModelSpec, class_names, resolve_model
 from slim_train.nets import factory as nets
@@ -174,7 +175,8 @@ def find_trained_model(
     checkpoint = resolve_checkpoint(str(path))
     folder = training_folder_of(checkpoint)
     spec, labels = resolve_spec(folder, given, checkpoint, labels_only=labels_only)
-    return TrainedModel(spec, labels, checkpoint, folder, given.use_averages)
+    facts = read_facts(folder) or Facts()
+    return TrainedModel(spec, labels, checkpoint, folder, given.use_averages, facts.temperature)
 
 
 def resolve_spec(
@@ -191,7 +193,8 @@ def resolve_spec(
     Raises:
       UsageError: the net is neither named nor known, or the classes are not known.
     """
-    given = _with_facts(given, read_facts(folder))
+    facts = read_facts(folder)
+    given = _with_facts(given, facts)
     is_known = (folder / training_folder.CONFIG).is_file()
     is_identified = not is_known and given.model_name is None
     if is_identified:
@@ -232,6 +235,8 @@ def resolve_spec(
         scaled_decoding=given.scaled_decoding or trained.model.scaled_decoding,
     )
     warn_of_changes(folder, spec.net, spec.recipe)
+    if facts is not None:
+        _check_layers(folder, facts, spec)
     return spec, tuple(class_names(names, spec))
 
 
@@ -241,6 +246,7 @@ def _with_facts(given: ModelOverrides, facts: Facts | None) -> ModelOverrides:
         return given
     recipe = None if given.code.preprocessing_file else facts.preprocessing
     size = facts.image_size if given.input_height is None and given.input_width is None else None
+    decoding = {True: "auto", False: "never", None: None}[facts.scaled_decoding]
     return dataclasses.replace(
         given,
         model_name=given.model_name or facts.model_name,
@@ -250,7 +256,21 @@ def _with_facts(given: ModelOverrides, facts: Facts | None) -> ModelOverrides:
         channels=given.channels or facts.channels,
         labels=given.labels if given.labels is not None else facts.labels,
         num_classes=given.num_classes or (facts.num_classes if given.labels is None else None),
+        scaled_decoding=given.scaled_decoding or decoding,
     )
+
+
+def _check_layers(folder: Path, facts: Facts, spec: ModelSpec) -> None:
+    """Check that the file that became the checkpoint in ``folder`` computes what the net does, if it has layers."""
+    spec = dataclasses.replace(spec, image_size=facts.image_size or spec.image_size)
+    with tf.Graph().as_default():
+        pixels, scores = TrainedModel(spec, (), "", folder, temperature=facts.temperature).build()
+        difference = difference_from(folder, pixels, scores)
+    if difference:
+        raise UsageError(
+            f"{folder.name.rpartition('-')[0]}.keras does not compute the same as {spec.name} with preprocessing "
+            f"{spec.preprocessing}: {difference}. It can only be used in Keras, or as --checkpoint_path of a training."
+        )
 
 
 def _identified(folder: Path, checkpoint: str | None, given: ModelOverrides) -> ModelOverrides:

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from datasets.files import cache_folder
 from datasets.storage import copy_file, is_url
 from slim_train.errors import UsageError
+from slim_train.interchange.layer_graph import LayerGraph
+from slim_train.interchange.stored_layers import write_layers
 from slim_train.tf_compat import tf
 
 log = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 _CHECKPOINT = "model.ckpt"
 _FACTS = "converted.json"
 # Of what is converted differently from before, so that the cache is not asked.
-_VERSION = b"2"
+_VERSION = b"3"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Facts:
       preprocessing: name of the recipe.
       labels: a name for each score.
       num_classes: width of the logits.
+      scaled_decoding: whether large JPEGs are decoded smaller than they are.
+      temperature: divides the logits.
     """
 
     model_name: str | None = None
@@ -46,6 +50,8 @@ class Facts:
     preprocessing: str | None = None
     labels: tuple[str, ...] | None = None
     num_classes: int | None = None
+    scaled_decoding: bool | None = None
+    temperature: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +61,13 @@ class Converted:
     Attributes:
       values: of the variables of the net, by their names in TF-Slim.
       facts: what else the file says.
+      layers: of the file, or why they cannot be read, to be compared with those of the net that takes the values; None
+        if that is not necessary.
     """
 
     values: Mapping[str, NDArray[np.generic]]
     facts: Facts
+    layers: LayerGraph | str | None = None
 
 
 def converted_checkpoint(path: Path, others: Iterable[Path], convert: Callable[[Path], Converted]) -> str:
@@ -117,6 +126,8 @@ def _write(folder: Path, content: Converted) -> None:
     write_checkpoint(str(folder / _CHECKPOINT), content.values)
     text = json.dumps(dataclasses.asdict(content.facts), ensure_ascii=False)
     (folder / _FACTS).write_text(text, encoding="utf-8")
+    if content.layers is not None:
+        write_layers(folder, content.layers)
 
 
 def _digest(paths: Iterable[Path]) -> str:

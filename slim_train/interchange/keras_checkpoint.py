@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from slim_train.errors import UsageError
 from slim_train.interchange.converted import Converted, Facts, converted_checkpoint
 from slim_train.interchange.keras_applications import convert_application, is_application
 from slim_train.interchange.keras_archive import StoredLayer, StoredModel, read_keras
-from slim_train.interchange.keras_model import CONSTANT, INPUT
+from slim_train.interchange.keras_layers import keras_layers
+from slim_train.interchange.keras_model import INPUT
 from slim_train.interchange.keras_names import ROLES, variable_names
+from slim_train.interchange.layer_graph import CONSTANT, LayerGraph
 
 ENDINGS = (".keras",)
 
@@ -59,7 +62,16 @@ def convert_keras(path: Path, about: Path) -> Converted:
     if not values:
         raise UsageError(f"{path} holds no weights.")
     num_classes = next(reversed(values.values())).shape[-1:]
-    return Converted(values, _with_names(_facts(path, model, images), _read_json(about), num_classes))
+    facts = _with_export(_facts(path, model, images), about, num_classes)
+    return Converted(values, facts, _layers(model))
+
+
+def _layers(model: StoredModel) -> LayerGraph | str:
+    """Return the layers of a model, or what it has that no net has; training takes the weights of the others."""
+    try:
+        return keras_layers(model)
+    except UsageError as error:
+        return str(error)
 
 
 def _variables(path: Path, layer: StoredLayer) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -94,15 +106,21 @@ def _read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _with_names(facts: Facts, about: Mapping[str, Any], num_classes: tuple[int, ...]) -> Facts:
-    """Return ``facts`` with what export said of the net, unless the net has got other classes since."""
+def _with_export(facts: Facts, path: Path, num_classes: tuple[int, ...]) -> Facts:
+    """Return ``facts`` with what export said of the net in a JSON file; without its labels if it has other classes."""
+    about = _read_json(path)
     labels = about.get("labels") or ()
+    temperature, scaled = about.get("temperature"), about.get("scaled_decoding")
+    if temperature is not None and not (isinstance(temperature, int | float) and 0 < temperature < math.inf):
+        raise UsageError(f"{path}: the temperature {temperature!r} must be a number above 0.")
     has_labels = isinstance(labels, list) and (len(labels),) == num_classes
     return dataclasses.replace(
         facts,
         model_name=about.get("model_name"),
         preprocessing=facts.preprocessing or about.get("preprocessing"),
         labels=tuple(map(str, labels)) if has_labels else None,
+        scaled_decoding=scaled if isinstance(scaled, bool) else None,
+        temperature=temperature,
     )
 
 

@@ -32,16 +32,18 @@ _CONFIG = {
     "Reshape": ("target_shape",),
     "Rescaling": ("scale", "offset"),
     "Dropout": ("rate",),
+    "LayerNormalization": ("axis", "epsilon", "center", "scale"),
+    "LeakyReLU": ("negative_slope",),
     **dict.fromkeys(("Add", "Multiply", "Subtract", "Maximum", "Flatten", "Softmax"), ()),
 }
 
 
-def keras_layers(model: StoredModel, default_size: int) -> LayerGraph:
+def keras_layers(model: StoredModel, default_size: int | None = None) -> LayerGraph:
     """Return the layers of a functional model with one input and one output.
 
     Args:
       model: as it is stored.
-      default_size: height and width of its input in pixels, if it takes any.
+      default_size: height and width of its input in pixels, if it takes any; None if it must say them.
 
     Raises:
       UsageError: the model has a layer that no net has.
@@ -57,11 +59,14 @@ def keras_layers(model: StoredModel, default_size: int) -> LayerGraph:
 
 
 class _Builder:
-    def __init__(self, images: StoredLayer, default_size: int) -> None:
+    def __init__(self, images: StoredLayer, default_size: int | None) -> None:
         sides = images.config["batch_shape"][1:]
         if len(sides) != 3 or not sides[2]:
             raise UsageError("it does not take images")
-        shape = (sides[0] or default_size, sides[1] or default_size, sides[2])
+        height, width, channels = sides[0] or default_size, sides[1] or default_size, sides[2]
+        if height is None or width is None:
+            raise UsageError("it takes images of any size")
+        shape = (height, width, channels)
         self._layers = {images.name: Layer("InputLayer", images.name, (), {}, {}, shape)}
         self._last_of = {images.name: images.name}  # a stored layer may become several
 
@@ -73,6 +78,7 @@ class _Builder:
         return LayerGraph(self._layers, outputs[0])
 
     def read(self, stored: StoredLayer) -> None:
+        config: dict[str, Any]
         if stored.num_calls != 1:
             raise UsageError(f"its layer {stored.name} is used more than once")
         inputs = [self._last_of[source] for source in stored.inputs]
@@ -85,6 +91,12 @@ class _Builder:
             number = stored.numbers[0]
             config = {"offset": number} if stored.kind == "Add" else {"scale": number}
             self._add("Rescaling", stored.name, inputs, config)
+        elif stored.kind == "Normalization" and not stored.weights:
+            mean, deviation = np.ravel(stored.config["mean"]), np.sqrt(np.ravel(stored.config["variance"]))
+            config = {"scale": tuple(1.0 / deviation), "offset": tuple(-mean / deviation)}
+            self._add("Rescaling", stored.name, inputs, config)
+        elif stored.kind == "Power" and stored.numbers and len(inputs) == 1:
+            self._add("Power", stored.name, inputs, {"exponent": stored.numbers[0]})
         elif stored.kind in _CONFIG:
             config = {name: _frozen(stored.config[name]) for name in _CONFIG[stored.kind] if name in stored.config}
             roles = [role for role in ROLES.get(stored.kind, ()) if stored.has(role)]

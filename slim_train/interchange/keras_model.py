@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slim_train.interchange.keras_names import layer_name
-from slim_train.interchange.layer_graph import LINEAR, LOCAL_RESPONSE_NORMALIZATION, Layer, LayerGraph
+from slim_train.interchange.layer_graph import (
+    CONSTANT,
+    LINEAR,
+    LOCAL_RESPONSE_NORMALIZATION,
+    Layer,
+    LayerGraph,
+    local_response_weights,
+)
 from slim_train.tf_compat import keras_3
 
 # Name of the input layer, by which a model that was written here is known.
 INPUT = "pixels"
-# End of the names of layers whose weights are not variables.
-CONSTANT = ">constant"
 _MERGES = ("Add", "Multiply", "Subtract", "Maximum", "Concatenate")
 
 
@@ -92,14 +97,12 @@ def _normalization(keras: Any, layer: Layer, name: str) -> Any:
 
 def _local_response_normalization(keras: Any, layer: Layer, name: str, images: Any) -> Any:
     """Return x / (bias + alpha * sum of the squares of the channels around it) ** beta, which is no layer of Keras."""
-    channels, config = layer.shape[-1], layer.config
-    distance = np.abs(np.subtract.outer(np.arange(channels), np.arange(channels)))
-    window = np.where(distance <= config["radius"], config["alpha"], 0.0).astype(np.float32)
-    sums = keras.layers.Conv2D(channels, 1, trainable=False, name=f"{name}{CONSTANT}")
+    window, bias = local_response_weights(layer)
+    sums = keras.layers.Conv2D(len(bias), 1, trainable=False, name=f"{name}{CONSTANT}")
     divisor = sums(keras.layers.Multiply(name=f"{name}.squares")([images, images]))
-    sums.kernel.assign(window[np.newaxis, np.newaxis])
-    sums.bias.assign(np.full(channels, config["bias"], np.float32))
-    factor = keras.ops.power(divisor, -config["beta"])
+    sums.kernel.assign(window)
+    sums.bias.assign(bias)
+    factor = keras.ops.power(divisor, -layer.config["beta"])
     return keras.layers.Multiply(name=name)([images, factor])
 
 

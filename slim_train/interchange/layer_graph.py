@@ -18,6 +18,8 @@ CONVOLUTIONS = ("Conv2D", "DepthwiseConv2D")
 LINEAR = (*CONVOLUTIONS, "Dense")
 # The one kind that is not a class of Keras.
 LOCAL_RESPONSE_NORMALIZATION = "LocalResponseNormalization"
+# End of the names of layers in Keras whose weights are not variables.
+CONSTANT = ">constant"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,3 +68,11 @@ class LayerGraph:
         """Return the names of all variables, each once."""
         names = (name for layer in self.layers.values() for name in layer.variables().values())
         return tuple(dict.fromkeys(names))
+
+
+def local_response_weights(layer: Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return kernel and bias of the convolution that sums the squares of channels for local response normalization."""
+    channels, config = layer.shape[-1], layer.config
+    distance = np.abs(np.subtract.outer(np.arange(channels), np.arange(channels)))
+    window = np.where(distance <= config["radius"], config["alpha"], 0.0).astype(np.float32)
+    return window[np.newaxis, np.newaxis], np.full(channels, config["bias"], np.float32)

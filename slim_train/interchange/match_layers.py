@@ -1,4 +1,4 @@
-"""Whether two nets compute the same but for their weights, and which weights go where."""
+"""Comparison of two nets, layer by layer, and the weights of one for the other."""
 
 from __future__ import annotations
 
@@ -46,9 +46,11 @@ def match_layers(ours: LayerGraph, theirs: LayerGraph) -> LayerMatch:
         pairs[name] = other
         layer, match = ours.layers[name], theirs.layers[other]
         pending += _paired(layer, match, here, there, pairs)
-    return LayerMatch(
-        tuple((ours.layers[name], theirs.layers[other]) for name, other in pairs.items() if ours.layers[name].weights)
-    )
+    found = [(ours.layers[name], theirs.layers[other]) for name, other in pairs.items()]
+    for layer, match in found:
+        if "gamma" in match.weights and "gamma" not in layer.weights:
+            return LayerMatch((), _in_words(layer, match))
+    return LayerMatch(tuple((layer, match) for layer, match in found if layer.weights))
 
 
 def matched_values(match: LayerMatch, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, NDArray[np.float32]]:
@@ -106,7 +108,7 @@ def _difference(ours: LayerGraph, theirs: LayerGraph, here: Mapping[str, str], t
     if not layers or not matches:
         more, graph = ("net", ours) if layers else ("file", theirs)
         name = (layers or matches or [graph.layers[graph.output]])[0].name
-        return f"the {more} has layers more, first {name}"
+        return f"the {more} has more layers, the first is {name}"
 
     def likeness(pair: tuple[Layer, Layer]) -> tuple[bool, bool, bool]:
         layer, match = pair
@@ -128,11 +130,11 @@ def _first_without_match(graph: LayerGraph, marks: Mapping[str, str], others: se
 def _in_words(layer: Layer, match: Layer) -> str:
     names = f"{match.name} of the file and {layer.name} of the net"
     if layer.kind != match.kind:
-        return f"{names} are not of one kind ({match.kind}, {layer.kind})"
+        return f"{names} differ in kind: {match.kind} and {layer.kind}"
     config: list[tuple[str, Any, Any]] = [
         (key, match.config.get(key), layer.config.get(key)) for key in {**match.config, **layer.config}
     ]
     config.append(("weights", sorted(match.weights), sorted(layer.weights)))
     config.append(("output", match.shape, layer.shape))
     differences = [f"{key} {theirs} and {ours}" for key, theirs, ours in config if theirs != ours]
-    return f"{names} differ: {'; '.join(differences)}" if differences else f"{names} have other inputs"
+    return f"{names} differ: {'; '.join(differences)}" if differences else f"{names} have different inputs"

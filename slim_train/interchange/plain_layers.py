@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from slim_train.interchange.keras_layers import strides_of, window_size
-from slim_train.interchange.layer_graph import CONVOLUTIONS, Layer, LayerGraph
+from slim_train.interchange.layer_graph import (
+    CONSTANT,
+    CONVOLUTIONS,
+    LOCAL_RESPONSE_NORMALIZATION,
+    Layer,
+    LayerGraph,
+    local_response_weights,
+)
 
 _POOLS = ("MaxPooling2D", "AveragePooling2D")
 _NO_PADS = ((0, 0), (0, 0))
@@ -50,7 +57,7 @@ class _Writer:
         for layer in self._graph.layers.values():
             self._now[layer.name] = self._read(layer, [self._now[source] for source in layer.inputs])
         output = self._now[self._graph.output]
-        while self._layers[output].kind == "Softmax":
+        if self._layers[output].kind == "Softmax":
             (output,) = self._layers[output].inputs
         return LayerGraph(self._needed(output), output)
 
@@ -87,6 +94,8 @@ class _Writer:
             return self._rescaling(layer, inputs[0])
         if kind == "Flatten":
             return self._add(kind, layer, inputs, {}, shape=self._layers[inputs[0]].shape)
+        if kind == LOCAL_RESPONSE_NORMALIZATION:
+            return self._local_response_normalization(layer, inputs[0])
         if kind in ("Concatenate", "InputLayer"):
             return self._add(kind, layer, inputs, {})
         return self._add(kind, layer, inputs, config)
@@ -115,6 +124,16 @@ class _Writer:
             gate = self._add("Activation", layer, [source], config, name=f"{layer.name}.gate")
             return self._add("Multiply", layer, [source, gate], {})
         return self._add("Activation", layer, [source], {"activation": activation})
+
+    def _local_response_normalization(self, layer: Layer, source: str) -> str:
+        """Return the layers that export writes for it."""
+        weights = dict(zip(("kernel", "bias"), local_response_weights(layer), strict=True))
+        facts = _window_facts((1, 1), (1, 1), _NO_PADS) | {"filters": layer.shape[-1], "groups": 1}
+        name = self._add("Multiply", layer, [source, source], {}, name=f"{layer.name}.squares")
+        name = self._add("Conv2D", layer, [name], facts, name=f"{layer.name}{CONSTANT}", weights=weights)
+        exponent = {"exponent": -layer.config["beta"]}
+        name = self._add("Power", layer, [name], exponent, name=f"{layer.name}.power")
+        return self._add("Multiply", layer, [source, name], {})
 
     def _dense(self, layer: Layer, source: str) -> str:
         """Return a convolution over the whole map."""
@@ -160,7 +179,8 @@ class _Writer:
     def _rescaling(self, layer: Layer, source: str) -> str:
         scale, offset = layer.config.get("scale", 1.0), layer.config.get("offset", 0.0)
         before = self._layers[source]
-        if before.kind == "ReLU" and before.config["max_value"] == 6.0 and np.isclose(scale, 1 / 6) and offset == 0.0:
+        is_sixth = np.ndim(scale) == np.ndim(offset) == 0 and np.isclose(scale, 1 / 6) and offset == 0.0
+        if before.kind == "ReLU" and before.config["max_value"] == 6.0 and is_sixth:
             shift = self._layers[before.inputs[0]]
             if shift.kind == "Rescaling" and shift.config == {"scale": 1.0, "offset": 3.0}:
                 return self._add("Activation", layer, list(shift.inputs), {"activation": "hard_sigmoid"})
@@ -168,7 +188,9 @@ class _Writer:
 
 
 def _rounded(value: Any) -> Any:
-    return np.round(value, 6).tolist()
+    """Return a number, or a list of one for each channel if they differ."""
+    rounded = np.round(value, 6)
+    return rounded.flat[0].item() if np.all(rounded == rounded.flat[0]) else rounded.tolist()
 
 
 def _window_facts(size: Any, strides: Any, pads: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from PIL import Image
 from slim_train.interchange.keras_checkpoint import convert_keras
 from slim_train.interchange.keras_model import build_model
 from slim_train.interchange.read_layers import read_layers
+from slim_train.interchange.stored_layers import difference_from, write_layers
 from slim_train.nets.factory import get_network_fn, get_record, net_names
 from slim_train.preprocessing.factory import get_recipe
 from slim_train.tf_compat import dropouts_noted, keras_3, slim, tf
@@ -67,3 +68,6 @@ def test_a_net_answers_in_keras_as_here_and_comes_back_to_the_bit(
     assert all(np.array_equal(value, values[variable]) for variable, value in converted.values.items())
     assert converted.facts.image_size == size
     assert converted.facts.preprocessing == record.preprocessing
+    assert converted.layers is not None
+    write_layers(tmp_path, converted.layers)
+    assert difference_from(tmp_path, images, scores) == ""

@@ -121,7 +121,7 @@ def test_a_sum_may_be_in_any_order_and_batch_norm_without_scale_scales_by_one(tm
         (
             lambda images: tf.nn.relu(images),
             lambda images: keras_3().layers.MaxPooling2D(1)(images),
-            "are not of one kind (MaxPooling2D, ReLU)",
+            "differ in kind: MaxPooling2D and ReLU",
         ),
     ],
 )
