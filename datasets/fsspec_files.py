@@ -138,7 +138,7 @@ def read(url: str) -> bytes:
 def write(url: str, content: bytes) -> None:
     """Write a file, which appears whole."""
     with _as_os_errors(url), _whole(url) as (files, path):
-        files.pipe_file(path, content)
+        files.pipe_file(path, content, **_upload_options(url, len(content)))
 
 
 @asking_again(_forget_clients)
@@ -146,7 +146,7 @@ def copy(source: str | Path, target: str) -> None:
     """Copy a file, from this machine or within the store; the copy appears whole."""
     if "://" not in str(source):
         with _as_os_errors(target), _whole(target) as (files, path):
-            files.put_file(os.fspath(source), path)
+            files.put_file(os.fspath(source), path, **_upload_options(target, Path(source).stat().st_size))
         return
     with _as_os_errors(str(source)), _whole(target) as (files, path):
         files.cp_file(_at(str(source))[1], path)
@@ -245,6 +245,8 @@ def _at(url: str) -> tuple[Any, str]:
     with _as_os_errors(url):
         files, path = _fsspec().url_to_fs(url, use_listings_cache=False, **_options(_scheme(url)))
     _clients.add(type(files))
+    if _scheme(url) in ("s3", "s3a"):
+        _without_expect(files)
     return files, path
 
 
@@ -254,6 +256,23 @@ def _options(scheme: str) -> dict[str, Any]:
         return {}
     configured = importlib.import_module("fsspec.config").conf.get(scheme, {})
     return {"config_kwargs": {**_S3_CONFIG, **configured.get("config_kwargs", {})}}
+
+
+def _upload_secs(num_bytes: int) -> float:
+    return 60 + num_bytes / 128_000
+
+
+def _upload_options(url: str, num_bytes: int) -> dict[str, Any]:
+    """Return how long an upload may take: read_timeout does not count while a store does not take what is sent."""
+    return {"timeout": _upload_secs(num_bytes)} if _scheme(url) in ("s3", "s3a") else {}
+
+
+def _without_expect(files: Any) -> None:
+    """Let a new client of s3 send files at once: aiohttp waits for the answer to "Expect: 100-continue" for ever."""
+    if files.session is None:
+        files.session = importlib.import_module("aiobotocore.session").AioSession()
+        handler = importlib.import_module("botocore.handlers").add_expect_header
+        files.session.unregister("before-call.s3", handler)
 
 
 def _move(files: Any, source: str, target: str, is_object_store: bool) -> None:

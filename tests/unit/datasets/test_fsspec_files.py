@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,19 @@ def test_a_store_that_says_nothing_is_tried_five_times_and_named(silent_store: s
         fsspec_files.status("s3://bucket/a")
     assert error.value.filename == "s3://bucket/a"
     assert _connections(silent_store) == 5
+
+
+@pytest.mark.parametrize(("num_bytes", "connections"), [(1000, 5), (30_000_000, 1)])
+def test_an_upload_to_a_store_that_says_nothing_ends(
+    silent_store: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_bytes: int, connections: int
+) -> None:
+    if num_bytes > 1000:  # more than the network takes: nothing waits for an answer yet
+        monkeypatch.setattr(fsspec_files, "_upload_secs", lambda num_bytes: 1.0)
+    (tmp_path / "a").write_bytes(bytes(num_bytes))
+    with pytest.raises(OSError, match="imeout") as error:
+        fsspec_files.copy(tmp_path / "a", "s3://bucket/a")
+    assert error.value.filename == "s3://bucket/a"
+    assert _connections(silent_store) == connections
 
 
 def test_an_operation_on_a_store_that_says_nothing_ends_within_a_minute() -> None:
