@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,6 @@ class OnnxModel:
         settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
         settings.log_severity_level = 3  # Errors. Warnings are about constants that it folds.
         try:
-            # From memory, where a model can name no other file.
             self._session = onnxruntime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
         except Exception as error:  # Of a class that is nowhere public.
             raise UsageError(f"{path} is not an ONNX model that onnxruntime reads: {first_line(error)}.") from error
@@ -71,10 +71,23 @@ def _with_float_input(path: Path, content: bytes) -> bytes:
         model = onnx.load_model_from_string(content)
     except Exception as error:
         raise UsageError(f"{path} is not an ONNX model: {first_line(error)}.") from error
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model)):
+        raise UsageError(f"{path} keeps weights in other files, which are not read: save it with all in one file.")
     for entry in model.graph.input:
         if entry.name == PIXELS:
             entry.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     return bytes(model.SerializeToString())
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Yield all tensors in a message of ONNX: of graphs, of the graphs in their nodes, and of functions."""
+    if message.DESCRIPTOR.name == "TensorProto":
+        yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in value if hasattr(value, "__len__") else [value]:
+                yield from _tensors(inner)
 
 
 def whole_pixels(pixels: Any) -> Any:

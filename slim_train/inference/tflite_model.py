@@ -42,7 +42,7 @@ class TfliteModel:
                 warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)  # For LiteRT's.
                 self._interpreter = tf.lite.Interpreter(**content, num_threads=available_cpus())
                 self._interpreter.allocate_tensors()
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Of damaged files, of many classes.
             reason = str(error).strip().partition("\n")[0].rstrip(".")
             raise UsageError(f"{path} is not a TFLite model that TensorFlow reads: {reason}.") from error
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -108,7 +108,9 @@ def read_info(path: Path) -> ExportInfo | None:
             return export_info.from_json(archive.read(entry).decode(), path)
     except (KeyError, zipfile.BadZipFile):
         return None
-    except (OSError, ValueError) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # Damaged zips make zipfile and zlib raise errors of many classes.
         raise UsageError(f"{path} cannot be read: {error}.") from error
 
 

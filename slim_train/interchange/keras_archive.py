@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import io
 import json
+import math
 import re
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,15 +82,15 @@ def read_keras(path: Path) -> StoredModel:
     try:
         with zipfile.ZipFile(path) as archive:
             model = json.loads(_member(archive, _CONFIG))
-            weights = io.BytesIO(_member(archive, _WEIGHTS))
-        with h5py.File(weights, "r") as file:
-            layers = tuple(_layers(model, file, ()))
+            weights = _member(archive, _WEIGHTS)
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            layers = tuple(_layers(model, _Weights(file, len(weights)), ()))
         return StoredModel(str(model["config"]["name"]), layers)
-    except (zipfile.BadZipFile, OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        if isinstance(error, UsageError):
-            raise UsageError(f"{path}: {error}") from None
-        if isinstance(error, FileNotFoundError):
-            raise
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # Damaged files make zipfile, zlib, json and h5py raise errors of many classes.
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UsageError(f"{path} is not a Keras 3 model that can be read ({reason}).") from error
 
@@ -104,12 +105,12 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes:
     return archive.read(info)
 
 
-def _layers(model: Mapping[str, Any], file: Any, above: tuple[str, ...]) -> Iterator[StoredLayer]:
+def _layers(model: Mapping[str, Any], stored: _Weights, above: tuple[str, ...]) -> Iterator[StoredLayer]:
     """Yield the layers of a model and of the models in it."""
     if model["class_name"] not in _MODELS or "layers" not in model["config"]:
         raise UsageError(f"it is a {model['class_name']}; only functional and sequential models can be read.")
     if len(above) > _MOST_NESTED:
-        raise UsageError("it holds models in models in models.")
+        raise UsageError(f"it nests models more than {_MOST_NESTED} deep.")
     used: collections.Counter[str] = collections.Counter()
     for entry in model["config"]["layers"]:
         kind, config = str(entry["class_name"]), entry["config"]
@@ -119,9 +120,9 @@ def _layers(model: Mapping[str, Any], file: Any, above: tuple[str, ...]) -> Iter
         used[group] += is_layer
         place = (*above, "layers", f"{group}_{number}" if number else group)
         if kind in _MODELS:
-            yield from _layers(entry, file, place)
+            yield from _layers(entry, stored, place)
         else:
-            weights = tuple(_weights(file, place)) if is_layer else ()
+            weights = tuple(stored.read(place)) if is_layer else ()
             name = str(config.get("name") or entry.get("name"))
             arguments = tuple(_arguments(entry))
             inputs = tuple(value for value in arguments if isinstance(value, str))
@@ -149,21 +150,28 @@ def _arguments(entry: Mapping[str, Any]) -> Iterator[str | float]:
             pending[:0] = value
 
 
-def _weights(file: Any, place: tuple[str, ...]) -> Iterator[NDArray[np.float32]]:
-    """Yield the weights of a layer. Links to other places, and data in other files, are not followed."""
-    group = file
-    for part in (*place, "vars"):
-        if group.get(part, getlink=True) is None:
-            return
-        group = _child(group, part, h5py.Group)
-    for index in range(len(group)):
-        dataset = _child(group, str(index), h5py.Dataset)
-        stored, declared = dataset.id.get_storage_size(), int(np.prod(dataset.shape)) * dataset.dtype.itemsize
-        if dataset.external or dataset.is_virtual or declared > max(_SMALL, _MOST_EXPANSION * stored):
-            raise UsageError(f"the weights of {'/'.join(place)} are not in the file.")
-        if dataset.dtype.kind not in "fiuV":
-            raise UsageError(f"the weights of {'/'.join(place)} are not numbers.")
-        yield _numbers(dataset)
+class _Weights:
+    """A file of weights, of which no more is read than it has bytes, however often it names them."""
+
+    def __init__(self, file: Any, num_bytes: int) -> None:
+        self._file, self._left = file, num_bytes
+
+    def read(self, place: tuple[str, ...]) -> Iterator[NDArray[np.float32]]:
+        """Yield the weights of a layer. Links to other places, and data in other files, are not followed."""
+        group = self._file
+        for part in (*place, "vars"):
+            if group.get(part, getlink=True) is None:
+                return
+            group = _child(group, part, h5py.Group)
+        for index in range(len(group)):
+            dataset = _child(group, str(index), h5py.Dataset)
+            if dataset.dtype.kind not in "fiuV":
+                raise UsageError(f"the weights of {'/'.join(place)} are not numbers.")
+            self._left -= math.prod(dataset.shape) * dataset.dtype.itemsize
+            is_filtered = dataset.id.get_create_plist().get_nfilters() > 0  # Keras compresses none.
+            if dataset.external or dataset.is_virtual or is_filtered or self._left < 0:
+                raise UsageError(f"the weights of {'/'.join(place)} are not in the file.")
+            yield _numbers(dataset)
 
 
 def _numbers(dataset: Any) -> NDArray[np.float32]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slim_train.errors import UsageError
+from slim_train.errors import RunError, UsageError
 from slim_train.interchange.converted import Converted, Facts, converted_checkpoint
 from slim_train.interchange.keras_applications import convert_application, is_application
 from slim_train.interchange.keras_archive import StoredLayer, StoredModel, read_keras
@@ -47,6 +47,16 @@ def convert_keras(path: Path, about: Path) -> Converted:
       UsageError: as for :func:`checkpoint_of_keras`.
     """
     model = read_keras(path)
+    try:
+        return _converted(path, model, about)
+    except (UsageError, RunError):
+        raise
+    except Exception as error:  # The layers of a foreign file may hold anything.
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UsageError(f"{path} holds layers that cannot be read ({type(error).__name__}: {reason}).") from error
+
+
+def _converted(path: Path, model: StoredModel, about: Path) -> Converted:
     images = model.input_layer()
     if (images is None or images.name != INPUT) and is_application(model):
         return convert_application(path, model)
@@ -72,6 +82,8 @@ def _layers(model: StoredModel) -> LayerGraph | str:
         return keras_layers(model)
     except UsageError as error:
         return str(error)
+    except Exception as error:  # As above.
+        return f"its layers cannot be read ({type(error).__name__}: {error})"
 
 
 def _variables(path: Path, layer: StoredLayer) -> Iterator[tuple[str, NDArray[np.float32]]]:
@@ -136,5 +148,7 @@ def _recipe(kind: str, config: Mapping[str, Any]) -> str | None:
     return next((name for name, numbers in known.items() if _is_near(scaling, numbers)), None)
 
 
-def _is_near(found: Any, wanted: Iterable[float]) -> bool:
-    return np.shape(found) == np.shape(tuple(wanted)) and bool(np.allclose(found, tuple(wanted), rtol=1e-5))
+def _is_near(found: Any, wanted: tuple[float, ...]) -> bool:
+    numbers = found if isinstance(found, list | tuple) else ()
+    is_flat = all(isinstance(number, int | float) for number in numbers)
+    return is_flat and len(numbers) == len(wanted) and bool(np.allclose(numbers, wanted, rtol=1e-5))

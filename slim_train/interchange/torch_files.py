@@ -75,7 +75,7 @@ def read_header(path: Path) -> Header:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
         raise UsageError(f"{path} is damaged, or not a safetensors file: {error}.") from error
     return Header(shapes, _parse(metadata.get(_CONFIG, "")))
 
@@ -102,10 +102,14 @@ def read_state_dict(path: Path) -> dict[str, NDArray[np.float32]]:
     Raises:
       UsageError: a tensor has another type than float.
     """
-    from safetensors import deserialize
+    from safetensors import SafetensorError, deserialize
 
+    try:
+        tensors = deserialize(path.read_bytes())
+    except (SafetensorError, ValueError, OverflowError) as error:
+        raise UsageError(f"{path} is damaged, or not a safetensors file: {error}.") from error
     state = {}
-    for key, tensor in deserialize(path.read_bytes()):
+    for key, tensor in tensors:
         kind, data, shape = tensor["dtype"], tensor["data"], tensor["shape"]
         if kind == "I64":  # the batches that batch norm has seen
             continue

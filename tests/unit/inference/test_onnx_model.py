@@ -104,3 +104,21 @@ def test_a_missing_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UsageError, match=r"requires onnxruntime .*pip install 'slim-train\[onnx\]'"):
         OnnxModel(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize("place", ["initializer", "subgraph"])
+def test_a_model_with_weights_in_other_files_is_refused(place: str, tmp_path: Path) -> None:
+    model = _model(**OURS)
+    onnx = pytest.importorskip("onnx")
+    tensor = onnx.helper.make_tensor("secret", onnx.TensorProto.FLOAT, [1], [0.0])
+    tensor.ClearField("float_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../secret.bin")
+    if place == "initializer":
+        model.graph.initializer.append(tensor)
+    else:
+        inner = onnx.helper.make_graph([], "inner", [], [], [tensor])
+        model.graph.node[0].attribute.append(onnx.helper.make_attribute("body", inner))
+    (tmp_path / "a.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(UsageError, match=r"a\.onnx keeps weights in other files, which are not read"):
+        load_onnx(tmp_path / "a.onnx", ModelOverrides())

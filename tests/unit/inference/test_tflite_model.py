@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from slim_train.errors import UsageError
 from slim_train.exporting.formats import INT8_FULL, write_tflite
 from slim_train.inference import tflite_model
-from slim_train.inference.export_info import ExportInfo
+from slim_train.inference.export_info import ExportInfo, to_json
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import load_predictor
 from slim_train.tf_compat import tf
@@ -77,3 +79,17 @@ def test_a_broken_file_is_one_line(content: bytes, tmp_path: Path) -> None:
 def test_flags_that_describe_other_graphs_are_refused(models: Path) -> None:
     with pytest.raises(UsageError, match="--input_mean and --input_std are for graphs of other programs"):
         load_predictor(models / "float32.tflite", ModelOverrides(input_mean=1.0))
+
+
+def test_damage_in_what_a_file_says_of_itself_never_raises_another_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.tflite"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.json", to_json(INFO))
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in random.integers(0, len(content), 3):
+            damaged[place] = random.integers(0, 256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(UsageError):
+            tflite_model.read_info(path)

@@ -124,3 +124,53 @@ def test_weights_that_are_not_in_the_file_are_refused(weights: Any, message: str
 def test_a_layer_that_would_run_code_is_read_as_data(tmp_path: Path) -> None:
     (layer,) = read_keras(write(tmp_path / "model.keras", dense("Lambda"))).layers
     assert (layer.kind, layer.weights) == ("Lambda", ())
+
+
+def _many_links(file: Any) -> None:
+    group = file.create_group("layers/dense/vars")
+    group["0"] = np.zeros(1 << 16, np.float32)
+    for index in range(1, 40):
+        group[str(index)] = group["0"]
+
+
+def _compressed(file: Any) -> None:
+    file.create_dataset("layers/dense/vars/0", data=np.zeros(100, np.float32), compression="gzip")
+
+
+@pytest.mark.parametrize("weights", [_many_links, _compressed])
+def test_no_more_is_read_than_the_file_has_bytes(weights: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="weights of layers/dense are not in the file"):
+        read_keras(write(tmp_path / "model.keras", dense(), weights))
+
+
+def _three_arrays(file: Any) -> None:
+    for index in range(3):
+        file[f"layers/dense/vars/{index}"] = np.arange(20, dtype=np.float32)
+
+
+@pytest.mark.parametrize("part", ["zip", "weights"])
+def test_damaged_bytes_never_raise_another_error(part: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "model.keras", dense(), _three_arrays)
+    with zipfile.ZipFile(path) as archive:
+        config, weights = (archive.read(name) for name in ("config.json", "model.weights.h5"))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("model.weights.h5", weights)
+    content = path.read_bytes() if part == "zip" else weights
+    random = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in random.integers(0, len(content), 3):
+            damaged[place] = random.integers(0, 256)
+        if part == "zip":
+            path.write_bytes(damaged)
+        else:
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("config.json", config)
+                archive.writestr("model.weights.h5", bytes(damaged))
+        try:
+            read_keras(path)
+        except UsageError:
+            refused += 1
+    assert refused > 10

@@ -77,3 +77,27 @@ def test_a_model_of_others_is_refused(tmp_path: Path) -> None:
     model.save(tmp_path / "other.keras")
     with pytest.raises(UsageError, match=r"other.keras is neither a model that export_inference_graph --formats=keras"):
         convert_keras(tmp_path / "other.keras", tmp_path / "none.json")
+
+
+def test_a_model_with_the_name_of_another_and_odd_layers_is_refused_in_a_line(tmp_path: Path) -> None:
+    keras = keras_3()
+    layers = [keras.Input((64, 64, 3)), keras.layers.Conv2D(4, 3), keras.layers.Flatten(), keras.layers.Dense(3)]
+    keras.Sequential(layers, name="vgg16").save(tmp_path / "other.keras")
+    with pytest.raises(UsageError, match=r"^[^\n]*other.keras (holds layers that|is vgg16 of Keras)[^\n]*$"):
+        convert_keras(tmp_path / "other.keras", tmp_path / "none.json")
+
+
+def test_a_first_layer_that_is_no_recipe_is_none(tmp_path: Path) -> None:
+    keras = keras_3()
+    images = keras.Input((8, 8, 3), name="pixels")
+    net = keras.layers.Flatten()(keras.layers.Rescaling([1.0, 2.0, 3.0], 0.5)(images))
+    keras.Model(images, keras.layers.Dense(2, name="logits")(net)).save(tmp_path / "model.keras")
+    assert convert_keras(tmp_path / "model.keras", tmp_path / "none.json").facts == Facts(None, 8, 3)
+
+
+@pytest.mark.parametrize("temperature", ["warm", 0, -1.0])
+def test_a_temperature_that_is_none_is_refused(temperature: object, tmp_path: Path) -> None:
+    save(tmp_path / "model.keras")
+    (tmp_path / "model.json").write_text(json.dumps({"temperature": temperature}))
+    with pytest.raises(UsageError, match=r"model.json: the temperature .* must be a number above 0"):
+        convert_keras(tmp_path / "model.keras", tmp_path / "model.json")

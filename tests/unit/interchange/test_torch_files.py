@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -92,3 +93,18 @@ def test_without_safetensors_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
     with pytest.raises(UsageError, match=r"--formats=torch requires .* pip install 'slim-train\[torch\]'"):
         require_safetensors("--formats=torch")
+
+
+def test_damaged_bytes_never_raise_another_error(tmp_path: Path) -> None:
+    pytest.importorskip("safetensors", reason="the extra [torch] is not installed")
+    path = tmp_path / "model.safetensors"
+    write_state_dict(path, {"fc.weight": np.float32([[1, 2], [3, 4]])}, {"architecture": "tiny"})
+    content, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in random.integers(0, len(content), 2):
+            damaged[place] = random.integers(0, 256)
+        path.write_bytes(damaged)
+        with contextlib.suppress(UsageError):
+            read_header(path)
+            read_state_dict(path)
