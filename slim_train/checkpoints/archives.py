@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import tempfile
 from pathlib import Path
 
 from datasets.archives import unpack
 from datasets.errors import DataError
-from datasets.files import cache_folder
-from datasets.storage import copy_file, is_url
+from datasets.made_folders import made_folder
 from slim_train.checkpoints.find import newest_checkpoint
 from slim_train.errors import RunError, UsageError
 
@@ -27,21 +24,15 @@ def checkpoint_of_archive(archive: Path) -> str:
     Raises:
       UsageError: the archive is damaged or holds no checkpoint, or the cache cannot be written.
     """
+
+    def make(here: Path, folder: Path) -> None:
+        log.info("Unpacking %s into the cache.", archive)
+        unpack(here, folder)
+        checkpoint_below(folder)
+
     try:
-        digest = hashlib.sha256(archive.read_bytes()).hexdigest()[:16]
         name = next(archive.name.removesuffix(ending) for ending in ENDINGS if archive.name.endswith(ending))
-        home = cache_folder() / "checkpoints" / f"{name}-{digest}"
-        if not home.is_dir():
-            home.parent.mkdir(parents=True, exist_ok=True)
-            log.info("Unpacking %s into %s.", archive, home)
-            with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=home.parent) as work_dir:
-                here = archive
-                if is_url(archive):
-                    here = Path(work_dir, archive.name)
-                    copy_file(archive, here)
-                unpack(here, Path(work_dir, "unpacked"))
-                checkpoint_below(Path(work_dir, "unpacked"))
-                Path(work_dir, "unpacked").replace(home)
+        home = made_folder("checkpoints", name, archive, make)
         return checkpoint_below(home)
     except DataError as error:
         raise UsageError(f"--checkpoint_path={archive}: {error}") from error

@@ -1,4 +1,4 @@
-"""What an export says of itself, in model.json or in the model's file: all that is not in the graph. No TensorFlow."""
+"""The description of an export, in model.json or in the model's file: all that is not in the graph. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def from_json(text: str, path: Path) -> ExportInfo | None:
     try:
         content = json.loads(text)
         return _info(content) if "model_name" in content else None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _broken(path, error) from error
 
 
@@ -111,7 +111,7 @@ def from_properties(properties: Mapping[str, str], path: Path) -> ExportInfo | N
                 if name in is_text
             }
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise _broken(path, error) from error
 
 

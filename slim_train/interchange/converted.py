@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import logging
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.files import cache_folder
-from datasets.storage import copy_file, is_url
+from datasets.made_folders import made_folder
 from slim_train.errors import UsageError
 from slim_train.interchange.layer_graph import LayerGraph
 from slim_train.interchange.stored_layers import write_layers
@@ -26,12 +23,12 @@ log = logging.getLogger(__name__)
 _CHECKPOINT = "model.ckpt"
 _FACTS = "converted.json"
 # Of what is converted differently from before, so that the cache is not asked.
-_VERSION = b"3"
+_VERSION = "3"
 
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What a file says about its net besides the weights; None for what it does not say.
+    """The description of a net in a file besides the weights; None for what the file does not say.
 
     Attributes:
       model_name: the net.
@@ -81,20 +78,14 @@ def converted_checkpoint(path: Path, others: Iterable[Path], convert: Callable[[
     Raises:
       UsageError: the file cannot be read, or the cache cannot be written.
     """
+
+    def make(here: Path, folder: Path) -> None:
+        folder.mkdir()
+        _write(folder, convert(here))
+        log.info("Converted %s to a checkpoint.", path)
+
     try:
-        home = cache_folder() / "checkpoints" / f"{path.stem}-{_digest([path, *others])}"
-        if not home.is_dir():
-            home.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{path.stem}.", dir=home.parent) as work_dir:
-                here = path
-                if is_url(path):
-                    here = Path(work_dir, path.name)
-                    copy_file(path, here)
-                folder = Path(work_dir, "converted")
-                folder.mkdir()
-                _write(folder, convert(here))
-                log.info("Converted %s to a checkpoint in %s.", path, home)
-                folder.replace(home)
+        home = made_folder("checkpoints", path.stem, path, make, others, _VERSION)
         return str(home / _CHECKPOINT)
     except OSError as error:
         raise UsageError(f"{path} cannot be converted to a checkpoint: {error.strerror or error}.") from error
@@ -128,10 +119,3 @@ def _write(folder: Path, content: Converted) -> None:
     (folder / _FACTS).write_text(text, encoding="utf-8")
     if content.layers is not None:
         write_layers(folder, content.layers)
-
-
-def _digest(paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256(_VERSION)
-    for path in paths:
-        digest.update(hashlib.sha256(path.read_bytes() if path.is_file() else b"").digest())
-    return digest.hexdigest()[:16]

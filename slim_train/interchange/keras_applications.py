@@ -60,7 +60,9 @@ def convert_application(path: Path, model: StoredModel) -> Converted:
         try:
             net = _Net(name, model)
         except UsageError as error:
-            raise UsageError(f"{path} is {model.name} of Keras, which cannot be taken: {error}.") from None
+            raise UsageError(
+                f"{path} is {model.name} of Keras, which cannot be taken: {str(error).rstrip('.')}."
+            ) from None
         if not net.match.difference:
             return Converted(net.values(), net.facts)
         differences.append(f"{name}: {net.match.difference}")

@@ -234,7 +234,7 @@ class _Reader:
         (batch, *size, depth), (_, *strides, _) = operation.get_attr("ksize"), operation.get_attr("strides")
         padding = operation.get_attr("padding").decode()
         if batch != 1 or depth != 1 or padding == "EXPLICIT":
-            raise _unsupported(operation, "pools over channels or with padding of its own")
+            raise _unsupported(operation, "pools over channels or with explicit padding")
         config = {"pool_size": tuple(size), "strides": tuple(strides), "padding": padding.lower()}
         self._follow(_POOLS[operation.type], output, config)
 

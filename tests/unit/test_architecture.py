@@ -306,7 +306,7 @@ ONLY_THIS_MACHINE = (
     (r"slim_train\.(bulk|zoo)\..+", "not yet"),
     (r"slim_train\.reports\.(fonts|training_curves)", "fonts of this machine; an open file"),
     (r"slim_train\.serving\.(app|sources)", "files of the package, and the walk through folders of this machine"),
-    (r"slim_train\.(checkpoints\.archives|interchange\.converted)", "writes into the user's cache"),
+    (r"datasets\.made_folders|slim_train\.checkpoints\.archives", "writes into the user's cache"),
     (r"datasets\.record_copies", "copies on this machine are read"),
     (r"slim_train\.checkpoints\.(copies|uploads|event_uploads)", "temporary folders of this machine"),
     (r"slim_train\.exporting\.run", "writes into a folder of this machine first"),
