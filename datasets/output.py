@@ -75,7 +75,7 @@ def _kept_if_unfinished(folder: Path, moved_to: Path, dataset_dir: Path) -> Iter
       moved_to: the folder that a block before was about to move files to.
       dataset_dir: the output folder, for errors.
     """
-    is_left = (folder / manifests.FOLDER).exists()
+    is_left = folder.is_dir() and any(folder.iterdir())
     try:
         kept = manifests.take_over(folder, moved_to)
     except OSError as error:
