@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from deployment import tf_private
-from deployment.transfers import SMALL_BYTES
+from deployment.transfers import SMALL_BYTES, float_bytes, reads_across
 
 
 def narrow_reads(variables: Iterable[Any], dtype: Any = tf.bfloat16) -> None:
@@ -24,11 +24,10 @@ def narrow_reads(variables: Iterable[Any], dtype: Any = tf.bfloat16) -> None:
     """
     if not tf_private.can_rewire():
         return
-    for variable in variables:
-        copy = variable.value().op
-        if copy.type != "Identity" or not _is_large(copy.inputs[0]) or copy.device == copy.inputs[0].device:
-            continue
-        tf_private.replace_input(copy, 0, _crossed(copy.inputs[0], copy.inputs[0].device, copy.device, dtype))
+    for copy in reads_across(variables):
+        value = copy.inputs[0]
+        if _is_large(value):
+            tf_private.replace_input(copy, 0, _crossed(value, value.device, copy.device, dtype))
 
 
 def narrow_gradients(gradients: Sequence[tuple[Any, Any]], dtype: Any = tf.bfloat16) -> list[tuple[Any, Any]]:
@@ -50,5 +49,5 @@ def _crossed(tensor: Any, origin: str, destination: str, dtype: Any) -> Any:
 
 
 def _is_large(tensor: Any) -> bool:
-    size = tensor.shape.num_elements()
-    return tensor.dtype == tf.float32 and size is not None and size * tensor.dtype.size > SMALL_BYTES
+    size = float_bytes(tensor)
+    return size is not None and size > SMALL_BYTES

@@ -27,14 +27,19 @@ def bundle_reads(variables: Iterable[Any]) -> None:
     """
     if not tf_private.can_rewire():
         return
-    copies = [copy for variable in variables if (copy := variable.value().op).type == "Identity"]
     by_server: dict[tuple[str, Any], list[Any]] = {}
-    for copy in copies:
-        if _is_small(copy.inputs[0]) and copy.device != copy.inputs[0].device:
+    for copy in reads_across(variables):
+        if _is_small(copy.inputs[0]):
             by_server.setdefault((copy.inputs[0].device, copy.device), []).append(copy)
     for (server, here), bundled in by_server.items():
         for copy, value in zip(bundled, _cross([copy.inputs[0] for copy in bundled], server, here), strict=True):
             tf_private.replace_input(copy, 0, value)
+
+
+def reads_across(variables: Iterable[Any]) -> list[Any]:
+    """Return the operations that copy ``variables`` from the server to their caching device."""
+    copies = [copy for variable in variables if (copy := variable.value().op).type == "Identity"]
+    return [copy for copy in copies if copy.device != copy.inputs[0].device]
 
 
 def bundle_gradients(gradients: Sequence[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -102,5 +107,11 @@ def _cross(tensors: Sequence[Any], origin: str, destination: str) -> list[Any]:
 
 
 def _is_small(tensor: Any) -> bool:
+    size = float_bytes(tensor)
+    return size is not None and size <= SMALL_BYTES
+
+
+def float_bytes(tensor: Any) -> int | None:
+    """Return the bytes of a tensor of 32-bit numbers; None for other types, and if the shape is not known."""
     size = tensor.shape.num_elements()
-    return tensor.dtype == tf.float32 and size is not None and size * tensor.dtype.size <= SMALL_BYTES
+    return None if tensor.dtype != tf.float32 or size is None else int(size * tensor.dtype.size)

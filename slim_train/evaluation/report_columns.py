@@ -153,6 +153,7 @@ class ColumnTable:
                 head = next(rows, [])
                 self.names, places = self._columns(head)
                 columns = [_Column() for _ in places]
+                name_place = head.index(_FILE)
                 for row in rows:
                     if not row:
                         continue
@@ -161,7 +162,7 @@ class ColumnTable:
                             f"--report_columns={path} line {rows.line_num} has {len(row)} values, and the first line "
                             f"has {len(head)}."
                         )
-                    name = row[head.index(_FILE)]
+                    name = row[name_place]
                     self.example = self.example or name
                     keys.append(hash_of(name))
                     if len(keys) > _MOST_ROWS:

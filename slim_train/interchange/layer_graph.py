@@ -70,6 +70,17 @@ class LayerGraph:
         return tuple(dict.fromkeys(names))
 
 
+def layers_up_to(output: str, layers: Mapping[str, Layer]) -> dict[str, Layer]:
+    """Return the layers that ``output`` is computed from, and itself, in the order of ``layers``."""
+    needed, pending = set[str](), [output]
+    while pending:
+        name = pending.pop()
+        if name not in needed:
+            needed.add(name)
+            pending += layers[name].inputs
+    return {name: layer for name, layer in layers.items() if name in needed}
+
+
 def local_response_weights(layer: Layer) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return kernel and bias of the convolution that sums the squares of channels for local response normalization."""
     channels, config = layer.shape[-1], layer.config

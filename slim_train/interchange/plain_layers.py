@@ -19,6 +19,7 @@ from slim_train.interchange.layer_graph import (
     LOCAL_RESPONSE_NORMALIZATION,
     Layer,
     LayerGraph,
+    layers_up_to,
     local_response_weights,
 )
 
@@ -59,16 +60,8 @@ class _Writer:
         output = self._now[self._graph.output]
         if self._layers[output].kind == "Softmax":
             (output,) = self._layers[output].inputs
-        return LayerGraph(self._needed(output), output)
-
-    def _needed(self, output: str) -> dict[str, Layer]:
-        needed, pending = {self._graph.input.name}, [output]
-        while pending:
-            name = pending.pop()
-            if name not in needed:
-                needed.add(name)
-                pending += self._layers[name].inputs
-        return {name: layer for name, layer in self._layers.items() if name in needed}
+        source = self._graph.input.name
+        return LayerGraph({source: self._layers[source], **layers_up_to(output, self._layers)}, output)
 
     def _read(self, layer: Layer, inputs: list[str]) -> str:
         """Return the name of what a layer becomes."""

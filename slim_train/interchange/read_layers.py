@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slim_train.errors import UsageError
-from slim_train.interchange.layer_graph import LINEAR, LOCAL_RESPONSE_NORMALIZATION, Layer, LayerGraph
+from slim_train.interchange.layer_graph import LINEAR, LOCAL_RESPONSE_NORMALIZATION, Layer, LayerGraph, layers_up_to
 from slim_train.tf_compat import tf
 
 _BATCH_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
@@ -76,17 +76,9 @@ class _Reader:
                 self._add("LayerNormalization", operation.outputs[0], [self._layer(found[0])], config)
             elif operation is not source.op and operation not in skipped:
                 self._read_operation(operation)
-        return LayerGraph(self._used_layers(), self._layer_of[self._output.name])
-
-    def _used_layers(self) -> dict[str, Layer]:
-        """Return the layers without those that became a part of a later one, each after its inputs."""
-        needed, pending = set(), [self._layer_of[self._output.name]]
-        while pending:
-            name = pending.pop()
-            if name not in needed:
-                needed.add(name)
-                pending += self._layers[name].inputs
-        return {name: layer for name, layer in self._layers.items() if name in needed}
+        output = self._layer_of[self._output.name]
+        # Without the layers that became a part of a later one.
+        return LayerGraph(layers_up_to(output, self._layers), output)
 
     def _read_operation(self, operation: Any) -> None:
         kind, output = operation.type, operation.outputs[0]

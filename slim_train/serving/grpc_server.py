@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from slim_train.errors import UsageError
 from slim_train.serving.errors import RequestError, busy
-from slim_train.serving.middleware import has_any
+from slim_train.serving.middleware import BODY_SECS, LARGEST_AT_ONCE, has_any
 from slim_train.serving.models import ModelStore
 from slim_train.serving.protocols import tfserving_grpc
 from slim_train.serving.request_metrics import Metrics
@@ -38,9 +38,6 @@ _CODES = {
 }
 # Calls in addition to those that wait for a model: of its state, above all.
 _OTHER_CALLS = 16
-# As over HTTP: messages of the largest size that are held, or received, at a time, and the time that one has to arrive.
-_LARGEST_AT_ONCE = 16
-_RECEIVE_SECS = 60.0
 # Health is open to anyone, and a watch has no end.
 _MOST_WATCHES = 8
 _HEALTH = "grpc.health.v1.Health"
@@ -195,9 +192,9 @@ class _Bodies:
     """The messages that are received or answered now, bounded in bytes as HTTP bodies are."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_held = _LARGEST_AT_ONCE * max_bytes
+        self._max_held = LARGEST_AT_ONCE * max_bytes
         self._held = 0
-        self._receiving = asyncio.Semaphore(_LARGEST_AT_ONCE)
+        self._receiving = asyncio.Semaphore(LARGEST_AT_ONCE)
 
     @contextlib.asynccontextmanager
     async def received(self, messages: Any) -> AsyncIterator[bytes]:
@@ -208,7 +205,7 @@ class _Bodies:
         """
         async with self._receiving:
             try:
-                body = await asyncio.wait_for(anext(aiter(messages)), _RECEIVE_SECS)
+                body = await asyncio.wait_for(anext(aiter(messages)), BODY_SECS)
             except StopAsyncIteration:
                 raise RequestError(400, "The call has no message.") from None
             except asyncio.TimeoutError:

@@ -19,6 +19,9 @@ from slim_train.serving.request_metrics import Metrics
 # body were left unread. So it is read and dropped, within limits.
 _DRAIN_SECS = 5.0
 _DRAIN_BYTES = 256 * 10**6
+# Bodies of the largest size that may be held at a time, over HTTP and over gRPC, and the time that one has to arrive.
+LARGEST_AT_ONCE = 16
+BODY_SECS = 60.0
 
 
 class CountRequests:
@@ -129,7 +132,9 @@ class LimitBody:
       seconds: time that a body has to come in.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, largest_at_once: int = 16, seconds: float = 60.0) -> None:
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, largest_at_once: int = LARGEST_AT_ONCE, seconds: float = BODY_SECS
+    ) -> None:
         self._app, self._max_bytes, self._seconds = app, max_bytes, seconds
         self._max_held = largest_at_once * max_bytes
         self._held = 0

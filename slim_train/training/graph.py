@@ -124,6 +124,7 @@ def build_training_graph(
 
     # From the gradients of this task's batch to what changes the variables.
     has_servers = deployment.num_ps_tasks > 0
+    is_narrow = has_servers and deployment.wire_dtype == "bf16"
     accumulation = (
         Accumulation(options.gradient_accumulation_steps) if options.gradient_accumulation_steps > 1 else None
     )
@@ -143,12 +144,12 @@ def build_training_graph(
         )
     transforms: list[Transform | None] = [
         bundle_reads_and_updates if has_servers else None,
-        narrow_reads if has_servers and deployment.wire_dtype == "bf16" else None,
+        narrow_reads if is_narrow else None,
         accumulation,
         all_reduce,
         Clipping(options.gradient_clip_norm, deployment.optimizer_device()) if options.gradient_clip_norm else None,
         bundle_gradients if has_servers else None,
-        narrow_gradients if has_servers and deployment.wire_dtype == "bf16" else None,
+        narrow_gradients if is_narrow else None,
         Averaging(averages, averaged) if averages and not synchronizer else None,
     ]
     step = chain(step, filter(None, transforms))
