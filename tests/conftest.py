@@ -97,7 +97,7 @@ def _logging_as_before() -> Iterator[None]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """``--dist loadscope`` gives out tests one by one, but for those of a net, which share its graphs."""
+    """``--dist loadscope`` gives out tests one by one, but for those that share the graphs of a net, or a store."""
     if config.getvalue("dist") != "loadscope":
         return None
     from xdist.scheduler import LoadScopeScheduling
@@ -105,6 +105,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class OneNetOneWorker(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, _, test = nodeid.partition("::")
+            if file.endswith(("storage/test_gcs.py", "storage/test_s3.py")):
+                return file
             return f"{file}[{test.partition('[')[2]}" if file.endswith("nets/test_zoo.py") else nodeid
 
     return OneNetOneWorker(config, log)

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from datasets import file_errors
+
 
 @pytest.fixture(scope="session")
 def _gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
@@ -58,6 +60,7 @@ def s3(_s3: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def _led_to(store: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     store.clear()
+    monkeypatch.setattr(file_errors, "_WAITS_SECS", (0.01, 0.01))
     for name in ("no_proxy", "NO_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     for name, value in store.environment().items():

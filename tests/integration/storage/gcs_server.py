@@ -140,7 +140,7 @@ class Store(CountedStore):
         self.context.load_cert_chain(certificate)
         self._server = _Proxy(("127.0.0.1", 0), _Tunnel)
         self._server.store = self
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self._authority = authority
 
     def environment(self) -> dict[str, str]:
@@ -151,6 +151,7 @@ class Store(CountedStore):
             "CURL_CA_BUNDLE": str(self._authority),
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "token-of-the-test",
             "NO_GCE_CHECK": "true",
+            "GCS_RETRY_CONFIG_INIT_DELAY_TIME_US": "10000",
         }
 
     def clear(self) -> None:
