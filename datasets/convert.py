@@ -196,8 +196,8 @@ def convert_dataset(
         group_duplicates, cluster is not None,
     )  # fmt: skip
     folder = path_of(dataset_dir)
-    pictures = None if pic_path is None else path_of(pic_path)
-    if cluster is not None and (url := next(filter(is_url, filter(None, (folder, pictures))), None)):
+    pic_folder = None if pic_path is None else path_of(pic_path)
+    if cluster is not None and (url := next(filter(is_url, filter(None, (folder, pic_folder))), None)):
         raise NotForClusters(
             f"--spark_master requires folders that all workers see as files, and {url} is a URL: mount the store on "
             "each of them, or convert without Spark."
@@ -207,7 +207,7 @@ def convert_dataset(
         if not overwrite and (folder / INFO_FILE).exists():
             return _finished_before(folder, options)
         with staging(folder) as staged, tempfile.TemporaryDirectory(dir=staged) as work_dir:
-            request = Request(pictures, folder, path_of(work_dir), on_progress)
+            request = Request(pic_folder, folder, path_of(work_dir), on_progress)
             with _opened(request, options, staged, cluster, skip_folder or folder) as images:
                 try:
                     tally, rejections = _convert(images)

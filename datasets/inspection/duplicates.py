@@ -149,8 +149,8 @@ def find_duplicates(images: FolderImages | RecordImages, level: str, distance: i
     labels = {image: of.label for image, of in known.items()}
     groups = [_group(group, known) for group in found]
     shown = groups_to_show(groups)
-    pictures = [image for index in shown for image in _varied(found[index], labels)]
-    known.update(images.look_up(pictures, with_data=True))
+    varied = [image for index in shown for image in _varied(found[index], labels)]
+    known.update(images.look_up(varied, with_data=True))
     for index in shown:
         groups[index] = _group(found[index], known)
     counts = {of: counts_of([_group(group, known) for group in by_level[of]]) for of in by_level}

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def _measure(name: str, checkpoint: str | None, folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     from datasets.images import normalise
     from scripts.benchmarks._turns import median_seconds
-    from slim_train.exporting.check import Reference, made_pictures
+    from slim_train.exporting.check import Reference, made_images
     from slim_train.exporting.onnx_format import OPSET, write_onnx
     from slim_train.inference.onnx_model import OnnxModel, whole_pixels
     from slim_train.inference.overrides import ModelOverrides
@@ -55,7 +55,7 @@ def _measure(name: str, checkpoint: str | None, folder: Path, args: argparse.Nam
     num_classes = None if checkpoint else _write_random(name, folder)
     trained = find_trained_model(checkpoint or folder, ModelOverrides(model_name=name, num_classes=num_classes))
     files = sorted(Path(args.images).rglob("*.*"))[: args.num_images] if args.images else []
-    images = [normalise(path.read_bytes()).data for path in files] or made_pictures(args.num_images)
+    images = [normalise(path.read_bytes()).data for path in files] or made_images(args.num_images)
     if checkpoint is None:
         logits = _logits(trained, images)
         trained = dataclasses.replace(trained, temperature=float(logits.std(axis=1).mean()) / _LOGITS_SPREAD)

@@ -120,11 +120,11 @@ class _NaiveRetrain:
 
     def _load(self, tf: Any, session: Any, module: Path) -> None:
         signature = tf.saved_model.loader.load(session, [], str(module)).signature_def["default"]
-        self.picture = session.graph.get_tensor_by_name(signature.inputs["images"].name)
+        self.image = session.graph.get_tensor_by_name(signature.inputs["images"].name)
         self.bottleneck = session.graph.get_tensor_by_name(signature.outputs["default"].name)
         self.jpeg = tf.placeholder(tf.string)
         decoded = tf.image.convert_image_dtype(tf.image.decode_jpeg(self.jpeg, channels=3), tf.float32)
-        self.resized = tf.image.resize_bilinear(decoded[tf.newaxis], self.picture.shape.as_list()[1:3])
+        self.resized = tf.image.resize_bilinear(decoded[tf.newaxis], self.image.shape.as_list()[1:3])
 
     def _add_head(self, tf: Any, training: bool) -> tuple[Any, Any]:
         width = self.bottleneck.shape[1]
@@ -163,7 +163,7 @@ class _NaiveRetrain:
         path = os.path.join(folder, f"{name}_module.txt")  # noqa: PTH118
         if not os.path.exists(path):  # noqa: PTH110
             data = (self.image_dir / label / name).read_bytes()
-            values = session.run(self.bottleneck, {self.picture: session.run(self.resized, {self.jpeg: data})})
+            values = session.run(self.bottleneck, {self.image: session.run(self.resized, {self.jpeg: data})})
             Path(path).write_text(",".join(str(value) for value in values.squeeze()))
         with open(path) as file:  # noqa: PTH123
             return [float(value) for value in file.read().split(",")]
@@ -171,8 +171,8 @@ class _NaiveRetrain:
     def _batch(self, session: Any, part: str) -> dict[Any, Any]:
         names = list(self.images)
         labels = [random.randrange(len(names)) for _ in range(_BATCH_SIZE)]
-        pictures = [(names[label], random.choice(self.images[names[label]][part])) for label in labels]
-        return {self.inputs: [self._features(session, *picture) for picture in pictures], self.labels: labels}
+        drawn = [(names[label], random.choice(self.images[names[label]][part])) for label in labels]
+        return {self.inputs: [self._features(session, *image) for image in drawn], self.labels: labels}
 
     def _test_and_write(self, tf: Any, module: Path) -> None:
         """Test on all images for it, in a graph made again; write the graph, made again again."""
@@ -188,9 +188,9 @@ class _NaiveRetrain:
                 (self.output / "graph.pb").write_bytes(frozen.SerializeToString())
 
     def _test(self, session: Any, accuracy: Any) -> None:
-        pictures = [(label, name) for label, parts in self.images.items() for name in parts["testing"]]
-        features = [self._features(session, *picture) for picture in pictures]
-        labels = [list(self.images).index(label) for label, _ in pictures]
+        drawn = [(label, name) for label, parts in self.images.items() for name in parts["testing"]]
+        features = [self._features(session, *image) for image in drawn]
+        labels = [list(self.images).index(label) for label, _ in drawn]
         session.run(accuracy, {self.inputs: features, self.labels: labels})
 
 

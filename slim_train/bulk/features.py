@@ -13,7 +13,7 @@ from datasets.images import ImageRejected, decode
 from slim_train.bulk.feature_net import FeatureNet
 from slim_train.bulk.image_rows import ImageOpener, ImageRow
 from slim_train.inputs.pipeline import plain
-from slim_train.retraining.pictures import BATCH_SIZE, STREAMS, decoded, pipeline_options, runs, whole_image
+from slim_train.retraining.image_features import BATCH_SIZE, STREAMS, decoded, pipeline_options, runs, whole_image
 from slim_train.tf_compat import tf
 
 

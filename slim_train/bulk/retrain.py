@@ -29,9 +29,9 @@ from slim_train.evaluation.metrics import ClassificationMetrics, predict
 from slim_train.retraining import output, report
 from slim_train.retraining import run as local
 from slim_train.retraining.head import HeadWeights, Score
+from slim_train.retraining.image_features import ImageFiles
 from slim_train.retraining.modules import FeatureModule, load_module
 from slim_train.retraining.options import ModuleOptions, RetrainOptions
-from slim_train.retraining.pictures import Pictures
 from slim_train.retraining.split import TESTING, TRAINING, VALIDATION, Split
 from slim_train.retraining.train import Evaluation
 
@@ -67,7 +67,7 @@ def run(options: RetrainOptions) -> report.RetrainReport:
     return _written(*parts, table, weights, {"features": computed - began, "training": time.monotonic() - computed})
 
 
-_Parts = tuple[RetrainOptions, list[str], FeatureModule, Pictures, Split]
+_Parts = tuple[RetrainOptions, list[str], FeatureModule, ImageFiles, Split]
 
 
 def _prepared(options: RetrainOptions, table: FeatureTable) -> _Parts:
@@ -81,20 +81,20 @@ def _prepared(options: RetrainOptions, table: FeatureTable) -> _Parts:
             "now: name the net of the features, or extract them again."
         )
     labels = output.label_names(table.classes)
-    pictures = Pictures(Path(table.model.get("images", "")), table.names)
-    pictures.rejected.update({number: ImageRejected(reason) for number, reason in table.rejected.items()})
+    image_files = ImageFiles(Path(table.model.get("images", "")), table.names)
+    image_files.rejected.update({number: ImageRejected(reason) for number, reason in table.rejected.items()})
     if table.model.get("split") == "hash":
         by_class = [[] for _ in table.classes]  # type: list[list[str]]
         for name, label in zip(table.names, table.labels, strict=True):
             by_class[label].append(name)
-        source = ImageSource(table.classes, {TRAIN: by_class}, False, FolderReader(str(pictures.folder)))
-        split = local.split_pictures(source, pictures, options)
+        source = ImageSource(table.classes, {TRAIN: by_class}, False, FolderReader(str(image_files.folder)))
+        split = local.divide_images(source, image_files, options)
     else:
         split = table.split_of_source()
-    images = dataclasses.replace(options.images, image_dir=str(pictures.folder))
+    images = dataclasses.replace(options.images, image_dir=str(image_files.folder))
     # The features are named no more: both flags at once would be refused.
     no_features = dataclasses.replace(options.features, features=None)
-    return dataclasses.replace(options, images=images, features=no_features), labels, module, pictures, split
+    return dataclasses.replace(options, images=images, features=no_features), labels, module, image_files, split
 
 
 def _net_of(options: RetrainOptions, table: FeatureTable) -> ModuleOptions:
@@ -116,7 +116,7 @@ def _extracted(options: RetrainOptions) -> Path:
     for flag, value in (("image_dir", options.images.image_dir), ("bottleneck_dir", options.module.bottleneck_dir)):
         if fault := fault_of(value or ""):
             raise UsageError(f"--{flag}={shown(value or '')} {fault}")
-    source = local.list_pictures(options.images.image_dir or "")
+    source = local.list_images(options.images.image_dir or "")
     module = load_module(options.module, options.code)
     root = Path(options.images.image_dir or "").absolute()
     names = [name for of in source.splits[TRAIN] for name in of]
@@ -182,7 +182,7 @@ def _written(
     options: RetrainOptions,
     labels: list[str],
     module: FeatureModule,
-    pictures: Pictures,
+    image_files: ImageFiles,
     split: Split,
     table: FeatureTable,
     weights: HeadWeights,
@@ -200,7 +200,7 @@ def _written(
     log.info("Trained by Spark ML: %s.", evaluation)
     output.write(options.output, module, weights, labels)
     seconds = {**seconds, "all": sum(seconds.values()) + time.monotonic() - began}
-    return report.write(options, labels, module, pictures, split, evaluation, testing, seconds)
+    return report.write(options, labels, module, image_files, split, evaluation, testing, seconds)
 
 
 def _score(table: FeatureTable, weights: HeadWeights, wanted: NDArray[np.bool_]) -> report.TestResult:

@@ -12,9 +12,9 @@ from slim_train.evaluation.mistakes import Mistake
 from slim_train.evaluation.report import EvaluationReport
 from slim_train.reports import html
 from slim_train.reports.confusion_matrix import confusion_figure
+from slim_train.reports.image_strip import StripImage, strip
 from slim_train.reports.interval_table import Share, interval_table
 from slim_train.reports.line_chart import Line, share_chart, side_by_side
-from slim_train.reports.picture_strip import Picture, strip
 from slim_train.reports.plotting import has_matplotlib
 
 # Of the confused pairs, and of their images that are among the worst mistakes.
@@ -60,7 +60,7 @@ def evaluation_html(report: EvaluationReport, mistakes: Sequence[Mistake] = ()) 
             )
             if any(mistake.heat for mistake in shown):
                 parts.append(html.paragraph(_ABOUT_HEAT))
-            parts.append(strip([_picture(mistake, report.labels) for mistake in shown]))
+            parts.append(strip([_strip_image(mistake, report.labels) for mistake in shown]))
     else:
         parts.append(html.heading("No mistakes"))
     return "".join(parts)
@@ -193,9 +193,9 @@ def _confusions(report: EvaluationReport, mistakes: Sequence[Mistake]) -> list[s
     for true, taken, _ in pairs[order].tolist():
         of_pair = [mistake for mistake in mistakes if (mistake.label, mistake.predicted) == (true, taken)]
         if of_pair:
-            pictures = [_picture(mistake, report.labels) for mistake in of_pair[:_MOST_OF_A_PAIR]]
-            title = f"{report.labels[true]} → {report.labels[taken]}: {len(pictures):,} of the worst mistakes"
-            parts.append(html.details(title, strip(pictures), is_open=False))
+            images = [_strip_image(mistake, report.labels) for mistake in of_pair[:_MOST_OF_A_PAIR]]
+            title = f"{report.labels[true]} → {report.labels[taken]}: {len(images):,} of the worst mistakes"
+            parts.append(html.details(title, strip(images), is_open=False))
     return parts
 
 
@@ -210,8 +210,8 @@ def _matrix(report: EvaluationReport) -> str:
     return html.figure(confusion_figure(counts, report.labels), "confusion matrix")
 
 
-def _picture(mistake: Mistake, labels: Sequence[str]) -> Picture:
-    return Picture(
+def _strip_image(mistake: Mistake, labels: Sequence[str]) -> StripImage:
+    return StripImage(
         mistake.image if isinstance(mistake.image, bytes) else b"",
         (labels[mistake.label], f"→ {labels[mistake.predicted]}", PurePath(mistake.file).name),
         f"{mistake.probability:.0%}",

@@ -66,6 +66,6 @@ class MistakeHeat:
             rows = np.arange(self._batch_size) % len(batch)
             classes = np.array([mistake.predicted for mistake in batch], np.int64)
             heats = self._heat(self._prepare(pixels)[rows], classes[rows])
-            for mistake, picture, heat in zip(batch, pixels, heats, strict=False):
-                drawn.append(dataclasses.replace(mistake, heat=encode_jpeg(heat_overlay(picture, heat))))
+            for mistake, image, heat in zip(batch, pixels, heats, strict=False):
+                drawn.append(dataclasses.replace(mistake, heat=encode_jpeg(heat_overlay(image, heat))))
         return [*drawn, *mistakes[MOST_EXPLAINED:]]

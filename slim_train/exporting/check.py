@@ -47,7 +47,7 @@ class Difference:
 
 
 def compare(answers: NDArray[np.float32], expected: NDArray[np.float32]) -> Difference:
-    """Return the difference between two arrays of probabilities, [pictures, classes] each."""
+    """Return the difference between two arrays of probabilities, [images, classes] each."""
     same_best = int((answers.argmax(axis=1) == expected.argmax(axis=1)).sum())
     return Difference(float(np.abs(answers - expected).max()), same_best, len(expected))
 
@@ -121,7 +121,7 @@ class Reference:
         return compare(model.score(self.pixels), self.scores_of_whole if model.takes_bytes else self.scores)
 
 
-def pictures_of_data_set(name: str | None, dataset_dir: str | None, count: int) -> list[bytes]:
+def images_of_data_set(name: str | None, dataset_dir: str | None, count: int) -> list[bytes]:
     """The first encoded images of a data set, of a split not trained on where it has one; none where it is gone."""
     if dataset_dir is None:
         return []
@@ -149,7 +149,7 @@ def _split_names(folder: Path) -> list[str]:
     return list(read_info(folder).splits) if is_described else [split for _, split in find_any_record_files(folder)]
 
 
-def made_pictures(count: int) -> list[bytes]:
+def made_images(count: int) -> list[bytes]:
     """PNGs with soft patches of color, the same every time."""
     random = np.random.default_rng(_SEED)
     patches = random.integers(0, 256, (count, 3, 8, 8), np.uint8)

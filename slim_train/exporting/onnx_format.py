@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -52,10 +53,13 @@ def write_onnx(path: Path, trained: TrainedModel, graph_def: Any, info: ExportIn
     with tf.Graph().as_default() as graph:
         pixels = tf.placeholder(dtype, [None, *info.image_size, info.channels], name=PIXELS)
         tf.graph_util.import_graph_def(graph_def, {"pixels": tf.cast(pixels, tf.float32)}, name="net")
+        whole = graph.as_graph_def()
+    del graph
+    gc.collect()  # Graphs are in cycles of references, and each holds all weights.
     try:
-        with native_chatter_hidden(), _quiet_converter(), _no_copies():
+        with native_chatter_hidden(), _quiet_converter(), _no_copies(), constants_kept():
             model, _ = tf2onnx.convert.from_graph_def(
-                graph.as_graph_def(),
+                whole,
                 input_names=[f"{PIXELS}:0"],
                 output_names=["net/scores:0"],
                 opset=OPSET,
@@ -86,6 +90,28 @@ def _no_copies() -> Iterator[None]:
             del os.environ[_COPIES]
         else:
             os.environ[_COPIES] = before
+
+
+@contextlib.contextmanager
+def constants_kept() -> Iterator[None]:
+    """Let tf2onnx leave the messages of constants as they are, which nothing reads.
+
+    It would fill them again after each of its optimizations. A message keeps the memory of what was deleted in it, so
+    the process would grow by all weights each time.
+    """
+    from tf2onnx.graph import Node
+
+    update = Node.update_proto
+
+    def update_others(node: Any, *args: Any, **kwargs: Any) -> None:
+        if not node.is_const():
+            update(node, *args, **kwargs)
+
+    Node.update_proto = update_others
+    try:
+        yield
+    finally:
+        Node.update_proto = update
 
 
 @contextlib.contextmanager

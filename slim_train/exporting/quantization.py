@@ -21,7 +21,7 @@ from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.evaluation.evaluate import Evaluator
 from slim_train.exporting.options import ExportOptions
-from slim_train.inference.image_files import find_pictures
+from slim_train.inference.image_files import find_images
 from slim_train.inference.tflite_model import TfliteModel
 from slim_train.inference.trained_model import TrainedModel
 from slim_train.inputs.data_set import open_split
@@ -139,7 +139,7 @@ def _images(trained: TrainedModel, options: ExportOptions) -> list[bytes]:
     if _MARKS_A_PATH & set(name) or path_of(name).exists():
         return [
             read_image("representative_images", path)
-            for path in spread(find_pictures("representative_images", name), count)
+            for path in spread(find_images("representative_images", name), count)
         ]
     dataset = _open(trained, options, "representative_images", name)
     # The same number of each file: files of other tools may be sorted by class.

@@ -24,7 +24,7 @@ from slim_train.exporting.keras_file import write_keras
 from slim_train.exporting.options import CheckOptions, ExportOptions, SourceOptions
 from slim_train.exporting.quantization import Accuracy, Quantization, read_image
 from slim_train.inference.export_info import ExportInfo
-from slim_train.inference.image_files import find_pictures
+from slim_train.inference.image_files import find_images
 from slim_train.inference.label_files import read_class_names, write_class_names
 from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.predictor import newest_saved_model
@@ -128,8 +128,8 @@ def run(options: ExportOptions) -> ExportReport:
     folder, info = _destination(options, trained), trained.info()
     averages = ", moving averages" if trained.takes_averages() else ""
     log.info("Exporting %s of %s, %d classes%s.", info.model_name, trained.checkpoint, len(info.labels), averages)
-    pictures = _pictures(options, trained)
-    reference = Reference(trained, pictures) if pictures else None
+    images = _check_images(options, trained)
+    reference = Reference(trained, images) if images else None
     with _staging(folder) as staging:
         files = tuple(_write(job, staging, reference) for job in _jobs(options, trained, info, quantized))
         report = ExportReport(folder, info.checkpoint, info.step, files)
@@ -199,7 +199,7 @@ def _trained_model(source: SourceOptions, code: TrustedCodeOptions) -> TrainedMo
     return trained
 
 
-def _pictures(options: ExportOptions, trained: TrainedModel) -> list[bytes]:
+def _check_images(options: ExportOptions, trained: TrainedModel) -> list[bytes]:
     """Images to compare answers on, as JPEG or PNG."""
     wanted: CheckOptions = options.check
     if wanted.num_check_images == 0:
@@ -208,14 +208,14 @@ def _pictures(options: ExportOptions, trained: TrainedModel) -> list[bytes]:
     if wanted.check_images:
         return [
             read_image("check_images", path)
-            for path in find_pictures("check_images", wanted.check_images)[: wanted.num_check_images]
+            for path in find_images("check_images", wanted.check_images)[: wanted.num_check_images]
         ]
     trained_on = training_folder.read_options(trained.folder)
     dataset_dir = options.source.dataset_dir or (trained_on.data.dataset_dir if trained_on else None)
-    found = check.pictures_of_data_set(options.source.dataset_name, dataset_dir, wanted.num_check_images)
+    found = check.images_of_data_set(options.source.dataset_name, dataset_dir, wanted.num_check_images)
     if not found:
         log.info("Comparing answers on made images; --check_images takes real ones.")
-    return found or check.made_pictures(wanted.num_check_images)
+    return found or check.made_images(wanted.num_check_images)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ from datasets.storage import files_below, path_of
 from slim_train.errors import UsageError
 
 
-def find_pictures(flag: str, value: str) -> list[Path]:
+def find_images(flag: str, value: str) -> list[Path]:
     """The files that ``value`` names: a file, a folder, a pattern such as ``*.jpg``, or several of them with commas.
 
     URLs name the same, but for the pattern ``**``.

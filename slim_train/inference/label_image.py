@@ -18,7 +18,7 @@ from deployment.threads import available_cpus
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.inference.heat_files import heat_folder, heat_names, write_heat
-from slim_train.inference.image_files import find_pictures
+from slim_train.inference.image_files import find_images
 from slim_train.inference.label_files import read_class_names
 from slim_train.inference.options import ClassifierOptions, LabelImageOptions
 from slim_train.inference.overrides import ModelOverrides
@@ -65,7 +65,7 @@ def run(options: LabelImageOptions) -> str:
       UsageError: there are no such images, or no such classifier.
       RunError: none of the images can be read.
     """
-    files = find_pictures("image", options.image or "")
+    files = find_images("image", options.image or "")
     if options.contact_sheet:
         check_sheet_path("contact_sheet", options.contact_sheet)
     output_file = path_of(options.output_file) if options.output_file else None
@@ -136,7 +136,7 @@ def _label_batch(predictor: Predictor, files: Sequence[Path], top: int, explain:
 
 def _heats(predictor: Predictor, batch: Any, scores: Any) -> list[bytes | None]:
     heats = predictor.heat(batch, scores.argmax(axis=1))
-    return [encode_jpeg(heat_overlay(picture, heat)) for picture, heat in zip(batch, heats, strict=True)]
+    return [encode_jpeg(heat_overlay(image, heat)) for image, heat in zip(batch, heats, strict=True)]
 
 
 def open_classifier(options: ClassifierOptions) -> Predictor:

@@ -19,7 +19,7 @@ from slim_train.inference.overrides import ModelOverrides
 from slim_train.inference.trained_model import find_trained_model
 from slim_train.preprocessing import distort
 from slim_train.preprocessing.factory import get_recipe, recipe_names
-from slim_train.preprocessing.picture import with_picture
+from slim_train.preprocessing.source_image import with_source_image
 from slim_train.tf_compat import tf
 
 NodeT = TypeVar("NodeT")
@@ -258,10 +258,10 @@ def _load_plain(session: Any, image: Any, scores: Any, path: Path, given: ModelO
     scale = 1.0 / (255.0 if given.input_std is None else given.input_std)
     with session.graph.as_default():
         encoded = tf.placeholder(tf.string, [])
-        resized = with_picture(
+        resized = with_source_image(
             encoded,
             shape[3],
-            lambda picture: distort.resize(picture.whole((height, width)), height, width),
+            lambda source: distort.resize(source.whole((height, width)), height, width),
             fast=False,
             scaled=_is_scaled(given),
         )

@@ -120,7 +120,7 @@ def training_batches(
         records = _records_in_order(dataset).repeat()
     batches = (
         records.enumerate()
-        .map(plain(decode), num_parallel_calls=_pictures_at_once(num_preprocessing_threads))
+        .map(plain(decode), num_parallel_calls=_images_at_once(num_preprocessing_threads))
         .batch(batch_size, drop_remainder=True)
         .enumerate()
         .map(plain(finish), num_parallel_calls=2)
@@ -186,7 +186,7 @@ def evaluation_batches(
 
     batches = (
         _records_in_order(dataset)
-        .map(plain(decode), num_parallel_calls=_pictures_at_once(num_preprocessing_threads))
+        .map(plain(decode), num_parallel_calls=_images_at_once(num_preprocessing_threads))
         .batch(batch_size)
         .map(plain(finish))
         .prefetch(_PREFETCHED_BATCHES)
@@ -284,7 +284,7 @@ def _pad(values: Any, batch_size: int) -> Any:
     return tf.ensure_shape(tf.concat([values, missing], axis=0), [batch_size, *values.shape[1:]])
 
 
-def _pictures_at_once(threads: int | None) -> int:
+def _images_at_once(threads: int | None) -> int:
     """Twice as many as threads, so that none waits while a batch is put together: about 5% faster."""
     return 2 * (threads or available_cpus())
 

@@ -48,12 +48,12 @@ def _fold(node: Any, nodes: dict[str, Any], uses: collections.Counter[str]) -> l
     is_depthwise = convolution.op == "DepthwiseConv2dNative"
     # Depthwise filters are [height, width, channels, multiplier]; batch norm sees channels * multiplier.
     filters = filters * (factor.reshape(filters.shape[2:]) if is_depthwise else factor)
-    name, pictures = node.name, node.input[0]
+    name, images = node.name, node.input[0]
     constants = [_make_constant(f"{name}/filters", filters), _make_constant(f"{name}/offset", offset - mean * factor)]
     convolution.input[1] = constants[0].name
     node.Clear()
     node.name, node.op = name, "BiasAdd"
-    node.input.extend([pictures, constants[1].name])
+    node.input.extend([images, constants[1].name])
     node.attr["T"].type = tf.float32.as_datatype_enum
     return constants
 

@@ -43,7 +43,7 @@ def augmented(recipe: Recipe, name: str) -> Recipe:
 def _undistorted(recipe: Recipe) -> Recipe:
     return dataclasses.replace(
         recipe,
-        train_picture=lambda picture, height, width, seed: recipe.eval_picture(picture, height, width),
+        train_image=lambda source, height, width, seed: recipe.eval_image(source, height, width),
         train_batch=lambda images, seed: recipe.eval_batch(images),
     )
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from slim_train.preprocessing import distort
-from slim_train.preprocessing.picture import Picture
 from slim_train.preprocessing.recipe import Recipe
+from slim_train.preprocessing.source_image import SourceImage
 from slim_train.tf_compat import tf
 
 _PADDING = 4
@@ -24,8 +24,8 @@ def recipe(padding: int = _PADDING) -> Recipe:
       padding: the largest shift in training, in pixels; black comes in at the border.
     """
 
-    def train_picture(picture: Picture, height: int, width: int, seed: Any) -> Any:
-        image = _resized(picture, height, width)
+    def train_image(source: SourceImage, height: int, width: int, seed: Any) -> Any:
+        image = _resized(source, height, width)
         padded = tf.pad(image, [[padding, padding], [padding, padding], [0, 0]])
         begin = tf.random.stateless_uniform([2], seed, maxval=2 * padding + 1, dtype=tf.int32)
         return padded[begin[0] : begin[0] + height, begin[1] : begin[1] + width]
@@ -33,15 +33,15 @@ def recipe(padding: int = _PADDING) -> Recipe:
     return Recipe(
         name="cifarnet",
         channels=3,
-        train_picture=train_picture,
+        train_image=train_image,
         train_batch=_train_batch,
-        eval_picture=_resized,
+        eval_image=_resized,
         eval_batch=_standardize,
     )
 
 
-def _resized(picture: Picture, height: int, width: int) -> Any:
-    return distort.resize(picture.whole((height, width)), height, width)
+def _resized(source: SourceImage, height: int, width: int) -> Any:
+    return distort.resize(source.whole((height, width)), height, width)
 
 
 def _train_batch(images: Any, seed: Any) -> Any:

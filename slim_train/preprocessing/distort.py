@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.preprocessing.picture import Picture
+from slim_train.preprocessing.source_image import SourceImage
 from slim_train.tf_compat import tf
 
 
@@ -25,9 +25,9 @@ def resize(image: Any, height: int, width: int) -> Any:
     return tf.raw_ops.ResizeBilinear(images=images, size=tf.stack([height, width]), half_pixel_centers=False)[0]
 
 
-def central_window(picture: Picture, fraction: float) -> Any:
+def central_window(source: SourceImage, fraction: float) -> Any:
     """Return the middle ``fraction`` of each side, rounded as tf.image.central_crop does: top, left, height, width."""
-    size = tf.stack([picture.height, picture.width])
+    size = tf.stack([source.height, source.width])
     begin = tf.cast((1.0 - fraction) / 2.0 * tf.cast(size, tf.float64), tf.int32)
     return tf.concat([begin, size - 2 * begin], axis=0)
 

@@ -44,7 +44,7 @@ def register_preprocessing(name: str, preprocessing: Any = None) -> Any:
     Raises:
       UsageError: the name is one of slim-train's, or ``preprocessing`` is neither.
     """
-    steps = preprocessing.eval_picture if isinstance(preprocessing, Recipe) else None
+    steps = preprocessing.eval_image if isinstance(preprocessing, Recipe) else None
     return _RECIPES.add("register_preprocessing", name, preprocessing, steps)
 
 
@@ -72,7 +72,7 @@ def get_recipe(name: str, **options: Any) -> Recipe:
     if name in _OURS:
         return found(**options)
     recipe = found if isinstance(found, Recipe) else recipe_of_function(found, name)
-    return recipe if recipe.digest else dataclasses.replace(recipe, digest=function_digest(recipe.eval_picture))
+    return recipe if recipe.digest else dataclasses.replace(recipe, digest=function_digest(recipe.eval_image))
 
 
 def as_recipe(recipe: str | Recipe) -> Recipe:

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from slim_train.preprocessing import distort
-from slim_train.preprocessing.picture import Picture
 from slim_train.preprocessing.recipe import Recipe
+from slim_train.preprocessing.source_image import SourceImage
 from slim_train.tf_compat import tf
 
 _AREA_RANGE = (0.05, 1.0)  # of the crop, as a share of the image
@@ -31,24 +31,24 @@ def recipe(bbox: Any = None) -> Recipe:
         part of one of them. None means the whole image.
     """
 
-    def train_picture(picture: Picture, height: int, width: int, seed: Any) -> Any:
-        window = _random_window(picture, bbox, seed)
-        return distort.resize(picture.crop(window, (height, width)), height, width)
+    def train_image(source: SourceImage, height: int, width: int, seed: Any) -> Any:
+        window = _random_window(source, bbox, seed)
+        return distort.resize(source.crop(window, (height, width)), height, width)
 
     return Recipe(
         name="inception",
         channels=3,
-        train_picture=train_picture,
+        train_image=train_image,
         train_batch=_train_batch,
-        eval_picture=_eval_picture,
+        eval_image=_eval_image,
         eval_batch=lambda images: images * (2.0 / 255.0) - 1.0,
         float_range=1.0,
     )
 
 
-def _random_window(picture: Picture, bbox: Any, seed: Any) -> Any:
+def _random_window(source: SourceImage, bbox: Any, seed: Any) -> Any:
     begin, size, _ = tf.raw_ops.StatelessSampleDistortedBoundingBox(
-        image_size=[picture.height, picture.width, 1],
+        image_size=[source.height, source.width, 1],
         bounding_boxes=tf.zeros([0, 0, 4]) if bbox is None else bbox,
         seed=seed,
         min_object_covered=_MIN_BOX_COVERED,
@@ -60,9 +60,9 @@ def _random_window(picture: Picture, bbox: Any, seed: Any) -> Any:
     return tf.concat([begin[:2], size[:2]], axis=0)
 
 
-def _eval_picture(picture: Picture, height: int, width: int) -> Any:
-    window = distort.central_window(picture, _CENTRAL_FRACTION)
-    return distort.resize(picture.crop(window, (height, width)), height, width)
+def _eval_image(source: SourceImage, height: int, width: int) -> Any:
+    window = distort.central_window(source, _CENTRAL_FRACTION)
+    return distort.resize(source.crop(window, (height, width)), height, width)
 
 
 def _train_batch(images: Any, seed: Any) -> Any:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from slim_train.preprocessing import distort
-from slim_train.preprocessing.picture import Picture
 from slim_train.preprocessing.recipe import Recipe
+from slim_train.preprocessing.source_image import SourceImage
 
 
 def recipe() -> Recipe:
@@ -18,15 +18,15 @@ def recipe() -> Recipe:
     return Recipe(
         name="lenet",
         channels=1,
-        train_picture=lambda picture, height, width, seed: _resize(picture, height, width),
+        train_image=lambda source, height, width, seed: _resize(source, height, width),
         train_batch=lambda images, seed: _scale(images),
-        eval_picture=_resize,
+        eval_image=_resize,
         eval_batch=_scale,
     )
 
 
-def _resize(picture: Picture, height: int, width: int) -> Any:
-    return distort.resize(picture.whole((height, width)), height, width)
+def _resize(source: SourceImage, height: int, width: int) -> Any:
+    return distort.resize(source.whole((height, width)), height, width)
 
 
 def _scale(images: Any) -> Any:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from slim_train.preprocessing.picture import DecodedPicture, Picture, with_picture
+from slim_train.preprocessing.source_image import DecodedImage, SourceImage, with_source_image
 from slim_train.tf_compat import tf
 
 
@@ -20,9 +20,9 @@ class Recipe:
     Attributes:
       name: what ``--preprocessing_name`` takes.
       channels: color channels of the nets it was made for.
-      train_picture: (image, height, width, seed) -> [height, width, channels] in 0..255, cropped at random.
+      train_image: (image, height, width, seed) -> [height, width, channels] in 0..255, cropped at random.
       train_batch: (images [batch, height, width, channels] in 0..255, seed) -> float32 as the net takes it, distorted.
-      eval_picture: (image, height, width) -> [height, width, channels] in 0..255.
+      eval_image: (image, height, width) -> [height, width, channels] in 0..255.
       eval_batch: images [batch, height, width, channels] in 0..255 -> float32 as the net takes it.
       float_range: the largest value of a decoded float32 image, as research/slim takes them.
       gives_pixels: whether there are pixels in 0..255 between the two steps. Otherwise the first does all.
@@ -33,9 +33,9 @@ class Recipe:
 
     name: str
     channels: int
-    train_picture: Callable[[Picture, int, int, Any], Any]
+    train_image: Callable[[SourceImage, int, int, Any], Any]
     train_batch: Callable[[Any, Any], Any]
-    eval_picture: Callable[[Picture, int, int], Any]
+    eval_image: Callable[[SourceImage, int, int], Any]
     eval_batch: Callable[[Any], Any]
     float_range: float = 255.0
     gives_pixels: bool = True
@@ -57,19 +57,19 @@ class Recipe:
           float32 [height, width, channels] in 0..255.
         """
 
-        def prepare(picture: Picture) -> Any:
-            return self.train_picture(picture, height, width, seed)
+        def prepare(source: SourceImage) -> Any:
+            return self.train_image(source, height, width, seed)
 
-        pixels = with_picture(encoded, channels, prepare, fast=True, scaled=self.scaled_decoding)
+        pixels = with_source_image(encoded, channels, prepare, fast=True, scaled=self.scaled_decoding)
         return tf.ensure_shape(pixels, [height, width, channels])
 
     def decode_eval(self, encoded: Any, height: int, width: int, channels: int) -> Any:
         """As :meth:`decode_train` for evaluation, without chance; ``eval_batch`` does the rest."""
 
-        def prepare(picture: Picture) -> Any:
-            return self.eval_picture(picture, height, width)
+        def prepare(source: SourceImage) -> Any:
+            return self.eval_image(source, height, width)
 
-        pixels = with_picture(encoded, channels, prepare, fast=False, scaled=self.scaled_decoding)
+        pixels = with_source_image(encoded, channels, prepare, fast=False, scaled=self.scaled_decoding)
         return tf.ensure_shape(pixels, [height, width, channels])
 
     def preprocess(self, image: Any, height: int, width: int, *, is_training: bool) -> Any:
@@ -82,11 +82,11 @@ class Recipe:
             raise ValueError(f"The image must have the shape [height, width, 1 or 3 channels], not {image.shape}.")
         if image.dtype.is_floating:
             image = tf.cast(image, tf.float32) * (255.0 / self.float_range)
-        picture = DecodedPicture(image)
+        source = DecodedImage(image)
         shape = [height, width, image.shape[-1]]
         if not is_training:
-            prepared = self.eval_picture(picture, height, width)
+            prepared = self.eval_image(source, height, width)
             return self.eval_batch(tf.ensure_shape(prepared, shape)[tf.newaxis])[0]
         seeds = tf.random.uniform([2, 2], maxval=tf.int64.max, dtype=tf.int64)
-        prepared = self.train_picture(picture, height, width, seeds[0])
+        prepared = self.train_image(source, height, width, seeds[0])
         return self.train_batch(tf.ensure_shape(prepared, shape)[tf.newaxis], seeds[1])[0]

@@ -9,8 +9,8 @@ from typing import Any
 
 from slim_train.errors import UsageError
 from slim_train.function_digest import function_digest
-from slim_train.preprocessing.picture import Picture
 from slim_train.preprocessing.recipe import Recipe
+from slim_train.preprocessing.source_image import SourceImage
 from slim_train.tf_compat import tf
 from slim_train.user_functions import explain, origin_of
 
@@ -28,17 +28,17 @@ def recipe_of_function(preprocess_image: Callable[..., Any], name: str) -> Recip
       name: of the recipe.
     """
 
-    def preprocess(picture: Picture, height: int, width: int, is_training: bool) -> Any:
-        image = tf.cast(picture.whole(), tf.uint8)
+    def preprocess(source: SourceImage, height: int, width: int, is_training: bool) -> Any:
+        image = tf.cast(source.whole(), tf.uint8)
         result = _call(preprocess_image, image, height, width, is_training)
         return _checked(result, name, [height, width, image.shape[-1]])
 
     return Recipe(
         name=name,
         channels=3,
-        train_picture=lambda picture, height, width, seed: preprocess(picture, height, width, True),
+        train_image=lambda source, height, width, seed: preprocess(source, height, width, True),
         train_batch=lambda images, seed: images,
-        eval_picture=lambda picture, height, width: preprocess(picture, height, width, False),
+        eval_image=lambda source, height, width: preprocess(source, height, width, False),
         eval_batch=lambda images: images,
         gives_pixels=False,
         digest=function_digest(preprocess_image),

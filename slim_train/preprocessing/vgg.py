@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from slim_train.preprocessing import distort
-from slim_train.preprocessing.picture import Picture
 from slim_train.preprocessing.recipe import Recipe
+from slim_train.preprocessing.source_image import SourceImage
 from slim_train.tf_compat import tf
 
 _SIDE_MIN = 256
@@ -31,32 +31,32 @@ def recipe(resize_side_min: int | None = None, resize_side_max: int | None = Non
       resize_side_max: largest such length. None means 512 for an input of 224 pixels, in proportion for others.
     """
 
-    def train_picture(picture: Picture, height: int, width: int, seed: Any) -> Any:
+    def train_image(source: SourceImage, height: int, width: int, seed: Any) -> Any:
         side_min = resize_side_min or _side(_SIDE_MIN, height, width)
         side_max = resize_side_max or _side(_SIDE_MAX, height, width)
         chance = tf.random.stateless_uniform([3], seed)
         side = tf.floor(side_min + chance[0] * (side_max + 1 - side_min))
-        size = tf.stack([picture.height, picture.width])
+        size = tf.stack([source.height, source.width])
         scale = tf.cast(tf.reduce_min(size), tf.float32) / side
         window = tf.clip_by_value(tf.cast(tf.round(scale * [height, width]), tf.int32), 1, size)
         begin = tf.cast(chance[1:] * tf.cast(size - window + 1, tf.float32), tf.int32)
-        pixels = picture.crop(tf.concat([begin, window], axis=0), (height, width))
+        pixels = source.crop(tf.concat([begin, window], axis=0), (height, width))
         return distort.resize(pixels, height, width)
 
-    def eval_picture(picture: Picture, height: int, width: int) -> Any:
+    def eval_image(source: SourceImage, height: int, width: int) -> Any:
         side = resize_side_min or _side(_SIDE_MIN, height, width)
-        size = tf.cast(tf.stack([picture.height, picture.width]), tf.float32)
+        size = tf.cast(tf.stack([source.height, source.width]), tf.float32)
         resized = tf.cast(tf.round(size * (side / tf.reduce_min(size))), tf.int32)
         begin = (resized - [height, width]) // 2
-        pixels = picture.whole((resized[0], resized[1]))
+        pixels = source.whole((resized[0], resized[1]))
         return distort.resize(pixels, resized[0], resized[1])[begin[0] : begin[0] + height, begin[1] : begin[1] + width]
 
     return Recipe(
         name="vgg",
         channels=3,
-        train_picture=train_picture,
+        train_image=train_image,
         train_batch=_train_batch,
-        eval_picture=eval_picture,
+        eval_image=eval_image,
         eval_batch=_subtract_mean,
     )
 

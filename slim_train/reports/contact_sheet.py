@@ -18,7 +18,7 @@ from slim_train.reports.fonts import font_file, one_line, pillow_font
 
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 # All sizes in pixels.
-_PICTURE = 200
+_IMAGE = 200
 _GAP, _MARGIN = 20, 32
 _ACCENT_HEIGHT = 5
 _TITLE_SIZE, _NOTE_SIZE, _CAPTION_SIZE = 30, 17, 16
@@ -74,8 +74,8 @@ def draw_contact_sheet(
 
     columns = min(columns or _columns_for(len(tiles)), max(len(tiles), 1))
     caption_lines = max((len(tile.caption) for tile in tiles if tile), default=0)
-    step_x = _PICTURE + _GAP
-    step_y = _PICTURE + _ACCENT_HEIGHT + 8 + caption_lines * _LINE_HEIGHT + _GAP
+    step_x = _IMAGE + _GAP
+    step_y = _IMAGE + _ACCENT_HEIGHT + 8 + caption_lines * _LINE_HEIGHT + _GAP
     top = _MARGIN + _TITLE_SIZE + (_NOTE_SIZE + 14 if note else 0) + 26
     width = max(2 * _MARGIN + columns * step_x - _GAP, _LEAST_WIDTH)
     height = top + math.ceil(len(tiles) / columns) * step_y - (_GAP if tiles else 0) + _MARGIN
@@ -100,36 +100,36 @@ def _columns_for(count: int) -> int:
 
 
 def _draw_tile(sheet: Image.Image, draw: ImageDraw.ImageDraw, tile: Tile, x: int, y: int) -> None:
-    draw.rectangle((x, y, x + _PICTURE - 1, y + _PICTURE - 1), fill=_MOUNT)
-    picture = _fit(tile.image)
-    if picture is None:
-        _write(draw, (x + 12, y + _PICTURE // 2 + 6), "cannot be decoded", _CAPTION_SIZE, _FAINT_INK, _PICTURE - 24)
+    draw.rectangle((x, y, x + _IMAGE - 1, y + _IMAGE - 1), fill=_MOUNT)
+    opened = _fit(tile.image)
+    if opened is None:
+        _write(draw, (x + 12, y + _IMAGE // 2 + 6), "cannot be decoded", _CAPTION_SIZE, _FAINT_INK, _IMAGE - 24)
     else:
-        sheet.paste(picture, (x + (_PICTURE - picture.width) // 2, y + (_PICTURE - picture.height) // 2))
-    y += _PICTURE
-    draw.rectangle((x, y, x + _PICTURE - 1, y + _ACCENT_HEIGHT - 1), fill=tile.accent)
+        sheet.paste(opened, (x + (_IMAGE - opened.width) // 2, y + (_IMAGE - opened.height) // 2))
+    y += _IMAGE
+    draw.rectangle((x, y, x + _IMAGE - 1, y + _ACCENT_HEIGHT - 1), fill=tile.accent)
     y += _ACCENT_HEIGHT + 8
     for number, line in enumerate(tile.caption):
         baseline = y + number * _LINE_HEIGHT + _CAPTION_SIZE
         text, aside = (line, "") if isinstance(line, str) else line
         aside_width = _width(aside, _CAPTION_SIZE)
-        _write(draw, (x + _PICTURE - aside_width, baseline), aside, _CAPTION_SIZE, tile.accent, aside_width)
-        room = _PICTURE - (aside_width + 10 if aside else 0)
+        _write(draw, (x + _IMAGE - aside_width, baseline), aside, _CAPTION_SIZE, tile.accent, aside_width)
+        room = _IMAGE - (aside_width + 10 if aside else 0)
         _write(draw, (x, baseline), text, _CAPTION_SIZE, _INK if number < 2 else _FAINT_INK, room)
 
 
 def _fit(image: bytes | NDArray[np.uint8]) -> Image.Image | None:
     """RGB image that fills the square in one direction, upright and on white paper; None when it is broken."""
-    picture = open_picture(image)
-    if picture is None:
+    opened = open_image(image)
+    if opened is None:
         return None
-    scale = _PICTURE / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    scale = _IMAGE / max(opened.size)
+    size = (max(1, round(opened.width * scale)), max(1, round(opened.height * scale)))
     # Few pixels stay visible as squares; faces of 48 pixels are better looked at smooth.
-    return picture.resize(size, Image.Resampling.NEAREST if scale > 6 else Image.Resampling.LANCZOS)
+    return opened.resize(size, Image.Resampling.NEAREST if scale > 6 else Image.Resampling.LANCZOS)
 
 
-def open_picture(image: bytes | NDArray[np.uint8]) -> Image.Image | None:
+def open_image(image: bytes | NDArray[np.uint8]) -> Image.Image | None:
     """Return an RGB image, upright and on white paper; a large JPEG may be smaller than it is. None if it is broken."""
     try:
         return _open(image)
@@ -140,18 +140,18 @@ def open_picture(image: bytes | NDArray[np.uint8]) -> Image.Image | None:
 def _open(image: bytes | NDArray[np.uint8]) -> Image.Image:
     if isinstance(image, np.ndarray):
         assert image.dtype == np.uint8, image.dtype
-        picture = Image.fromarray(image.squeeze(axis=2) if image.shape[2:] == (1,) else image)
+        opened = Image.fromarray(image.squeeze(axis=2) if image.shape[2:] == (1,) else image)
     else:
-        picture = Image.open(io.BytesIO(image))
-        picture.draft("RGB" if picture.mode != "L" else "L", (2 * _PICTURE, 2 * _PICTURE))
-        picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):  # 16 bits, of which Pillow's conversion would keep the low ones.
-        picture = Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).astype(np.uint8))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, _PAPER)
-        picture = Image.alpha_composite(paper, picture)
-    return picture.convert("RGB")
+        opened = Image.open(io.BytesIO(image))
+        opened.draft("RGB" if opened.mode != "L" else "L", (2 * _IMAGE, 2 * _IMAGE))
+        opened = ImageOps.exif_transpose(opened)
+    if opened.mode.startswith("I"):  # 16 bits, of which Pillow's conversion would keep the low ones.
+        opened = Image.fromarray((np.asarray(opened).astype(np.uint32) >> 8).astype(np.uint8))
+    if opened.has_transparency_data:
+        opened = opened.convert("RGBA")
+        paper = Image.new("RGBA", opened.size, _PAPER)
+        opened = Image.alpha_composite(paper, opened)
+    return opened.convert("RGB")
 
 
 def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: str, room: int) -> None:

@@ -28,14 +28,14 @@ _LEAST_SIDE = 224  # pixels; faces of 48 pixels are enlarged
 _STRENGTH = 0.65  # of the colors, beside the gray image
 
 
-def heat_overlay(picture: NDArray[np.float32], heat: NDArray[np.float32]) -> Image.Image:
+def heat_overlay(pixels: NDArray[np.float32], heat: NDArray[np.float32]) -> Image.Image:
     """Return the image in gray under the colors of its heat: dark blue is none, yellow the most in this image.
 
     Args:
-      picture: [height, width, 1 or 3]; values outside of 0..255 are stretched to it, whatever their range.
+      pixels: [height, width, 1 or 3]; values outside of 0..255 are stretched to it, whatever their range.
       heat: [rows, columns], 0 or more. All 0 is drawn as none.
     """
-    seen = seen_image(picture)
+    seen = seen_image(pixels)
     gray = np.asarray(ImageOps.grayscale(seen), np.float32)[..., None]
     top = float(heat.max())
     share = Image.fromarray((heat / top if top > 0 else np.zeros_like(heat)).astype(np.float32))
@@ -52,9 +52,9 @@ def encode_jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def seen_image(picture: NDArray[np.float32]) -> Image.Image:
+def seen_image(pixels: NDArray[np.float32]) -> Image.Image:
     """Return what the net sees as an RGB image of at least 224 pixels on the short side."""
-    values = np.nan_to_num(picture.astype(np.float32))
+    values = np.nan_to_num(pixels.astype(np.float32))
     low, high = float(values.min()), float(values.max())
     # Pixels stay as they are; what a recipe scaled, to -1..1 say, is stretched.
     if low < 0 or high > 255 or high <= 1:

@@ -10,7 +10,7 @@ from slim_train.reports import inspection as words
 from slim_train.reports.class_bars import class_bars
 from slim_train.reports.contact_sheet import Tile, draw_contact_sheet
 from slim_train.reports.fonts import drawable_labels
-from slim_train.reports.picture_strip import Picture, strip
+from slim_train.reports.image_strip import StripImage, strip
 from slim_train.reports.plotting import BLUE
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _duplicates(duplicates: Duplicates, labels: Sequence[str], title: str) -> li
         strips = [
             strip(
                 [
-                    Picture(
+                    StripImage(
                         image.data,
                         ("no label" if image.label is None else labels[image.label], image.split, _name(image)),
                         words.LIKENESS[image.likeness] if number else "",
@@ -88,15 +88,15 @@ def _by_features(found: FeatureFindings, labels: Sequence[str]) -> list[str]:
         parts.append(html.heading(f"Labels that are probably wrong: {len(shown):,} of {found.num_probable:,}"))
         parts.append(html.paragraph(words.label_errors_note(found)))
     if shown:
-        pictures = [
-            Picture(
+        examples = [
+            StripImage(
                 error.data,
                 (labels[error.label], f"→ {labels[error.suggestion]}", _name(error)),
                 f"{error.suggestion_probability:.0%}, {error.split}",
             )
             for error in shown
         ]
-        parts.append(strip(pictures))
+        parts.append(strip(examples))
     if found.typical:
         parts.append(html.heading("Most typical and most unusual images"))
         parts.append(html.paragraph("Of each class: those whose features are most and least like its average."))
@@ -106,14 +106,14 @@ def _by_features(found: FeatureFindings, labels: Sequence[str]) -> list[str]:
 
 def _pairs(found: FeatureFindings, labels: Sequence[str]) -> list[str]:
     """Return for each class a line of typical and a line of unusual images; beyond a few classes, folded."""
-    by_class: dict[int, list[list[Picture]]] = {}
+    by_class: dict[int, list[list[StripImage]]] = {}
     for kind, samples in enumerate((found.typical, found.unusual)):
         for sample in samples:
             lines = by_class.setdefault(sample.label, [[], []])
-            lines[kind].append(Picture(sample.data, (("typical", "unusual")[kind], _name(sample)), sample.split))
+            lines[kind].append(StripImage(sample.data, (("typical", "unusual")[kind], _name(sample)), sample.split))
     parts = []
     for label, lines in by_class.items():
-        body = "".join(strip(pictures) for pictures in lines if pictures)
+        body = "".join(strip(examples) for examples in lines if examples)
         parts.append(html.details(labels[label], body, is_open=len(by_class) <= _MOST_OPEN))
     return parts
 

@@ -30,9 +30,9 @@ _DIGEST_BYTES = 16
 _LARGE_BYTES = 64 * 2**20
 
 
-def digest(picture: bytes) -> bytes:
+def digest(image: bytes) -> bytes:
     """Return the key of an image: it depends on all bytes of the file."""
-    return hashlib.blake2b(picture, digest_size=_DIGEST_BYTES).digest()
+    return hashlib.blake2b(image, digest_size=_DIGEST_BYTES).digest()
 
 
 class BottleneckStore:
@@ -63,7 +63,7 @@ class BottleneckStore:
         return len(self._features)
 
     def gather(self, keys: Sequence[bytes | None]) -> Features:
-        """Return the features of images, [pictures, num_features]; zeros if there is no key."""
+        """Return the features of images, [images, num_features]; zeros if there is no key."""
         gathered = np.zeros((len(keys), self._num_features), np.float32)
         for row, key in zip(gathered, keys, strict=True):
             if key is not None:

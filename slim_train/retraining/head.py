@@ -40,8 +40,8 @@ class Head:
     images, distorted.
 
     Args:
-      features: of all images, float32 [pictures, D].
-      labels: of all images, int64 [pictures].
+      features: of all images, float32 [images, D].
+      labels: of all images, int64 [images].
       num_classes: width of the logits.
       learning_rate: of gradient descent.
       random: draws the initial weights.

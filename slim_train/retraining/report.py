@@ -18,9 +18,9 @@ from slim_train.evaluation.metrics import ClassificationMetrics, ClassificationR
 from slim_train.evaluation.mistakes import Mistake, draw_mistakes_sheet
 from slim_train.reports import html
 from slim_train.retraining.head import Head, Score
+from slim_train.retraining.image_features import ImageFiles
 from slim_train.retraining.modules import FeatureModule
 from slim_train.retraining.options import RetrainOptions
-from slim_train.retraining.pictures import Pictures
 from slim_train.retraining.split import TESTING, Split
 from slim_train.retraining.train import Evaluation
 
@@ -33,7 +33,7 @@ _DRAWN_MISTAKES = 36
 class Misclassified:
     """An image, by its number, of class ``label`` that was taken for ``predicted`` with ``probability``."""
 
-    picture: int
+    image: int
     label: int
     predicted: int
     probability: float
@@ -136,7 +136,7 @@ def write(
     options: RetrainOptions,
     labels: Sequence[str],
     module: FeatureModule,
-    pictures: Pictures,
+    image_files: ImageFiles,
     split: Split,
     evaluation: Evaluation,
     result: TestResult,
@@ -155,13 +155,13 @@ def write(
         module=module.name,
         labels=tuple(labels),
         images={part: sum(map(len, by_class)) for part, by_class in split.parts.items()},
-        rejected={pictures.names[index]: str(reason) for index, reason in pictures.rejected.items()},
+        rejected={image_files.names[index]: str(reason) for index, reason in image_files.rejected.items()},
         moved={name: moved.part for moved in split.moved for name in moved.names},
         steps=options.head.how_many_training_steps,
         training=evaluation.training,
         validation=evaluation.validation,
         test=result.metrics.report() if result.metrics.images else None,
-        misclassified=tuple(_misclassified(mistake, pictures, labels) for mistake in result.mistakes),
+        misclassified=tuple(_misclassified(mistake, image_files, labels) for mistake in result.mistakes),
         seconds={what: round(taken, 3) for what, taken in seconds.items()},
         files=files,
     )
@@ -170,7 +170,7 @@ def write(
     if report.test is None:
         log.info("No test: there are no images for it. The graph is %s, the results %s.", graph, path)
         return report
-    _draw_mistakes(sheet, result, pictures, labels)
+    _draw_mistakes(sheet, result, image_files, labels)
     if options.output.print_misclassified_test_images:
         log.info("Misclassified test images:")
         for mistake in report.misclassified:
@@ -180,9 +180,9 @@ def write(
     return report
 
 
-def _misclassified(mistake: Misclassified, pictures: Pictures, labels: Sequence[str]) -> dict[str, Any]:
+def _misclassified(mistake: Misclassified, image_files: ImageFiles, labels: Sequence[str]) -> dict[str, Any]:
     return {
-        "file": pictures.names[mistake.picture],
+        "file": image_files.names[mistake.image],
         "label": labels[mistake.label],
         "prediction": labels[mistake.predicted],
         "probability": round(mistake.probability, 6),
@@ -199,11 +199,11 @@ def _figures(figures: ClassificationReport, labels: Sequence[str]) -> dict[str, 
     }
 
 
-def _draw_mistakes(path: Path, result: TestResult, pictures: Pictures, labels: Sequence[str]) -> None:
+def _draw_mistakes(path: Path, result: TestResult, image_files: ImageFiles, labels: Sequence[str]) -> None:
     worst = [
         Mistake(
-            (pictures.folder / pictures.names[mistake.picture]).read_bytes(),
-            pictures.names[mistake.picture],
+            (image_files.folder / image_files.names[mistake.image]).read_bytes(),
+            image_files.names[mistake.image],
             mistake.label,
             mistake.predicted,
             mistake.probability,

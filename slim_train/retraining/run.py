@@ -24,9 +24,9 @@ from slim_train.errors import UsageError
 from slim_train.retraining import output, report
 from slim_train.retraining.bottlenecks import BottleneckStore
 from slim_train.retraining.head import Head
+from slim_train.retraining.image_features import ImageFiles, compute_features, distorted_features
 from slim_train.retraining.modules import FeatureModule, load_module
 from slim_train.retraining.options import RetrainOptions
-from slim_train.retraining.pictures import Pictures, compute_features, distorted_features
 from slim_train.retraining.samples import Samples
 from slim_train.retraining.split import TESTING, TRAINING, VALIDATION, Split, split_images
 from slim_train.retraining.train import Batch, Summaries, train
@@ -34,7 +34,7 @@ from slim_train.retraining.train import Batch, Summaries, train
 log = logging.getLogger(__name__)
 
 _MOST_LINES = 20  # about classes, of which there may be thousands
-_FEW_PICTURES = 20  # in a class; retrain.py warns below that, too
+_FEW_IMAGES = 20  # in a class; retrain.py warns below that, too
 
 
 def run(options: RetrainOptions) -> report.RetrainReport:
@@ -46,7 +46,7 @@ def run(options: RetrainOptions) -> report.RetrainReport:
     """
     began = time.monotonic()
     output.check(options.output)
-    source = list_pictures(options.images.image_dir or "")
+    source = list_images(options.images.image_dir or "")
     labels = output.label_names(source.classes)
     module = load_module(options.module, options.code)
     sizes = module.height, module.width, module.num_features
@@ -55,15 +55,15 @@ def run(options: RetrainOptions) -> report.RetrainReport:
     names = [name for of in source.splits[TRAIN] for name in of]
     target = (module.height, module.width) if options.module.scaled_decoding == "auto" else None
     with images_here(path_of(options.images.image_dir or ""), names) as folder:
-        pictures = Pictures(folder, names, target)
+        image_files = ImageFiles(folder, names, target)
         kept_in = store_folder(options.module.bottleneck_dir, module.name, module.identity, module.precision)
         store = BottleneckStore(kept_in, module.num_features)
-        keys = compute_features(module, pictures, store)
+        keys = compute_features(module, image_files, store)
         computed = time.monotonic()
-        split = split_pictures(source, pictures, options)
+        split = divide_images(source, image_files, options)
         label_of = np.repeat(np.arange(len(labels)), [len(names) for names in source.splits[TRAIN]])
         return train_and_write(
-            options, labels, module, pictures, split, store.gather(keys), label_of, {"features": computed - began}
+            options, labels, module, image_files, split, store.gather(keys), label_of, {"features": computed - began}
         )
 
 
@@ -71,7 +71,7 @@ def train_and_write(
     options: RetrainOptions,
     labels: Sequence[str],
     module: FeatureModule,
-    pictures: Pictures,
+    image_files: ImageFiles,
     split: Split,
     features: NDArray[np.float32],
     label_of: NDArray[np.int64],
@@ -83,17 +83,17 @@ def train_and_write(
       options: the flags.
       labels: class names.
       module: the net that computed the features.
-      pictures: the images.
+      image_files: the images.
       split: their parts.
-      features: of all images, float32 [pictures, D].
-      label_of: of all images, int64 [pictures].
+      features: of all images, float32 [images, D].
+      label_of: of all images, int64 [images].
       seconds: durations so far, by what took them.
 
     Raises:
       RunError: training diverged.
     """
     began = time.monotonic()
-    number = {name: index for index, name in enumerate(pictures.names)}
+    number = {name: index for index, name in enumerate(image_files.names)}
     samples = {
         part: Samples([[number[name] for name in names] for names in by_class])
         for part, by_class in split.parts.items()
@@ -102,7 +102,7 @@ def train_and_write(
     seed = secrets.randbits(31) if options.head.seed is None else options.head.seed
     random = np.random.default_rng(seed)
     head = Head(features, label_of, len(labels), options.head.learning_rate, random, options.head.weight_decay or 0.0)
-    batches = training_batches(samples[TRAINING], module, pictures, options, random, seed)
+    batches = training_batches(samples[TRAINING], module, image_files, options, random, seed)
     with Summaries(path_of(options.output.summaries_dir)) as summaries, contextlib.closing(batches):
         evaluation = train(
             head,
@@ -119,10 +119,10 @@ def train_and_write(
     result = report.test(head, tested, label_of[tested], len(labels))
     output.write(options.output, module, head.read(), labels)
     seconds["all"] = seconds["features"] + time.monotonic() - began
-    return report.write(options, labels, module, pictures, split, evaluation, result, seconds)
+    return report.write(options, labels, module, image_files, split, evaluation, result, seconds)
 
 
-def list_pictures(image_dir: str) -> ImageSource:
+def list_images(image_dir: str) -> ImageSource:
     """Return the class folders of ``image_dir``.
 
     Raises:
@@ -140,11 +140,11 @@ def list_pictures(image_dir: str) -> ImageSource:
     if len(source.classes) == 1:
         raise UsageError(f"--image_dir={image_dir} holds one class, {source.classes[0]!r}: at least two are required.")
     counts = zip(source.classes, map(len, source.splits[TRAIN]), strict=True)
-    few = [(name, count) for name, count in counts if count < _FEW_PICTURES]
+    few = [(name, count) for name, count in counts if count < _FEW_IMAGES]
     for name, count in few[:_MOST_LINES]:
         log.warning(
             "The class %r has only %d images; fewer than %d are too few for a reliable test.",
-            name, count, _FEW_PICTURES,
+            name, count, _FEW_IMAGES,
         )  # fmt: skip
     if len(few) > _MOST_LINES:
         log.warning("So have %s more classes.", f"{len(few) - _MOST_LINES:,}")
@@ -164,11 +164,11 @@ def store_folder(bottleneck_dir: str, name: str, identity: str, precision: str) 
     return path_of(bottleneck_dir) / f"{words}-{identity}-{precision}"
 
 
-def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOptions) -> Split:
+def divide_images(source: ImageSource, image_files: ImageFiles, options: RetrainOptions) -> Split:
     """Divide the images that can be used; says which cannot, and which had to be moved to fill a part."""
-    for index, reason in pictures.rejected.items():
-        log.warning("Left out %s: %s.", pictures.names[index], reason)
-    rejected = {pictures.names[index] for index in pictures.rejected}
+    for index, reason in image_files.rejected.items():
+        log.warning("Left out %s: %s.", image_files.names[index], reason)
+    rejected = {image_files.names[index] for index in image_files.rejected}
     usable = [[name for name in of if name not in rejected] for of in source.splits[TRAIN]]
     split = split_images(
         source.classes, usable, options.images.validation_percentage, options.images.testing_percentage
@@ -188,7 +188,7 @@ def split_pictures(source: ImageSource, pictures: Pictures, options: RetrainOpti
 def training_batches(
     samples: Samples,
     module: FeatureModule,
-    pictures: Pictures,
+    image_files: ImageFiles,
     options: RetrainOptions,
     random: np.random.Generator,
     seed: int,
@@ -201,5 +201,5 @@ def training_batches(
     # A generator of its own: images are drawn ahead of their steps.
     ahead = np.random.default_rng([seed, 1])
     drawn = functools.partial(samples.draw, size, ahead)
-    with contextlib.closing(distorted_features(module, pictures, drawn, size, options.distortions, seed)) as batches:
+    with contextlib.closing(distorted_features(module, image_files, drawn, size, options.distortions, seed)) as batches:
         yield from itertools.starmap(Batch, batches)

@@ -137,8 +137,8 @@ def _inference_graph(folder: Path) -> Any:
 def _signature(folder: Path, graph: Any) -> Signature:
     name = next(name for name in _SIGNATURES if name in graph.signature_def)
     inputs, outputs = graph.signature_def[name].inputs, graph.signature_def[name].outputs
-    pictures = {key: info for key, info in inputs.items() if _takes_pictures(info)}
-    if len(inputs) != 1 or not pictures:
+    images = {key: info for key, info in inputs.items() if _takes_images(info)}
+    if len(inputs) != 1 or not images:
         raise UsageError(
             f"--tfhub_module: signature {name!r} of {folder} takes {_describe(inputs)}, where one batch of color "
             "images is needed: float32 [N, height, width, 3]."
@@ -149,13 +149,13 @@ def _signature(folder: Path, graph: Any) -> Signature:
             f"--tfhub_module: signature {name!r} of {folder} gives {_describe(outputs)}; which of them are the "
             f"features cannot be told: none is called {', '.join(_OUTPUTS)}."
         )
-    (picture,) = pictures.values()
-    height, width = (dim.size for dim in picture.tensor_shape.dim[1:3])
+    (image,) = images.values()
+    height, width = (dim.size for dim in image.tensor_shape.dim[1:3])
     fixed = (height, width) if height > 0 and width > 0 else None
     return Signature(
         folder,
         tuple(graph.meta_info_def.tags),
-        picture.name,
+        image.name,
         outputs[output].name,
         {key: info.name for key, info in sorted(outputs.items())},
         fixed,
@@ -163,7 +163,7 @@ def _signature(folder: Path, graph: Any) -> Signature:
     )
 
 
-def _takes_pictures(info: Any) -> bool:
+def _takes_images(info: Any) -> bool:
     sizes = [dim.size for dim in info.tensor_shape.dim]
     return info.dtype == tf.float32.as_datatype_enum and len(sizes) == 4 and sizes[3] in (3, -1)
 

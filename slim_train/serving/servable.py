@@ -78,7 +78,7 @@ class ServedPredictor:
 
     def prepare(self, data: bytes) -> Any:
         """Return an encoded image to float32 [height, width, channels]."""
-        check_picture_size(data, self._max_megapixels)
+        check_image_size(data, self._max_megapixels)
         if isinstance(data, ToExplain) and not self._can_explain:
             raise cannot_explain(self._predictor.name)
         try:
@@ -103,7 +103,7 @@ class ServedPredictor:
 
     def warm_up(self, max_batch_size: int) -> None:
         """Decode an image, run every batch size that is common, and explain one image."""
-        image = self._predictor.prepare(plain_picture(*self._predictor.image_size))
+        image = self._predictor.prepare(plain_image(*self._predictor.image_size))
         for size in _warm_sizes(max_batch_size):
             self.run([image] * size)
         if self._can_explain:
@@ -138,7 +138,7 @@ class _Explained:
     image: Any
 
 
-def check_picture_size(data: bytes, max_megapixels: float) -> None:
+def check_image_size(data: bytes, max_megapixels: float) -> None:
     """Refuse an image whose header announces too many pixels. What is no image passes: decoding will tell.
 
     Raises:
@@ -157,7 +157,7 @@ def check_picture_size(data: bytes, max_megapixels: float) -> None:
         )
 
 
-def plain_picture(height: int, width: int) -> bytes:
+def plain_image(height: int, width: int) -> bytes:
     """Return a grey JPEG."""
     buffer = io.BytesIO()
     Image.new("RGB", (width, height), (127, 127, 127)).save(buffer, "JPEG")

@@ -161,7 +161,7 @@ class UserModel:
                 return [_plain(result) for result in self._model.execute(batch, len(batch))]
         except BaseException as error:
             if len(batch) == 1:
-                _blame_picture(batch[0].body, error)
+                _blame_image(batch[0].body, error)
             if isinstance(error, Exception):
                 raise
             # SystemExit would silently end the thread that runs batches, and the model with it.
@@ -179,7 +179,7 @@ class UserModel:
         self._files.close()
 
 
-def _blame_picture(data: bytes, error: BaseException) -> None:
+def _blame_image(data: bytes, error: BaseException) -> None:
     """Whose fault is an error? Where the request is no whole image, the request's.
 
     Raises:

@@ -17,9 +17,9 @@ from slim_train.bulk.options import FeatureNetOptions, ListedImages
 from slim_train.errors import UsageError
 from slim_train.nets.factory import get_record
 from slim_train.retraining.bottlenecks import BottleneckStore
+from slim_train.retraining.image_features import ImageFiles, compute_features
 from slim_train.retraining.modules import load_module
 from slim_train.retraining.options import ModuleOptions
-from slim_train.retraining.pictures import Pictures, compute_features
 from slim_train.training_options import UserCodeOptions
 from slim_train.zoo.identify import Match
 
@@ -61,7 +61,7 @@ def test_features_are_those_of_retrain_and_broken_images_have_an_error(
         )
     )
     store = BottleneckStore(tmp_path / "store", 256)
-    keys = compute_features(module, Pictures(image_dir, [row.path for row in images.rows]), store)
+    keys = compute_features(module, ImageFiles(image_dir, [row.path for row in images.rows]), store)
     np.testing.assert_allclose(first.vectors["features"], store.gather(keys), rtol=1e-5, atol=1e-6)
     assert module.identity == net.identity
 

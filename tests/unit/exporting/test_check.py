@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from slim_train.exporting.check import compare, made_pictures, pictures_of_data_set
+from slim_train.exporting.check import compare, images_of_data_set, made_images
 
 
 def test_the_difference_is_that_of_the_worst_probability_and_the_likeliest_class() -> None:
@@ -20,12 +20,12 @@ def test_the_difference_is_that_of_the_worst_probability_and_the_likeliest_class
 
 
 def test_pictures_are_made_that_differ_and_are_the_same_every_time() -> None:
-    pictures = made_pictures(3)
+    pictures = made_images(3)
     assert len(set(pictures)) == 3
-    assert pictures == made_pictures(3)
+    assert pictures == made_images(3)
     assert Image.open(io.BytesIO(pictures[0])).size == (256, 256)
 
 
 @pytest.mark.parametrize("folder", [None, "gone"])
 def test_a_data_set_that_is_gone_gives_no_pictures(folder: str | None) -> None:
-    assert pictures_of_data_set("flowers", folder, 3) == []
+    assert images_of_data_set("flowers", folder, 3) == []

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import logging
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,6 +99,22 @@ def test_a_net_with_an_operation_that_onnx_lacks_is_named(training_folder: Path,
         onnx_format.write_onnx(tmp_path / "x.onnx", trained, graph.as_graph_def(), trained.info())
     assert not (tmp_path / "x.onnx").exists()
     assert logging.getLogger("tf2onnx").level != logging.CRITICAL
+
+
+def test_updates_of_the_converter_do_not_let_the_process_grow() -> None:
+    if not Path("/proc/self/statm").is_file():
+        pytest.skip("the size of the process is read on Linux only")
+    graph = pytest.importorskip("tf2onnx.graph", reason="the extra [onnx] is not installed").Graph([], opset=15)
+    graph.make_const("weights", np.ones(1 << 20, np.float32))
+
+    def update() -> int:
+        for _ in range(25):
+            graph.update_proto()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    with onnx_format.constants_kept():
+        before = update()
+        assert update() - before < 50 << 20
 
 
 @pytest.mark.slow

@@ -355,8 +355,8 @@ def test_pictures_come_from_the_data_set_where_it_is_there(photo: Photo, tmp_pat
             writer.write(example.SerializeToString())
     info = {"name": "few", "num_class": 2, "num_sample_train": 0, "num_sample_test": 3}
     (tmp_path / "info.json").write_text(json.dumps(info))
-    assert check.pictures_of_data_set(None, str(tmp_path), 2) == pictures[:2]
-    assert check.pictures_of_data_set(None, str(tmp_path / "gone"), 2) == []
+    assert check.images_of_data_set(None, str(tmp_path), 2) == pictures[:2]
+    assert check.images_of_data_set(None, str(tmp_path / "gone"), 2) == []
 
 
 @pytest.mark.parametrize(

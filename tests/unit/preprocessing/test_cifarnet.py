@@ -4,17 +4,17 @@ import numpy as np
 
 from slim_train.preprocessing import cifarnet
 from slim_train.preprocessing.factory import get_preprocessing
-from slim_train.preprocessing.picture import DecodedPicture
+from slim_train.preprocessing.source_image import DecodedImage
 from slim_train.tf_compat import tf
 
 
 def test_a_picture_is_shifted_by_up_to_four_pixels_and_black_comes_in():
     pixels = np.full((32, 32, 3), 200.0, np.float32)
     with tf.Graph().as_default(), tf.Session() as session:
-        picture = DecodedPicture(tf.constant(pixels))
+        source = DecodedImage(tf.constant(pixels))
         recipe = cifarnet.recipe()
         images = tf.map_fn(
-            lambda seed: recipe.train_picture(picture, 32, 32, tf.stack([seed, 0])), tf.range(200), dtype=tf.float32
+            lambda seed: recipe.train_image(source, 32, 32, tf.stack([seed, 0])), tf.range(200), dtype=tf.float32
         )
         images = session.run(images)
     black_rows = (images == 0).all(axis=(2, 3)).sum(axis=1)

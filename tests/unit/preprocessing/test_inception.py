@@ -5,7 +5,7 @@ import pytest
 
 from slim_train.preprocessing import inception
 from slim_train.preprocessing.factory import get_preprocessing
-from slim_train.preprocessing.picture import DecodedPicture
+from slim_train.preprocessing.source_image import DecodedImage
 from slim_train.tf_compat import tf
 
 
@@ -19,10 +19,10 @@ def map_picture(height, width):
 @pytest.mark.parametrize(("height", "width"), [(48, 48), (375, 500)])
 def test_crops_hold_a_tenth_to_all_of_the_picture_in_every_shape_allowed(height, width):
     with tf.Graph().as_default(), tf.Session() as session:
-        picture = DecodedPicture(tf.constant(map_picture(height, width)))
+        source = DecodedImage(tf.constant(map_picture(height, width)))
         recipe = inception.recipe()
         crops = tf.map_fn(
-            lambda seed: recipe.train_picture(picture, 32, 32, tf.stack([seed, 0])), tf.range(300), dtype=tf.float32
+            lambda seed: recipe.train_image(source, 32, 32, tf.stack([seed, 0])), tf.range(300), dtype=tf.float32
         )
         crops = session.run(crops)
     # The last sampled row and column lie one step of the resizing before the crop's end.
@@ -36,9 +36,9 @@ def test_crops_hold_a_tenth_to_all_of_the_picture_in_every_shape_allowed(height,
 def test_a_bounding_box_keeps_the_crops_near_it():
     box = [[[0.0, 0.0, 0.2, 0.2]]]
     with tf.Graph().as_default(), tf.Session() as session:
-        picture = DecodedPicture(tf.constant(map_picture(100, 100)))
+        source = DecodedImage(tf.constant(map_picture(100, 100)))
         recipe = inception.recipe(bbox=tf.constant(box))
-        crops = [recipe.train_picture(picture, 8, 8, [seed, 0]) for seed in range(20)]
+        crops = [recipe.train_image(source, 8, 8, [seed, 0]) for seed in range(20)]
         corners = session.run([tf.reduce_min(crop[..., :2], axis=[0, 1]) for crop in crops])
     assert np.max(corners) < 0.2 * 255
 

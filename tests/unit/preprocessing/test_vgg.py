@@ -5,7 +5,7 @@ import pytest
 
 from slim_train.preprocessing import vgg
 from slim_train.preprocessing.factory import get_preprocessing
-from slim_train.preprocessing.picture import DecodedPicture
+from slim_train.preprocessing.source_image import DecodedImage
 from slim_train.tf_compat import tf
 
 MEANS = [123.68, 116.779, 103.939]
@@ -16,10 +16,10 @@ def test_crops_are_square_and_as_large_as_sides_of_256_to_512_for_224_make_them(
     columns = np.broadcast_to(np.arange(500, dtype=np.float32)[None, :, None], (375, 500, 1))
     rows = np.broadcast_to(np.arange(375, dtype=np.float32)[:, None, None], (375, 500, 1))
     with tf.Graph().as_default(), tf.Session() as session:
-        picture = DecodedPicture(tf.constant(np.concatenate([rows, columns, rows], axis=-1)))
+        source = DecodedImage(tf.constant(np.concatenate([rows, columns, rows], axis=-1)))
         recipe = vgg.recipe()
         crops = tf.map_fn(
-            lambda seed: recipe.train_picture(picture, size, size, tf.stack([seed, 0])), tf.range(200), dtype=tf.float32
+            lambda seed: recipe.train_image(source, size, size, tf.stack([seed, 0])), tf.range(200), dtype=tf.float32
         )
         crops = session.run(crops)[..., :2]
     extents = np.ptp(crops, axis=(1, 2)) * size / (size - 1)

@@ -175,7 +175,7 @@ def test_of_thousands_of_small_classes_the_first_are_warned_of(
     for number in range(100):
         (tmp_path / f"class {number}").mkdir()
         (tmp_path / f"class {number}" / "1.jpg").write_bytes(b"")
-    run.list_pictures(str(tmp_path))
+    run.list_images(str(tmp_path))
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 21
     assert warnings[-1] == "So have 80 more classes."

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from slim_train.preprocessing.factory import get_preprocessing, get_recipe, recipe_names
-from slim_train.preprocessing.picture import JpegPicture
+from slim_train.preprocessing.source_image import JpegImage
 from slim_train.tf_compat import tf
 
 SIZE = (24, 32)
@@ -45,7 +45,7 @@ def test_a_crop_holds_the_pixels_that_the_whole_picture_has_there():
     # Smooth: chroma is interpolated from fewer neighbours at the border of the crop.
     encoded = encode(picture(width=12, height=9).resize((600, 450), Image.Resampling.BICUBIC), "JPEG")
     with tf.Graph().as_default(), tf.Session() as session:
-        jpeg = JpegPicture(tf.constant(encoded), 3, fast=False)
+        jpeg = JpegImage(tf.constant(encoded), 3, fast=False)
         crop, whole, size = session.run(
             [jpeg.crop(tf.constant([21, 35, 100, 77])), jpeg.whole(), [jpeg.height, jpeg.width]]
         )
@@ -64,9 +64,9 @@ def test_a_large_photograph_is_decoded_smaller_and_looks_the_same(mode, options)
     expected = np.asarray(image.convert("RGB").reduce(4)).astype(int)
     window, target = [200, 400, 1203, 1601], (150, 200)
     with tf.Graph().as_default(), tf.Session() as session:
-        jpeg = JpegPicture(tf.constant(encoded), 3, fast=False)
+        jpeg = JpegImage(tf.constant(encoded), 3, fast=False)
         whole, crop = session.run([jpeg.whole((150, 200)), jpeg.crop(tf.constant(window), target)])
-        full = session.run(JpegPicture(tf.constant(encoded), 3, fast=False, scaled=False).whole(target))
+        full = session.run(JpegImage(tf.constant(encoded), 3, fast=False, scaled=False).whole(target))
     assert (whole.shape, crop.shape, full.shape) == ((451, 601, 3), (301, 400, 3), (1802, 2403, 3))
     assert np.abs(whole[:450, :600].astype(int) - expected[:450, :600]).mean() < 1
     assert np.abs(crop.astype(int) - expected[50:351, 100:500]).mean() < 1
@@ -100,7 +100,7 @@ def test_a_recipe_sees_a_large_photograph_about_as_without_scaling(name):
 def test_fast_decoding_leaves_luminance_as_it_is():
     encoded = encode(picture(width=12, height=9).resize((600, 450), Image.Resampling.BICUBIC), "JPEG")
     with tf.Graph().as_default(), tf.Session() as session:
-        fast, exact = session.run([JpegPicture(tf.constant(encoded), 3, fast).whole() for fast in (True, False)])
+        fast, exact = session.run([JpegImage(tf.constant(encoded), 3, fast).whole() for fast in (True, False)])
     luminance = [0.299, 0.587, 0.114]
     np.testing.assert_allclose(fast @ luminance, exact @ luminance, atol=2.5)
     assert np.abs(fast.astype(int) - exact).mean() < 1

@@ -42,7 +42,7 @@ _STORE_EVERY_SECS = 10.0
 FeatureBatches = Generator["tuple[NDArray[np.int64], NDArray[np.float32]]", None, None]
 
 
-class Pictures:
+class ImageFiles:
     """The images of a folder by number.
 
     Args:
@@ -92,37 +92,37 @@ class Pictures:
             return None
 
 
-def compute_features(module: FeatureModule, pictures: Pictures, store: BottleneckStore) -> list[bytes | None]:
+def compute_features(module: FeatureModule, image_files: ImageFiles, store: BottleneckStore) -> list[bytes | None]:
     """Bring the features of all images into ``store``; what it holds already is not computed.
 
     Stopped in between, by Ctrl-C too, it leaves there what was done in all but the last ten seconds or less.
 
     Returns:
       For each image its key in the store; None for those that cannot be used, with the reasons in
-      ``pictures.rejected``.
+      ``image_files.rejected``.
     """
-    keys = pictures.digests()
+    keys = image_files.digests()
     missing = {key: index for index, key in enumerate(keys) if key is not None and key not in store}
     log.info("%s images, the features of %s to compute.", f"{len(keys):,}", f"{len(missing):,}")
     if missing:
-        _compute(module, pictures, list(missing.values()), keys, store)
+        _compute(module, image_files, list(missing.values()), keys, store)
         store.compact()
     for index, key in enumerate(keys):
         if key is not None and key not in store:
             # Of equal files one was looked at.
-            pictures.rejected[index] = pictures.rejected[missing[key]]
-    return [None if index in pictures.rejected else key for index, key in enumerate(keys)]
+            image_files.rejected[index] = image_files.rejected[missing[key]]
+    return [None if index in image_files.rejected else key for index, key in enumerate(keys)]
 
 
 def _compute(
     module: FeatureModule,
-    pictures: Pictures,
+    image_files: ImageFiles,
     indices: Sequence[int],
     keys: Sequence[bytes | None],
     store: BottleneckStore,
 ) -> None:
     @plain
-    def is_picture(index: Any, image: Any) -> Any:
+    def is_image(index: Any, image: Any) -> Any:
         return tf.size(image) > 0
 
     @plain
@@ -131,8 +131,8 @@ def _compute(
 
     with tf.Graph().as_default():
         batches = (
-            decoded(pictures.read, tf.data.Dataset.from_tensor_slices(np.array(indices)))
-            .filter(is_picture)
+            decoded(image_files.read, tf.data.Dataset.from_tensor_slices(np.array(indices)))
+            .filter(is_image)
             .map(whole, num_parallel_calls=available_cpus())
             .batch(BATCH_SIZE)
         )
@@ -153,7 +153,7 @@ def _compute(
 
 def distorted_features(
     module: FeatureModule,
-    pictures: Pictures,
+    image_files: ImageFiles,
     draw: Callable[[], NDArray[np.int64]],
     batch_size: int,
     options: DistortionOptions,
@@ -182,7 +182,7 @@ def distorted_features(
     largest = _enlargement(options) * (1.0 + options.random_scale / 100.0)
 
     def read(index: int) -> NDArray[np.uint8]:
-        return pictures.read(index, largest)
+        return image_files.read(index, largest)
 
     with tf.Graph().as_default():
         drawn = tf.data.Dataset.range(1).repeat().map(plain(lambda _: tf.numpy_function(draw, [], tf.int64))).unbatch()
@@ -197,8 +197,8 @@ def distorted_features(
         try:
             yield from run
         except tf.errors.OpError as error:
-            for index, rejected in pictures.rejected.items():
-                raise RunError(f"{pictures.folder / pictures.names[index]} was changed: {rejected}.") from error
+            for index, rejected in image_files.rejected.items():
+                raise RunError(f"{image_files.folder / image_files.names[index]} was changed: {rejected}.") from error
             raise
 
 

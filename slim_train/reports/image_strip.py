@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from slim_train.reports.contact_sheet import open_picture
+from slim_train.reports.contact_sheet import open_image
 
 # Pixels of the long side. Small images are enlarged by the browser, which costs no bytes.
 _SIDE = 96
@@ -18,7 +18,7 @@ _MOST_ON_A_PAGE = 12  # more may need several pages
 _FAINT = "opacity:.65"
 
 
-class Picture(NamedTuple):
+class StripImage(NamedTuple):
     """An image of a strip.
 
     Attributes:
@@ -34,33 +34,33 @@ class Picture(NamedTuple):
     second: bytes | None = None
 
 
-def strip(pictures: Sequence[Picture], num_more: int = 0) -> str:
+def strip(images: Sequence[StripImage], num_more: int = 0) -> str:
     """Return images side by side, and how many more there are."""
-    figures = "".join(map(_figure, pictures))
+    figures = "".join(map(_figure, images))
     more = f'<div style="align-self:center;{_FAINT}">and {num_more:,} more</div>' if num_more else ""
     style = "display:inline-flex;flex-wrap:wrap;vertical-align:top;gap:.6em;margin:.4em 1em 1em 0"
-    kind = "strip" if len(pictures) <= _MOST_ON_A_PAGE else "strip long"
+    kind = "strip" if len(images) <= _MOST_ON_A_PAGE else "strip long"
     return f'<div class="{kind}" style="{style};border-left:3px solid #8886;padding-left:.6em">{figures}{more}</div>'
 
 
-def _figure(picture: Picture) -> str:
-    first, *others = picture.caption
+def _figure(image: StripImage) -> str:
+    first, *others = image.caption
     cut = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
     lines = [f'<div style="font-weight:600;{cut}">{escape(first)}</div>']
     lines += [f'<div style="{cut}"><bdi>{escape(line)}</bdi></div>' for line in others]
-    lines += [f'<div style="{_FAINT};{cut}">{escape(picture.note)}</div>'] if picture.note else []
-    alt = " ".join(picture.caption)
-    second = _thumbnail(picture.second, f"where the net looks: {alt}") if picture.second else ""
-    tooltip = escape("\n".join([*picture.caption, picture.note]).strip(), quote=True)
+    lines += [f'<div style="{_FAINT};{cut}">{escape(image.note)}</div>'] if image.note else []
+    alt = " ".join(image.caption)
+    second = _thumbnail(image.second, f"where the net looks: {alt}") if image.second else ""
+    tooltip = escape("\n".join([*image.caption, image.note]).strip(), quote=True)
     return (
         f'<figure title="{tooltip}" style="margin:0;width:8em;font-size:.85em;line-height:1.3">'
-        f"{_thumbnail(picture.data, alt)}{second}<figcaption>{''.join(lines)}</figcaption></figure>"
+        f"{_thumbnail(image.data, alt)}{second}<figcaption>{''.join(lines)}</figcaption></figure>"
     )
 
 
 def _thumbnail(data: bytes, alt: str) -> str:
     box = "width:96px;height:96px;object-fit:contain;background:#8882;border-radius:4px;display:block;margin-bottom:2px"
-    image = open_picture(data)
+    image = open_image(data)
     if image is None:
         return f'<div style="{box}">cannot be decoded</div>'
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)

@@ -11,7 +11,7 @@ from datasets.scaled_jpeg import Size
 from slim_train.tf_compat import tf
 
 
-class Picture(Protocol):
+class SourceImage(Protocol):
     """An image whose size is known before its pixels are.
 
     Attributes:
@@ -34,7 +34,7 @@ class Picture(Protocol):
         """Return the pixels of ``window``, int32 [4]: top, left, height, width; ``target`` as in :meth:`whole`."""
 
 
-class JpegPicture:
+class JpegImage:
     """An encoded JPEG. Rows below a crop are not decoded, rows above and columns beside it only in part.
 
     Args:
@@ -85,7 +85,7 @@ class JpegPicture:
         return tf.concat([tf.minimum(begin, size - length), length], axis=0)
 
 
-class DecodedPicture:
+class DecodedImage:
     """An image tensor [height, width, channels], uint8 or float32, in 0..255."""
 
     def __init__(self, image: Any) -> None:
@@ -100,14 +100,16 @@ class DecodedPicture:
         return tf.slice(self._image, tf.concat([window[:2], [0]], axis=0), tf.concat([window[2:], [-1]], axis=0))
 
 
-def with_picture(encoded: Any, channels: int, use: Callable[[Picture], Any], *, fast: bool, scaled: bool = True) -> Any:
+def with_source_image(
+    encoded: Any, channels: int, use: Callable[[SourceImage], Any], *, fast: bool, scaled: bool = True
+) -> Any:
     """``use(image)`` for encoded bytes: a JPEG is decoded as far as needed, a PNG, BMP or GIF whole.
 
-    ``fast`` and ``scaled`` are those of :class:`JpegPicture`.
+    ``fast`` and ``scaled`` are those of :class:`JpegImage`.
     """
 
     def decoded() -> Any:
         image = tf.io.decode_image(encoded, channels=channels, expand_animations=False)
-        return use(DecodedPicture(tf.ensure_shape(image, [None, None, channels])))
+        return use(DecodedImage(tf.ensure_shape(image, [None, None, channels])))
 
-    return tf.cond(tf.io.is_jpeg(encoded), lambda: use(JpegPicture(encoded, channels, fast, scaled)), decoded)
+    return tf.cond(tf.io.is_jpeg(encoded), lambda: use(JpegImage(encoded, channels, fast, scaled)), decoded)

@@ -9,9 +9,9 @@ from PIL import Image
 from slim_train.errors import RunError
 from slim_train.preprocessing import distort
 from slim_train.retraining.bottlenecks import BottleneckStore
+from slim_train.retraining.image_features import ImageFiles, compute_features, distorted_features
 from slim_train.retraining.modules import FeatureModule
 from slim_train.retraining.options import DistortionOptions
-from slim_train.retraining.pictures import Pictures, compute_features, distorted_features
 from slim_train.tf_compat import tf
 
 
@@ -22,7 +22,7 @@ def pixels(colour: tuple[int, int, int], height: int = 12, width: int = 10) -> n
 
 def features_of(module: FeatureModule, folder: Path, names: list[str]) -> np.ndarray:
     store = BottleneckStore(folder / "store", module.num_features)
-    return store.gather(compute_features(module, Pictures(folder, names), store))
+    return store.gather(compute_features(module, ImageFiles(folder, names), store))
 
 
 def test_a_large_photograph_is_decoded_smaller_under_a_key_of_its_own(
@@ -31,7 +31,10 @@ def test_a_large_photograph_is_decoded_smaller_under_a_key_of_its_own(
     (tmp_path / "large.jpg").write_bytes(photo(size=(1200, 900)))
     (tmp_path / "small.jpg").write_bytes(photo())
     names = ["large.jpg", "small.jpg"]
-    in_full, scaled = Pictures(tmp_path, names), Pictures(tmp_path, names, (colour_module.height, colour_module.width))
+    in_full, scaled = (
+        ImageFiles(tmp_path, names),
+        ImageFiles(tmp_path, names, (colour_module.height, colour_module.width)),
+    )
     assert (in_full.read(0).shape, scaled.read(0).shape) == ((900, 1200, 3), (113, 150, 3))
     assert scaled.read(0, enlarged=10.0).shape == (225, 300, 3)
     assert in_full.digests()[0] != scaled.digests()[0]
@@ -111,7 +114,7 @@ def test_what_was_computed_before_an_error_is_kept(
 ):
     for number in range(80):
         Image.fromarray(pixels((number, 0, 0))).save(tmp_path / f"{number}.png")
-    pictures = Pictures(tmp_path, [f"{number}.png" for number in range(80)])
+    pictures = ImageFiles(tmp_path, [f"{number}.png" for number in range(80)])
     read = pictures.read
 
     def interrupted(index: int) -> np.ndarray:
@@ -129,7 +132,7 @@ def test_what_is_no_picture_is_rejected_with_its_reason(tmp_path: Path, colour_m
     Image.fromarray(pixels((1, 2, 3))).save(tmp_path / "good.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "good.jpg").read_bytes()[:300])
     (tmp_path / "notes.txt").write_text("no image")
-    pictures = Pictures(tmp_path, ["good.jpg", "cut.jpg", "notes.txt", "gone.jpg"])
+    pictures = ImageFiles(tmp_path, ["good.jpg", "cut.jpg", "notes.txt", "gone.jpg"])
     keys = compute_features(colour_module, pictures, BottleneckStore(tmp_path / "store", 3))
     assert [key is None for key in keys] == [False, True, True, True]
     assert [pictures.rejected[number].reason for number in (1, 2, 3)] == ["truncated", "not an image", "cannot be read"]
@@ -138,13 +141,13 @@ def test_what_is_no_picture_is_rejected_with_its_reason(tmp_path: Path, colour_m
 def test_every_copy_of_a_broken_picture_is_rejected(tmp_path: Path, colour_module: FeatureModule):
     for name in ("a.jpg", "b.jpg"):
         (tmp_path / name).write_bytes(b"no image")
-    pictures = Pictures(tmp_path, ["a.jpg", "b.jpg"])
+    pictures = ImageFiles(tmp_path, ["a.jpg", "b.jpg"])
     assert compute_features(colour_module, pictures, BottleneckStore(tmp_path / "store", 3)) == [None, None]
     assert [pictures.rejected[number].reason for number in (0, 1)] == ["not an image"] * 2
 
 
 def one_batch(module: FeatureModule, folder: Path, batch_size: int, **options) -> np.ndarray:
-    pictures = Pictures(folder, ["a.png"])
+    pictures = ImageFiles(folder, ["a.png"])
     batches = distorted_features(
         module, pictures, lambda: np.zeros(batch_size, np.int64), batch_size, DistortionOptions(**options), seed=3
     )
@@ -206,7 +209,7 @@ def test_other_graphs_can_be_built_between_batches(tmp_path: Path, colour_module
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     before = tf.get_default_graph()
     batches = distorted_features(
-        colour_module, Pictures(tmp_path, ["a.png"]), lambda: np.zeros(2, np.int64), 2, DistortionOptions(), seed=0
+        colour_module, ImageFiles(tmp_path, ["a.png"]), lambda: np.zeros(2, np.int64), 2, DistortionOptions(), seed=0
     )
     next(batches)
     assert tf.get_default_graph() is before
@@ -216,7 +219,7 @@ def test_other_graphs_can_be_built_between_batches(tmp_path: Path, colour_module
 def test_a_picture_that_was_removed_meanwhile_is_named(tmp_path: Path, colour_module: FeatureModule):
     batches = distorted_features(
         colour_module,
-        Pictures(tmp_path, ["gone.png"]),
+        ImageFiles(tmp_path, ["gone.png"]),
         lambda: np.zeros(4, np.int64),
         4,
         DistortionOptions(random_crop=10),
