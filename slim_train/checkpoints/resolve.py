@@ -43,7 +43,15 @@ def resolve_checkpoint(path: str) -> str:
     if is_complete(prefix):
         return prefix
     if given.is_file() and path.endswith((".h5", ".hdf5")):
-        raise UsageError(f"{path} cannot be read: load it into its Keras model, and save that as a .keras file.")
+        raise UsageError(
+            f"{path} is not read, because HDF5 files need not hold the layers: load it into its model in Keras, call "
+            "model.save('model.keras'), and give that file."
+        )
+    if given.is_file() and path.endswith((".onnx", ".tflite")):
+        raise UsageError(
+            f"{path} has no variables: label_image --graph, classify_images and serve_image_classifier take it. Here "
+            "the checkpoint or training folder is required that it was exported from."
+        )
     if given.exists() or path_of(f"{prefix}.index").exists():
         raise UsageError(f"{path} is not a complete TensorFlow checkpoint.")
     raise UsageError(f"The checkpoint {path} does not exist{_neighbours(given)}.{_download(given)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import logging
 import math
 import time
@@ -36,6 +37,7 @@ from slim_train.inference.trained_model import logits_identity, resolve_spec, tr
 from slim_train.inference.variables import VariableRestorer
 from slim_train.inputs import pipeline
 from slim_train.inputs.data_set import check_server, open_split
+from slim_train.interchange.converted import Facts, read_facts
 from slim_train.model import precision
 from slim_train.model.spec import ModelSpec, class_names
 from slim_train.nets import factory as nets
@@ -63,6 +65,7 @@ class Evaluator:
       master: address of a TensorFlow server, or "" for this process.
       config: session options; None computes in float32.
       flip: average the probabilities of each image and of its mirror image.
+      temperature: divides the logits; None leaves them as they are.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Evaluator:
         master: str = "",
         config: Any = None,
         flip: bool = False,
+        temperature: float | None = None,
     ) -> None:
         self.dataset, self.model, self.flip = dataset, model, flip
         self.use_averages = use_averages
@@ -96,6 +100,8 @@ class Evaluator:
                 self._iterator = tf.data.make_initializable_iterator(batches)
                 self._batch = dict(self._iterator.get_next())
             network_fn = nets.get_network_fn(model.net, num_classes=model.num_classes, is_training=False)
+            if temperature is not None:
+                network_fn = at_temperature(network_fn, temperature)
             if flip:
                 self._logits = flip_averaged(network_fn, self._batch["image"])
             else:
@@ -181,6 +187,16 @@ class Evaluator:
                 yield {name: values[real] for name, values in batch.items()}, logits[real]
 
 
+def at_temperature(network_fn: Callable[[Any], tuple[Any, Any]], temperature: float) -> Callable[[Any], Any]:
+    """Return a net whose logits are divided by a temperature."""
+
+    def divided(images: Any) -> tuple[Any, Any]:
+        logits, end_points = network_fn(images)
+        return logits / temperature, end_points
+
+    return divided
+
+
 def flip_averaged(network_fn: Any, images: Any) -> Any:
     """Logits whose softmax is the mean of what a net makes of images and of their mirror images, [B, C] float32.
 
@@ -237,6 +253,9 @@ def run(options: EvalOptions) -> EvaluationReport:
     _refuse_files_trained_on(dataset, folder)
     model, _ = resolve_spec(folder, _overrides(options, dataset), first)
     training_folder.check_labels(folder, dataset.labels)
+    facts = read_facts(folder) or Facts()
+    if facts.labels is not None:
+        check_class_names(options.checkpoint_path, facts.labels, class_names(dataset.labels, model))
     eval_dir = path_of(options.eval_dir) if options.eval_dir else eval_home / f"eval_{dataset.split_name}"
     report = None
     with Evaluator(
@@ -249,6 +268,7 @@ def run(options: EvalOptions) -> EvaluationReport:
         options.master,
         _config(options, model),
         flip=bool(options.eval_flip),
+        temperature=facts.temperature,
     ) as evaluator:
 
         def evaluate(checkpoint: str) -> EvaluationReport:
@@ -310,6 +330,27 @@ def evaluate_to_folder(
         return report
     page = write_run_report(folder, report, evaluator.explain(mistakes))
     return dataclasses.replace(report, files=report.files | {"report": page}) if page else report
+
+
+def check_class_names(path: str, named: Sequence[str], wanted: Sequence[str]) -> None:
+    """Check that a model file names the classes of a data set, in the same order.
+
+    Args:
+      path: of the file, for the error.
+      named: by the file, one for each score.
+      wanted: by the data set, one for each score.
+
+    Raises:
+      UsageError: they differ; the message says which first.
+    """
+    if all(name.isdecimal() for name in named):
+        return  # They had no names yet.
+    for number, (ours, theirs) in enumerate(itertools.zip_longest(named, wanted, fillvalue="missing")):
+        if ours != theirs:
+            raise UsageError(
+                f"{path} knows other classes than the data set: class {number} is {ours!r} in the file and {theirs!r} "
+                "in the data set. Evaluate it on the data that it was trained on."
+            )
 
 
 def _overrides(options: EvalOptions, dataset: DatasetSpec) -> ModelOverrides:

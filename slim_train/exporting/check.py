@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Sequence
 from itertools import islice
@@ -61,25 +62,30 @@ class Reference:
       encoded: the images.
       pixels: the images decoded, float32 [N, height, width, channels].
       scores: the probabilities, float32 [N, classes].
-      scores_of_whole: those of the pixels rounded to whole numbers, which formats that take bytes get.
     """
 
     def __init__(self, trained: TrainedModel, encoded: Sequence[bytes]) -> None:
-        self.encoded = list(encoded)
+        self.encoded, self._trained = list(encoded), trained
         with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
             one = tf.placeholder(tf.string, [])
             decoded = trained.decode(one)
-            pixels, logits = trained.build_logits()
-            scores = tf.nn.softmax(logits)
-            trained.restore(session)
             self.pixels = np.stack([session.run(decoded, {one: data}) for data in self.encoded])
-            both = []
-            for batch in (self.pixels, whole_pixels(self.pixels).astype(np.float32)):
-                answers, values = session.run([scores, logits], {pixels: batch})
-                if trained.temperature is not None:
-                    answers = np.exp(log_softmax(values / trained.temperature)).astype(np.float32)
-                both.append(answers)
-        self.scores, self.scores_of_whole = both
+        self.scores = self._scores(self.pixels)
+
+    @functools.cached_property
+    def scores_of_whole(self) -> NDArray[np.float32]:
+        """The probabilities of the pixels rounded to whole numbers, which formats that take bytes get."""
+        return self._scores(whole_pixels(self.pixels).astype(np.float32))
+
+    def _scores(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
+            images, logits = self._trained.build_logits()
+            scores = tf.nn.softmax(logits)
+            self._trained.restore(session)
+            answers, values = session.run([scores, logits], {images: pixels})
+        if self._trained.temperature is not None:
+            answers = np.exp(log_softmax(values / self._trained.temperature)).astype(np.float32)
+        return answers
 
     def check_saved_model(self, folder: Path) -> Difference:
         """Compare the signature serving_default of a SavedModel."""

@@ -1,6 +1,6 @@
 """timm's answers, where PyTorch and timm are installed.
 
-They are computed in another process: PyTorch for GPUs crashes if it is imported after TensorFlow, as both bring an LLVM.
+They are computed in another process: PyTorch for GPUs crashes if it is imported after TensorFlow.
 """
 
 from __future__ import annotations

@@ -25,5 +25,8 @@ def test_only_files_that_are_there_become_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"model.keras is not a Keras 3 model that can be read"):
         resolve_checkpoint(str(tmp_path / "model.keras"))
     (tmp_path / "model.weights.h5").touch()
-    with pytest.raises(UsageError, match="save that as a .keras file"):
+    with pytest.raises(UsageError, match=r"model\.weights\.h5 is not read.* call model\.save\('model\.keras'\)"):
         resolve_checkpoint(str(tmp_path / "model.weights.h5"))
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(UsageError, match=r"model\.onnx has no variables: label_image --graph"):
+        resolve_checkpoint(str(tmp_path / "model.onnx"))

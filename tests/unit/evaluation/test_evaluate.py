@@ -13,7 +13,8 @@ from PIL import Image, ImageOps
 
 from datasets import tfrecords
 from datasets.spec import DatasetSpec
-from slim_train.evaluation.evaluate import Evaluator, flip_averaged
+from slim_train.errors import UsageError
+from slim_train.evaluation.evaluate import Evaluator, at_temperature, check_class_names, flip_averaged
 from slim_train.model.spec import resolve_model
 from slim_train.tf_compat import tf
 
@@ -35,6 +36,30 @@ def test_the_probabilities_of_both_images_are_averaged() -> None:
     plain, mirrored = (softmax(batch.reshape(-1, 24) @ weights) for batch in (images, images[:, :, ::-1]))
     np.testing.assert_allclose(softmax(averaged), (plain + mirrored) / 2, rtol=1e-5)
     np.testing.assert_allclose(np.exp(averaged).sum(axis=-1), 1.0, rtol=1e-5)
+
+
+def test_logits_are_divided_by_the_temperature_of_the_file() -> None:
+    logits, end_points = at_temperature(lambda images: (images * 3.0, {"a": images}), 1.5)(np.ones(2))
+    assert logits.tolist() == [2.0, 2.0]
+    assert end_points["a"].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("named", "first"),
+    [
+        (("cat", "wolf", "emu"), "class 1 is 'wolf' in the file and 'dog' in the data set"),
+        (("dog", "cat", "emu"), "class 0 is 'dog' in the file and 'cat' in the data set"),
+        (("cat", "dog"), "class 2 is 'missing' in the file and 'emu' in the data set"),
+        (("cat", "dog", "emu"), ""),
+        (("0", "1", "2"), ""),
+    ],
+)
+def test_a_model_file_with_other_classes_than_the_data_set_is_refused(named: tuple[str, ...], first: str) -> None:
+    if not first:
+        check_class_names("net.keras", named, ("cat", "dog", "emu"))
+        return
+    with pytest.raises(UsageError, match=f"net.keras knows other classes than the data set: {first}"):
+        check_class_names("net.keras", named, ("cat", "dog", "emu"))
 
 
 @pytest.mark.parametrize("flip", [False, True])

@@ -61,7 +61,9 @@ def test_exported_scores_are_those_of_the_logits_divided_by_the_temperature(
 def test_the_check_finds_a_temperature_that_did_not_reach_the_graph(folder: Path, photo: Callable[..., bytes]) -> None:
     plain, images = find_trained_model(folder), [photo()]
     told = dataclasses.replace(plain, temperature=2.5)
-    assert np.abs(Reference(plain, images).scores - Reference(told, images).scores).max() > 0.01
+    reference = Reference(plain, images)
+    assert np.abs(reference.scores - Reference(told, images).scores).max() > 0.01
+    assert "scores_of_whole" not in vars(reference)  # until a format that takes bytes is compared
 
 
 def test_the_validation_split_comes_before_the_test_split(folder: Path) -> None:
