@@ -286,10 +286,9 @@ def _images_here(
         request.on_progress,
     )
     # What compares images with each other holds all names in memory.
-    is_compared = options.excluded is not None or options.is_grouped
-    root = known.folders(request) if known.folders and not is_compared else None
+    root = known.folders(request) if known.folders and not options.is_grouped else None
     if root is not None:
-        listed, classes, is_split = list_folders(root, skip_folder, new_list)
+        listed, classes, is_split = list_folders(root, skip_folder, new_list, options.excluded)
         reader = FolderReader.of(root, options.shrinking)
         return LocalImages(listed, classes, is_split, reader, writer)
     source = known.open(request)

@@ -9,7 +9,7 @@ import csv
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -59,34 +59,75 @@ class ExcludedNames:
         return {"excluded": len(self.names), "exclude_digest": hashlib.blake2b(text, digest_size=8).hexdigest()}
 
 
+class Excluding:
+    """Leaves the images of a list out while others are listed, one class folder after the other."""
+
+    def __init__(self, excluded: ExcludedNames) -> None:
+        self._excluded, self._flag = excluded, f"--exclude={excluded.path}"
+        self._found: set[str] = set()
+        self._of_folder: set[str] = set()
+        self._example = self._example_of_folder = ""
+
+    def stays(self, name: str) -> bool:
+        """Return whether an image is not on the list."""
+        form = nfc(name)
+        self._example_of_folder = min(self._example_of_folder or form, form)
+        if form not in self._excluded.names:
+            return True
+        self._of_folder.add(form)
+        return False
+
+    def end_folder(self, has_images: bool) -> None:
+        """Count the names since the last call, or forget them: those of a folder without images are no images."""
+        if has_images:
+            self._found |= self._of_folder
+            self._example = min(filter(None, (self._example, self._example_of_folder)), default="")
+        self._of_folder, self._example_of_folder = set(), ""
+
+    def check(self, images_left: Mapping[str, int]) -> None:
+        """Log what was left out, and which names of the list are no images.
+
+        Args:
+          images_left: how many images each class keeps.
+
+        Raises:
+          DataError: none of the names is an image, or a class has no image left.
+        """
+        flag, names = self._flag, self._excluded.names
+        unknown = sorted(names - self._found)
+        if not self._found:
+            raise DataError(
+                f"{flag}: none of its {len(unknown):,} names is an image. The first is {unknown[0]!r}; images have "
+                f"names such as {self._example!r}."
+            )
+        if unknown:
+            log.warning(
+                "%s: %s of %s names are no images, such as %s.",
+                flag, f"{len(unknown):,}", f"{len(names):,}", ", ".join(unknown[:_MOST_NAMED]),
+            )  # fmt: skip
+        for class_name, count in images_left.items():
+            if not count:
+                raise DataError(f"{flag} leaves no image of class {class_name!r}: remove some of its lines.")
+        log.info("%s: %s images are left out.", flag, f"{len(self._found):,}")
+
+
 def without_excluded(source: ImageSource, excluded: ExcludedNames) -> ImageSource:
     """Return a source without the images of a list. Names that it does not have are named in the log.
 
     Raises:
       DataError: none of the names is an image of the source, or a class has no image left.
     """
-    flag = f"--exclude={excluded.path}"
+    excluding = Excluding(excluded)
     splits = {
-        split: [[name for name in names if nfc(name) not in excluded.names] for names in by_class]
-        for split, by_class in source.splits.items()
+        split: [list(filter(excluding.stays, names)) for names in by_class] for split, by_class in source.splits.items()
     }
-    have = {nfc(name) for by_class in source.splits.values() for names in by_class for name in names}
-    unknown = sorted(excluded.names - have)
-    example = min(have)
-    if len(unknown) == len(excluded.names):
-        raise DataError(
-            f"{flag}: none of its {len(unknown):,} names is an image. The first is {unknown[0]!r}; images have names "
-            f"such as {example!r}."
-        )
-    if unknown:
-        log.warning(
-            "%s: %s of %s names are no images, such as %s.",
-            flag, f"{len(unknown):,}", f"{len(excluded.names):,}", ", ".join(unknown[:_MOST_NAMED]),
-        )  # fmt: skip
-    for label, class_name in enumerate(source.classes):
-        if not any(by_class[label] for by_class in splits.values()):
-            raise DataError(f"{flag} leaves no image of class {class_name!r}: remove some of its lines.")
-    log.info("%s: %s images are left out.", flag, f"{len(have & excluded.names):,}")
+    excluding.end_folder(has_images=True)
+    excluding.check(
+        {
+            class_name: sum(len(by_class[label]) for by_class in splits.values())
+            for label, class_name in enumerate(source.classes)
+        }
+    )
     return dataclasses.replace(source, splits={split: by_class for split, by_class in splits.items() if any(by_class)})
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from datasets.class_folders import find_class_folders, list_class_folder, log_passed_over, no_images
-from datasets.image_list import ImageList
+from datasets.exclusions import ExcludedNames, Excluding
+from datasets.image_list import Group, ImageList
 from datasets.sources import TRAIN, ImageSource, Reader
 from datasets.splits import ImagesByClass
 from datasets.tally import Tally
@@ -94,24 +95,31 @@ class GroupedImages:
         return self._writer.write(source.reader, self.classes, splits)
 
 
-def list_folders(root: Path, exclude: Path, new_list: NewList) -> tuple[ImageList, tuple[str, ...], bool]:
+def list_folders(
+    root: Path, exclude: Path, new_list: NewList, excluded: ExcludedNames | None = None
+) -> tuple[ImageList, tuple[str, ...], bool]:
     """List the images in class folders; return the list, the class names, and whether the images come with splits.
 
     Args:
       root: the folder given by the user.
       exclude: a folder not to enter: the output.
       new_list: makes the list.
+      excluded: images to leave out.
 
     Raises:
-      DataError: as :func:`datasets.class_folders.scan` does.
+      DataError: as :func:`datasets.class_folders.scan` and :meth:`datasets.exclusions.Excluding.check` do.
     """
     log.info("Listing the images in %s.", root)
     found = find_class_folders(root, exclude)
     images, passed_over = new_list(found.is_split), collections.Counter(found.passed_over)
+    excluding = Excluding(excluded) if excluded else None
     for folder in found.folders:
         group = images.group(folder.split_name)
-        listed = list_class_folder(root, folder.path, group.add, exclude)
+        keep = group.add if excluding is None else _others(excluding, group)
+        listed = list_class_folder(root, folder.path, keep, exclude)
         group.class_name = listed.class_name
+        if excluding:
+            excluding.end_folder(bool(listed.class_name))
         passed_over.update(listed.passed_over)
         if listed.warning:
             log.warning("%s", listed.warning)
@@ -119,7 +127,19 @@ def list_folders(root: Path, exclude: Path, new_list: NewList) -> tuple[ImageLis
     classes = tuple(sorted({group.class_name for group in images.groups if group.class_name}))
     if not classes:
         raise no_images(root)
+    if excluding:
+        excluding.check(dict(zip(classes, images.class_counts(classes, {}), strict=True)))
     return images, classes, found.is_split
+
+
+def _others(excluding: Excluding, group: Group) -> Callable[[str], None]:
+    """Return what lists the images of a group that are not left out."""
+
+    def keep(name: str) -> None:
+        if excluding.stays(name):
+            group.add(name)
+
+    return keep
 
 
 def list_source(source: ImageSource, new_list: NewList) -> ImageList:
