@@ -23,6 +23,7 @@ from typing import Any
 
 from datasets.file_errors import BusyStore, ExpiredToken, asking_again
 from datasets.file_status import FileStatus
+from datasets.shown_urls import shown
 
 # Folders of an object store are parts of names, and its files appear when they are written in full.
 _OBJECT_STORES = ("s3", "s3a", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "r2", "tos")
@@ -334,7 +335,8 @@ def _as_os_errors(url: str) -> Iterator[None]:
 def _os_error(error: Exception, url: str) -> OSError:
     if isinstance(error, OSError) and error.strerror and error.filename:
         return error
-    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    url = shown(url)
+    text = shown(" ".join(str(error).split()).rstrip(".")) or type(error).__name__
     if isinstance(error, FileNotFoundError):
         is_bucket = "bucket does not exist" in text.lower()
         return FileNotFoundError(errno.ENOENT, text if is_bucket else os.strerror(errno.ENOENT), url)

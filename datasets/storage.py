@@ -18,14 +18,13 @@ from urllib.parse import unquote
 
 from datasets import fsspec_files, tensorflow_files
 from datasets.files import replacing
+from datasets.shown_urls import has_credentials
+from datasets.shown_urls import shown as shown  # one place for users of paths
 from datasets.url_path import SCHEME, UrlEntry, UrlPath
 
 _URL = re.compile(rf"(?P<scheme>{SCHEME})://")
 LOCAL = "file"
 _FILE_URL = re.compile(r"file://(localhost(?=/))?", re.IGNORECASE)
-# Not a user or container alone, which is no secret.
-_CREDENTIALS = re.compile(rf"({SCHEME}://)[^/@:]*:[^/]*@")
-_QUERY = re.compile(rf"({SCHEME}://[^?\s]*\?)\S*=\S*")
 # Between the entries of a comma-separated list; a comma in a path is no end.
 _BEFORE_URL = re.compile(rf",(?={SCHEME}://)")
 
@@ -58,11 +57,6 @@ def local_list(text: str) -> str:
     return ",".join(map(local_path, _BEFORE_URL.split(text)))
 
 
-def shown(text: str) -> str:
-    """Return text of a user's for messages: URLs without user and password, and without the query, which may sign."""
-    return _QUERY.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text))
-
-
 def is_url(path: str | os.PathLike[str]) -> bool:
     """Return whether a path is elsewhere than on this machine."""
     return scheme_of(str(path)) not in ("", LOCAL)
@@ -86,7 +80,7 @@ def fault_of(path: str, takes_urls: bool = False) -> str | None:
     if scheme in ("", LOCAL):
         return None
     advice = f"Install {_MOUNTS.get(scheme, _ANY_MOUNT)} and give the folder that it mounts, or copy the files."
-    if _CREDENTIALS.match(path):
+    if has_credentials(path):
         return (
             "must not hold a user and password, which logs and config.yaml would show. Clients of stores take them "
             "from the environment."
