@@ -87,12 +87,15 @@ def training_config(cluster: ClusterConfig, deployment: DeploymentConfig) -> tf.
 def parameter_server_config(cluster: ClusterConfig) -> tf.ConfigProto:
     """Session options for a parameter server: no GPU, isolated from other tasks."""
     intra_op, inter_op = _threads_from_environment()
-    return tf.ConfigProto(
+    config = tf.ConfigProto(
         device_count={"GPU": 0},
         device_filters=[cluster.own.device],
         intra_op_parallelism_threads=intra_op,
         inter_op_parallelism_threads=inter_op,
     )
+    # It waits for most of a step. Threads that wait by looking for work take CPU from workers on the same machine.
+    config.experimental.disable_thread_spinning = True
+    return config
 
 
 def is_reachable(task: Task) -> bool:

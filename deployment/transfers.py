@@ -28,12 +28,19 @@ def bundle_reads(variables: Iterable[Any]) -> None:
     if not tf_private.can_rewire():
         return
     by_server: dict[tuple[str, Any], list[Any]] = {}
+    large: dict[tuple[str, Any], list[Any]] = {}
     for copy in reads_across(variables):
-        if _is_small(copy.inputs[0]):
-            by_server.setdefault((copy.inputs[0].device, copy.device), []).append(copy)
+        of_size = by_server if _is_small(copy.inputs[0]) else large
+        of_size.setdefault((copy.inputs[0].device, copy.device), []).append(copy)
     for (server, here), bundled in by_server.items():
-        for copy, value in zip(bundled, _cross([copy.inputs[0] for copy in bundled], server, here), strict=True):
+        values = [copy.inputs[0] for copy in bundled]
+        bundle, crossed = _cross(values, server, here)
+        for copy, value in zip(bundled, crossed, strict=True):
             tf_private.replace_input(copy, 0, value)
+        # The first layers are in the bundle: large variables, on the same connection, would hold it up.
+        for copy in large.get((server, here), ()):
+            read = copy.inputs[0].op
+            tf_private.replace_control_inputs(read, [*read.control_inputs, bundle])
 
 
 def reads_across(variables: Iterable[Any]) -> list[Any]:
@@ -92,18 +99,19 @@ def _bundle(needed: Iterable[tuple[Any, str, Callable[[Any], None]]]) -> None:
         if isinstance(tensor, tf.Tensor) and _is_small(tensor) and tensor.device != server:
             by_way.setdefault((tensor.device, server), []).append((tensor, take))
     for (here, server), bundled in by_way.items():
-        for (_, take), value in zip(bundled, _cross([tensor for tensor, _ in bundled], here, server), strict=True):
+        _, crossed = _cross([tensor for tensor, _ in bundled], here, server)
+        for (_, take), value in zip(bundled, crossed, strict=True):
             take(value)
 
 
-def _cross(tensors: Sequence[Any], origin: str, destination: str) -> list[Any]:
-    """Return the tensors at ``destination``, sent together."""
+def _cross(tensors: Sequence[Any], origin: str, destination: str) -> tuple[Any, list[Any]]:
+    """Send tensors together: return the operation whose result crosses, and the tensors at ``destination``."""
     with tf.name_scope("bundle"):
         with tf.device(origin):
             flat = tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
         with tf.device(destination):
             parts = tf.split(flat, [tensor.shape.num_elements() for tensor in tensors])
-            return [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+            return flat.op, [tf.reshape(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
 def _is_small(tensor: Any) -> bool:

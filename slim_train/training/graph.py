@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from deployment import model_deploy, partitions
+from deployment import model_deploy, partitions, tf_private
 from deployment.collectives import ReplicaGroup, SynchronizedStep
 from deployment.devices import DeploymentConfig
 from slim_train.checkpoints import scopes
@@ -113,6 +113,8 @@ def build_training_graph(
     with tf.device(deployment.optimizer_device()):
         # Read once, for the rate and for staleness: it crosses the network once a step.
         read_step = tf.identity(global_step.read_value(), name="read_step")
+        if deployment.num_ps_tasks:
+            tf_private.let_hooks_read_step(read_step)
         learning_rate = build_learning_rate(options, schedule, read_step)
         optimizer = _optimizer(
             options, model_options, learning_rate, {v.op.name: multiplier_of[v.op.name] for v in trained}
@@ -230,7 +232,10 @@ def _update(step: Step, optimizer: Any, name: str, global_step: Any, deployment:
             apply = optimizer.apply_gradients(step.gradients, global_step=global_step)
         # A group says once for each server that its updates are made, not for each of them.
         with tf.control_dependencies([tf.group(*step.update_ops, apply)]):
-            closing = [make_op() for make_op in step.closing_ops] or [tf.no_op()]
+            closing = [make_op() for make_op in step.closing_ops]
+            # Beside the global step, which is read next: on the way to this task and back nothing is computed.
+            with tf.device(global_step.device):
+                closing = closing or [tf.no_op()]
         with tf.control_dependencies(closing):
             return tf.identity(step.loss, name="train_op"), tf.identity(global_step.read_value(), name="step")
 

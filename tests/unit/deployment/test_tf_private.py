@@ -18,6 +18,16 @@ def test_an_input_is_replaced_and_an_operation_moved():
         assert doubled.op.device == "/device:CPU:0"
 
 
+def test_hooks_read_the_global_step_that_is_there():
+    with tf.Graph().as_default() as graph:
+        step = tf.identity(tf.train.get_or_create_global_step().read_value())
+        tf_private.let_hooks_read_step(step)
+        hook = tf.train.StepCounterHook(summary_writer=object())
+        hook.begin()
+        assert hook.before_run(None).fetches is step
+        assert "cond" not in " ".join(op.name for op in graph.get_operations())
+
+
 def test_an_event_writer_is_forgotten_when_it_is_closed(tmp_path):
     with tf.Graph().as_default():
         first = tf.summary.FileWriterCache.get(str(tmp_path))

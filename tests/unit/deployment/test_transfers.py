@@ -73,6 +73,15 @@ def test_small_variables_are_read_with_one_message_and_large_ones_each_with_thei
     assert len(_Training(bundled=True).crossing(SERVER, WORKER)) == 2
 
 
+def test_large_variables_cross_after_the_bundle_that_the_first_layers_need():
+    def waits(training):
+        read = next(op for op in training.graph.get_operations() if op.name == "large/Read/ReadVariableOp")
+        return [op.type for op in read.control_inputs]
+
+    assert waits(_Training(bundled=False)) == []
+    assert waits(_Training(bundled=True)) == ["ConcatV2"]
+
+
 def test_small_gradients_cross_in_one_message_and_statistics_in_another():
     def data(training):
         return {name for name in training.crossing(WORKER, SERVER) if "Momentum" not in name}
