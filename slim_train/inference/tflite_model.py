@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
 import warnings
 import zipfile
@@ -17,6 +18,7 @@ from slim_train.inference import export_info
 from slim_train.inference.export_info import ExportInfo
 from slim_train.inference.loaders import LoadedModel, load_pixel_model
 from slim_train.inference.overrides import ModelOverrides
+from slim_train.inference.tflite_check import check_offsets
 from slim_train.tf_compat import native_chatter_hidden, tf
 
 # Of what the file says of itself. The names of a million classes are shorter.
@@ -36,8 +38,8 @@ class TfliteModel:
         Raises:
           UsageError: it is not a TFLite model with one input and one output.
         """
-        content = {"model_content": path.read_bytes()} if is_url(path) else {"model_path": str(path)}
         try:
+            content = _checked(path)
             with warnings.catch_warnings(), native_chatter_hidden():  # It tells which delegate it has created.
                 warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)  # For LiteRT's.
                 self._interpreter = tf.lite.Interpreter(**content, num_threads=available_cpus())
@@ -64,6 +66,17 @@ class TfliteModel:
             self._interpreter.invoke()
             scores = self._interpreter.get_tensor(self._output["index"])
         return _real(scores, self._output)
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    """Return what an interpreter takes to open a file, whose offsets have been checked."""
+    if is_url(path):
+        content = path.read_bytes()
+        check_offsets(content)
+        return {"model_content": content}
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
+        check_offsets(pages)
+    return {"model_path": str(path)}
 
 
 def _quantized(values: Any, tensor: dict[str, Any]) -> Any:
