@@ -137,6 +137,7 @@ def _losses(lines):
     return [line["loss"] for line in lines if "loss" in line]
 
 
+@pytest.mark.slow
 def test_two_tasks_train_as_one_of_the_joint_batch_and_stop_together(start):
     pair = start(2, steps=40, request_stop=[1, 19])
     [alone] = start(1, steps=20)
@@ -149,7 +150,8 @@ def test_two_tasks_train_as_one_of_the_joint_batch_and_stop_together(start):
     assert [task.process.wait() for task in (*pair, alone)] == [0, 0, 0]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_task_that_dies_or_hangs_ends_the_others_which_name_it(start, number):
     chief, worker = start(2, steps=40, hold=[1, 5])
     worker.read_until("held")

@@ -76,6 +76,7 @@ def folder(
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_example_of_the_page_runs(folder: Path) -> None:
     for language, block in _blocks("docs/extending.md"):
         if language == "python":

@@ -130,6 +130,7 @@ def test_a_name_that_exists_nowhere_is_refused_with_what_packages_offer(shapes_d
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_program_trains_with_what_it_registers(shapes_dir, tmp_path):
     program = textwrap.dedent(f"""
         import slim_train as st

@@ -20,6 +20,7 @@ def _steps(cluster):
     return [line["step"] for line in cluster.metrics()]
 
 
+@pytest.mark.slow
 def test_a_parameter_server_that_dies_and_comes_back_costs_no_more_than_the_steps_since_the_checkpoint(make_cluster):
     cluster = make_cluster("--max_number_of_steps=500", "--save_interval_secs=1", ps=1, chief=1, worker=1)
     cluster.start_all()
@@ -109,6 +110,7 @@ def test_sigterm_to_all_tasks_at_once_lets_the_chief_save_what_the_servers_hold(
     assert step_of(latest) == cluster.result()["global_step"]
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_parameter_server_whose_chief_is_gone(make_cluster):
     cluster = make_cluster("--max_number_of_steps=100000", ps=1, worker=1)
     cluster.start_all()

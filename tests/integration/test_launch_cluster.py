@@ -109,8 +109,11 @@ def is_alive(pid: int) -> bool:
 
 @pytest.fixture
 def launcher(tmp_path):
+    # Under nohup the signal would be ignored here and in all that is started.
+    hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     launcher = Launcher(tmp_path)
     yield launcher
+    signal.signal(signal.SIGHUP, hangup)
     for process in launcher.running:
         process.kill()
         process.communicate()

@@ -53,6 +53,7 @@ def test_a_training_that_starts_slowly_is_not_taken_for_one_that_does_not_learn(
     assert "does not learn" not in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_in_a_fresh_asynchronous_job_the_chief_takes_the_first_steps_alone(make_cluster):
     cluster = make_cluster("--max_number_of_steps=200", "--startup_delay_steps=40", ps=1, worker=2)
     cluster.start_all()
