@@ -31,6 +31,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_every_example_of_the_page_runs(folder: Path) -> None:
     assert len(EXAMPLES) > 6
     code = "if __name__ == '__main__':\n    for example in EXAMPLES:\n        exec(example, globals())\n"

@@ -193,6 +193,7 @@ def test_ctrl_c_while_tensorflow_is_imported_is_one_line(tmp_path):
     ],
     ids=["callback", "caught", "another error"],
 )
+@pytest.mark.slow
 def test_ctrl_c_that_an_import_swallows_ends_the_command_all_the_same(swallow, tmp_path):
     (tmp_path / "swallowing.py").write_text(
         f"import os, signal\ndef interrupt(): os.kill(os.getpid(), signal.SIGINT)\n{swallow}\n"

@@ -96,6 +96,7 @@ def test_the_check_is_written_beside_the_files(exported: Path) -> None:
     assert all(file["difference"]["pictures"] == 4 for file in result["files"])
 
 
+@pytest.mark.slow
 def test_the_saved_model_needs_nothing_but_tensorflow(
     exported: Path, training_folder: Path, photos: list[Path], tmp_path: Path
 ) -> None:

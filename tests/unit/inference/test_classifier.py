@@ -15,7 +15,7 @@ from slim_train.inference.classifier import load_classifier
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def classifier(training_folder):
     with load_classifier(training_folder) as loaded:
         yield loaded

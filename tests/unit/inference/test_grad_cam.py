@@ -14,7 +14,7 @@ from slim_train.retraining.flip_averaging import average_flip
 from slim_train.tf_compat import slim, tf
 
 _SIZE, _PATCH = 48, 12
-_BY_DEFAULT = {"lenet", "mobilenet_v3_small", "inception_v1", "resnet_v1_50"}
+_BY_DEFAULT = {"lenet", "mobilenet_v3_small"}
 
 
 def patches(count: int, seed: int) -> tuple[Any, Any, Any]:

@@ -28,7 +28,16 @@ def _undocumented(name: str) -> NetRecord:
 
 @pytest.mark.parametrize(
     "name",
-    ["alexnet_v2", "inception_v3", "lenet", "mobilenet_v1_025", "mobilenet_v3_small", "resnet_v2_50", "vgg_a"],
+    [
+        "alexnet_v2",
+        "lenet",
+        "mobilenet_v1_025",
+        "vgg_a",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("inception_v3", "mobilenet_v3_small", "resnet_v2_50")
+        ),
+    ],
 )
 def test_what_is_found_is_what_the_zoo_states(name: str) -> None:
     record, found = factory.get_record(name), complete_record(_undocumented(name))
@@ -36,7 +45,7 @@ def test_what_is_found_is_what_the_zoo_states(name: str) -> None:
     assert found.feature_width == record.feature_width
 
 
-@pytest.mark.parametrize("name", ["lenet", "mobilenet_v1_025", "vgg_a"])
+@pytest.mark.parametrize("name", ["lenet", pytest.param("mobilenet_v1_025", marks=pytest.mark.slow), "vgg_a"])
 def test_features_in_training_are_taken_before_dropout(name: str) -> None:
     record = complete_record(_undocumented(name))
     stated = factory.get_record(name).feature_end_point

@@ -47,7 +47,16 @@ def test_inference_drops_nothing_out() -> None:
     assert not _outputs_vary(is_training=False)
 
 
-@pytest.mark.parametrize("name", ["inception_v1", "resnet_v1_50", "resnet_v2_50", "mobilenet_v1_025", _DROPS_OUT])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v1_025",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("inception_v1", "resnet_v1_50", "resnet_v2_50", _DROPS_OUT)
+        ),
+    ],
+)
 def test_batch_norm_decay_is_that_of_every_moving_average(name: str) -> None:
     decay = 0.25
     with tf.Graph().as_default(), tf.Session() as session:

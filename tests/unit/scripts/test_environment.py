@@ -66,6 +66,7 @@ def test_what_a_link_points_to_is_never_cleared(checkout: Path) -> None:
     assert (elsewhere / "made-for").exists()
 
 
+@pytest.mark.slow
 def test_an_environment_that_the_script_made_for_another_python_is_made_anew(checkout: Path) -> None:
     (checkout / ".venv").mkdir()
     (checkout / ".venv/made-for").write_text("another Python\n")

@@ -333,6 +333,7 @@ def test_the_slim_example_has_a_class_too_many(old_folder: Path, tmp_path: Path,
     assert len(servable.run([servable.prepare(photo())])[0]) == 5
 
 
+@pytest.mark.slow
 def test_a_built_in_model_decodes_in_full_if_the_server_is_told_so(
     old_folder: Path, training_folder: Path, tmp_path: Path, photo: Callable[..., bytes]
 ) -> None:
