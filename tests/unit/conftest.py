@@ -21,7 +21,7 @@ FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 
 
 def _write_training_folder(
-    folder: Path, *, seed: int = 0, averages_seed: int | None = None, model_name: str = "mobilenet_v1_025"
+    folder: Path, *, seed: int = 0, averages_seed: int | None = None, model_name: str = "cifarnet"
 ) -> Path:
     """A training folder at step 7: ``model_name`` on 64 pixels with five classes, its weights drawn by ``seed``.
 
@@ -31,7 +31,8 @@ def _write_training_folder(
     (folder / "labels.txt").write_text("".join(f"{label}:{name}\n" for label, name in enumerate(FLOWERS)))
     (folder / "info.json").write_text(json.dumps({"num_class": 5, "num_sample_train": 10, "num_sample_test": 5}))
     (folder / "config.yaml").write_text(
-        f"dataset_dir: gone\nmodel_name: {model_name}\ntrain_image_size: 64\nscaled_decoding: auto\n"
+        f"dataset_dir: gone\nmodel_name: {model_name}\npreprocessing_name: inception\n"
+        "train_image_size: 64\nscaled_decoding: auto\n"
     )
     with tf.Graph().as_default():
         nets.get_network_fn(model_name, num_classes=5)(tf.zeros([1, 64, 64, 3]))
@@ -65,7 +66,7 @@ def _values(shapes: dict[str, list[int]], seed: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def write_training_folder() -> Callable[..., Path]:
-    """``write_training_folder(folder, seed=0, averages_seed=None, model_name="mobilenet_v1_025")``: see above."""
+    """``write_training_folder(folder, seed=0, averages_seed=None, model_name="cifarnet")``: see above."""
     return _write_training_folder
 
 
@@ -73,6 +74,12 @@ def write_training_folder() -> Callable[..., Path]:
 def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training folder that no test changes."""
     return _write_training_folder(tmp_path_factory.mktemp("trained") / "flowers")
+
+
+@pytest.fixture(scope="session")
+def mobilenet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for a deep net, which takes ten times as long to load: for tests of what only such nets have."""
+    return _write_training_folder(tmp_path_factory.mktemp("trained_deep") / "flowers", model_name="mobilenet_v1_025")
 
 
 @pytest.fixture(scope="session")

@@ -58,11 +58,11 @@ def test_a_wrong_argument_is_a_usage_error(photos: Path) -> None:
 
 
 def test_what_is_known_is_written_before_a_part_that_fails_ends_the_inspection(
-    photos: Path, training_folder: Path, tmp_path: Path
+    photos: Path, mobilenet_folder: Path, tmp_path: Path
 ) -> None:
     for file in photos.rglob("*.png"):
         file.write_bytes(file.read_bytes()[:60])  # the header is good
-    checkpoint = str(training_folder / "model.ckpt-7")
+    checkpoint = str(mobilenet_folder / "model.ckpt-7")
     flags = {"model_name": "mobilenet_v1_025", "checkpoint_path": checkpoint, "output_dir": tmp_path / "report"}
     with pytest.raises(st.UsageError, match="No image of .* has a label and can be decoded"):
         st.inspect_dataset(photos, duplicates="bytes", write_exclusions=str(tmp_path / "left_out.csv"), **flags)

@@ -36,20 +36,20 @@ def flowers(tmp_path: Path, photo: Callable[..., bytes]) -> Path:
     return tmp_path / "images"
 
 
-def options(training_folder: Path, images: Path, output: Path, **flags: Any) -> ClassifyOptions:
-    given = {"train_dir": str(training_folder), "image_dir": str(images), "predictions_dir": str(output)}
+def options(mobilenet_folder: Path, images: Path, output: Path, **flags: Any) -> ClassifyOptions:
+    given = {"train_dir": str(mobilenet_folder), "image_dir": str(images), "predictions_dir": str(output)}
     return config.with_values(ClassifyOptions(), {**given, "images_per_file": 5, **flags})
 
 
 def test_images_have_the_classes_that_the_classifier_gives(
-    training_folder: Path, flowers: Path, tmp_path: Path
+    mobilenet_folder: Path, flowers: Path, tmp_path: Path
 ) -> None:
-    report = classify(options(training_folder, flowers, tmp_path / "out", top=2))
+    report = classify(options(mobilenet_folder, flowers, tmp_path / "out", top=2))
     assert (report.images, report.computed, report.rejected) == (13, 13, 1)
     rows = {row["path"]: row for row in pq.read_table(tmp_path / "out").to_pylist()}
     assert len(rows) == 13
     assert rows["daisy/broken.jpg"]["error"] and rows["daisy/broken.jpg"]["prediction"] is None
-    with load_classifier(training_folder) as classifier:
+    with load_classifier(mobilenet_folder) as classifier:
         (expected,) = classifier.predict([flowers / "roses" / "1.jpg"], top=2)
         logits = [np.log(one.probabilities) for one in classifier.predict(sorted(flowers.glob("[dr]*/[0-9].jpg")))]
     row = rows["roses/1.jpg"]
@@ -63,26 +63,26 @@ def test_images_have_the_classes_that_the_classifier_gives(
 
 
 @pytest.mark.slow
-def test_predictions_are_kept_at_a_url(training_folder: Path, flowers: Path, tmp_path: Path) -> None:
+def test_predictions_are_kept_at_a_url(mobilenet_folder: Path, flowers: Path, tmp_path: Path) -> None:
     folder = path_of("ram://bulk/classify")
-    wanted = options(training_folder, flowers, tmp_path, predictions_dir=str(folder))
+    wanted = options(mobilenet_folder, flowers, tmp_path, predictions_dir=str(folder))
     assert (classify(wanted).folder, (folder / METRICS_FILE).is_file()) == (folder, True)
     next(folder.glob("part-*.parquet")).unlink()
     assert 3 <= classify(wanted).computed <= 5
 
 
 @pytest.mark.slow
-def test_a_second_run_classifies_what_is_missing(training_folder: Path, flowers: Path, tmp_path: Path) -> None:
-    wanted = options(training_folder, flowers, tmp_path / "out")
+def test_a_second_run_classifies_what_is_missing(mobilenet_folder: Path, flowers: Path, tmp_path: Path) -> None:
+    wanted = options(mobilenet_folder, flowers, tmp_path / "out")
     classify(wanted)
     next((tmp_path / "out").glob("part-*.parquet")).unlink()
     assert 3 <= classify(wanted).computed <= 5
     with pytest.raises(UsageError, match="results with another top: 5, not 1"):
-        classify(options(training_folder, flowers, tmp_path / "out", top=1))
+        classify(options(mobilenet_folder, flowers, tmp_path / "out", top=1))
 
 
-def test_a_worker_reads_the_classifier_from_its_flags(training_folder: Path, flowers: Path, tmp_path: Path) -> None:
-    wanted = options(training_folder, flowers, tmp_path)
+def test_a_worker_reads_the_classifier_from_its_flags(mobilenet_folder: Path, flowers: Path, tmp_path: Path) -> None:
+    wanted = options(mobilenet_folder, flowers, tmp_path)
     images = list_images(ListedImages(image_dir=str(flowers)))
     (tmp_path / "out" / ".job-1").mkdir(parents=True)
     kinds.write_classifier(tmp_path / "out" / ".job-1", wanted.classifier, images.classes, 5)

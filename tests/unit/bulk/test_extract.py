@@ -16,11 +16,11 @@ pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (ex
 
 
 @pytest.fixture
-def options(training_folder: Path, image_dir: Path, tmp_path: Path) -> ExtractOptions:
+def options(mobilenet_folder: Path, image_dir: Path, tmp_path: Path) -> ExtractOptions:
     return config.with_values(
         ExtractOptions(),
         {
-            "checkpoint_path": str(training_folder),
+            "checkpoint_path": str(mobilenet_folder),
             "image_dir": str(image_dir),
             "output_dir": str(tmp_path / "features"),
             "images_per_file": 4,
@@ -82,8 +82,8 @@ def test_images_of_which_none_can_be_read_fail(options: ExtractOptions, tmp_path
         extract(with_flags(options, image_dir=None, image_list=str(tmp_path / "list.txt")))
 
 
-def test_the_command_lists_end_points(training_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert COMMAND.main([f"--checkpoint_path={training_folder}", "--end_points=?"]) == 0
+def test_the_command_lists_end_points(mobilenet_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert COMMAND.main([f"--checkpoint_path={mobilenet_folder}", "--end_points=?"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["features", "1x1x256"]
 

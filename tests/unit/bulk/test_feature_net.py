@@ -26,26 +26,26 @@ from slim_train.zoo.identify import Match
 CODE = UserCodeOptions()
 
 
-def options(training_folder: Path, **flags: Any) -> FeatureNetOptions:
-    return FeatureNetOptions(checkpoint_path=str(training_folder), precision="fp32", **flags)
+def options(mobilenet_folder: Path, **flags: Any) -> FeatureNetOptions:
+    return FeatureNetOptions(checkpoint_path=str(mobilenet_folder), precision="fp32", **flags)
 
 
-def test_end_points_are_listed_with_their_shapes(training_folder: Path) -> None:
-    found = dict(list_end_points(options(training_folder), CODE))
+def test_end_points_are_listed_with_their_shapes(mobilenet_folder: Path) -> None:
+    found = dict(list_end_points(options(mobilenet_folder), CODE))
     assert found["features"] == (1, 1, 256)
     assert found["Conv2d_13_pointwise"] == (2, 2, 256)
 
 
-def test_an_unknown_end_point_is_answered_with_the_nearest(training_folder: Path) -> None:
+def test_an_unknown_end_point_is_answered_with_the_nearest(mobilenet_folder: Path) -> None:
     with pytest.raises(UsageError, match="Conv2d_13_pointwise"):
-        load_feature_net(options(training_folder, end_points="Conv2d_13_pointwis"), CODE)
+        load_feature_net(options(mobilenet_folder, end_points="Conv2d_13_pointwis"), CODE)
 
 
 def test_features_are_those_of_retrain_and_broken_images_have_an_error(
-    training_folder: Path, image_dir: Path, tmp_path: Path
+    mobilenet_folder: Path, image_dir: Path, tmp_path: Path
 ) -> None:
     images = list_images(ListedImages(image_dir=str(image_dir)))
-    net = load_feature_net(options(training_folder, end_points="features,Conv2d_13_pointwise"), CODE)
+    net = load_feature_net(options(mobilenet_folder, end_points="features,Conv2d_13_pointwise"), CODE)
     with FeatureBody(net, images.opener(), threads=2) as body:
         first, second = body(images.rows), body(images.rows[:3])
     np.testing.assert_array_equal(second.vectors["features"], first.vectors["features"][:3])
@@ -57,7 +57,7 @@ def test_features_are_those_of_retrain_and_broken_images_have_an_error(
 
     module = load_module(
         ModuleOptions(
-            model_name="mobilenet_v1_025", checkpoint_path=str(training_folder), image_size=64, precision="fp32"
+            model_name="mobilenet_v1_025", checkpoint_path=str(mobilenet_folder), image_size=64, precision="fp32"
         )
     )
     store = BottleneckStore(tmp_path / "store", 256)
@@ -67,9 +67,9 @@ def test_features_are_those_of_retrain_and_broken_images_have_an_error(
 
 
 def test_a_recognized_checkpoint_is_preprocessed_as_its_weights_were_trained(
-    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mobilenet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for file in training_folder.glob("model.ckpt-7.*"):
+    for file in mobilenet_folder.glob("model.ckpt-7.*"):
         shutil.copy(file, tmp_path)
     released = dataclasses.replace(
         get_record("mobilenet_v1_025"), num_classes=5, checkpoint_image_size=32, checkpoint_preprocessing="vgg"
@@ -83,26 +83,27 @@ def test_a_recognized_checkpoint_is_preprocessed_as_its_weights_were_trained(
     assert load_feature_net(options(tmp_path, preprocessing_name="inception"), CODE).identity != net.identity
 
 
-def test_without_pooling_all_values_of_a_map_are_stored(training_folder: Path) -> None:
+def test_without_pooling_all_values_of_a_map_are_stored(mobilenet_folder: Path) -> None:
     (point,) = load_feature_net(
-        options(training_folder, end_points="Conv2d_13_pointwise", pooling="none"), CODE
+        options(mobilenet_folder, end_points="Conv2d_13_pointwise", pooling="none"), CODE
     ).end_points
     assert (point.shape, point.length) == ((2, 2, 256), 1024)
 
 
-def test_a_net_is_read_as_it_was_written(training_folder: Path, tmp_path: Path) -> None:
-    net = load_feature_net(options(training_folder), CODE)
+def test_a_net_is_read_as_it_was_written(mobilenet_folder: Path, tmp_path: Path) -> None:
+    net = load_feature_net(options(mobilenet_folder), CODE)
     net.write(tmp_path)
     assert FeatureNet.read(tmp_path) == net
 
 
-def test_features_averaged_over_the_mirror_image_are_those_of_retrain(training_folder: Path) -> None:
-    net = load_feature_net(options(training_folder, average_flip=True), CODE)
+@pytest.mark.slow
+def test_features_averaged_over_the_mirror_image_are_those_of_retrain(mobilenet_folder: Path) -> None:
+    net = load_feature_net(options(mobilenet_folder, average_flip=True), CODE)
     again = load_module(dataclasses.replace(config.with_values(ModuleOptions(), net.flags), precision="fp32"))
     assert again.identity == net.identity
-    assert net.identity != load_feature_net(options(training_folder), CODE).identity
+    assert net.identity != load_feature_net(options(mobilenet_folder), CODE).identity
 
 
-def test_maps_are_not_averaged_over_the_mirror_image(training_folder: Path) -> None:
+def test_maps_are_not_averaged_over_the_mirror_image(mobilenet_folder: Path) -> None:
     with pytest.raises(UsageError, match="--average_flip and --pooling=none cannot be combined"):
-        options(training_folder, average_flip=True, pooling="none")
+        options(mobilenet_folder, average_flip=True, pooling="none")

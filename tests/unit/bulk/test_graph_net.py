@@ -23,10 +23,10 @@ CODE = UserCodeOptions()
 
 
 @pytest.fixture(scope="module")
-def exported(training_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(mobilenet_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training folder as a frozen graph and as a SavedModel."""
     folder = tmp_path_factory.mktemp("exported")
-    trained = find_trained_model(training_folder, ModelOverrides())
+    trained = find_trained_model(mobilenet_folder, ModelOverrides())
     graph_def, info = trained.freeze(), trained.info()
     write_frozen(folder / "model.pb", graph_def, info)
     write_saved_model(folder / "saved_model", trained, graph_def, info)
@@ -54,13 +54,13 @@ def features(net: FeatureNet, image_dir: Path) -> Any:
         return body(rows).vectors[net.end_points[0].name]
 
 
-@pytest.mark.parametrize("flag", ["graph", "saved_model_dir"])
+@pytest.mark.parametrize("flag", ["graph", pytest.param("saved_model_dir", marks=pytest.mark.slow)])
 def test_the_features_of_an_export_are_those_of_its_training_folder(
-    flag: str, exported: Path, training_folder: Path, image_dir: Path
+    flag: str, exported: Path, mobilenet_folder: Path, image_dir: Path
 ) -> None:
     path = exported / {"graph": "model.pb", "saved_model_dir": "saved_model"}[flag]
     net = load_feature_net(options(**{flag: str(path)}), CODE)
-    expected = load_feature_net(options(checkpoint_path=str(training_folder)), CODE)
+    expected = load_feature_net(options(checkpoint_path=str(mobilenet_folder)), CODE)
     assert net.end_points[0].length == 256
     np.testing.assert_allclose(features(net, image_dir), features(expected, image_dir), rtol=1e-3, atol=1e-4)
 

@@ -37,8 +37,8 @@ def colors(tmp_path: Path) -> Path:
     return tmp_path / "colors"
 
 
-def extract_to(folder: Path, training_folder: Path, **flags: Any) -> Path:
-    given = {"checkpoint_path": str(training_folder), "output_dir": str(folder), "precision": "fp32", **flags}
+def extract_to(folder: Path, mobilenet_folder: Path, **flags: Any) -> Path:
+    given = {"checkpoint_path": str(mobilenet_folder), "output_dir": str(folder), "precision": "fp32", **flags}
     extract(config.with_values(ExtractOptions(), given))
     return folder
 
@@ -59,11 +59,11 @@ def options(out: Path, **flags: Any) -> RetrainOptions:
 
 
 def test_features_that_are_there_train_the_classifier_of_retrain(
-    training_folder: Path, colors: Path, tmp_path: Path
+    mobilenet_folder: Path, colors: Path, tmp_path: Path
 ) -> None:
-    features = extract_to(tmp_path / "features", training_folder, image_dir=str(colors), images_per_file=20)
+    features = extract_to(tmp_path / "features", mobilenet_folder, image_dir=str(colors), images_per_file=20)
     report = retrain.run(options(tmp_path / "a", features=str(features)))
-    net = {"model_name": "mobilenet_v1_025", "checkpoint_path": str(training_folder), "image_size": 64}
+    net = {"model_name": "mobilenet_v1_025", "checkpoint_path": str(mobilenet_folder), "image_size": 64}
     expected = local.run(options(tmp_path / "b", image_dir=str(colors), **net))
     found, known = (json.loads(one.files["report"].read_text()) for one in (report, expected))
     for name in ("labels", "pictures", "rejected"):
@@ -75,22 +75,23 @@ def test_features_that_are_there_train_the_classifier_of_retrain(
     assert list(report.rejected) == ["red/notes.jpg"]
 
 
+@pytest.mark.slow
 def test_features_of_another_net_are_refused(
-    training_folder: Path, write_training_folder: Any, colors: Path, tmp_path: Path
+    mobilenet_folder: Path, write_training_folder: Any, colors: Path, tmp_path: Path
 ) -> None:
-    features = extract_to(tmp_path / "features", training_folder, image_dir=str(colors))
-    other = write_training_folder(tmp_path / "other", seed=3)
+    features = extract_to(tmp_path / "features", mobilenet_folder, image_dir=str(colors))
+    other = write_training_folder(tmp_path / "other", seed=3, model_name="mobilenet_v1_025")
     flags = {"model_name": "mobilenet_v1_025", "checkpoint_path": str(other), "image_size": 64}
     with pytest.raises(UsageError, match="were computed by mobilenet_v1_025 of .*, not by mobilenet_v1_025 of .*other"):
         retrain.run(options(tmp_path / "a", features=str(features), **flags))
 
 
-def test_a_split_of_the_source_is_kept(training_folder: Path, colors: Path, tmp_path: Path) -> None:
+def test_a_split_of_the_source_is_kept(mobilenet_folder: Path, colors: Path, tmp_path: Path) -> None:
     shutil.copytree(colors, tmp_path / "split" / "train")
     for name in ("blue", "red"):
         (tmp_path / "split" / "test" / name).mkdir(parents=True)
         shutil.copy(colors / name / "0.png", tmp_path / "split" / "test" / name)
-    features = extract_to(tmp_path / "features", training_folder, image_dir=str(tmp_path / "split"))
+    features = extract_to(tmp_path / "features", mobilenet_folder, image_dir=str(tmp_path / "split"))
     split = FeatureTable(features, "features").split_of_source()
     assert {part: sum(map(len, by_class)) for part, by_class in split.parts.items()} == {
         "training": 48,
@@ -99,8 +100,8 @@ def test_a_split_of_the_source_is_kept(training_folder: Path, colors: Path, tmp_
     }
 
 
-def test_the_images_that_are_wanted_are_read_file_by_file(training_folder: Path, colors: Path, tmp_path: Path) -> None:
-    features = extract_to(tmp_path / "features", training_folder, image_dir=str(colors), images_per_file=20)
+def test_the_images_that_are_wanted_are_read_file_by_file(mobilenet_folder: Path, colors: Path, tmp_path: Path) -> None:
+    features = extract_to(tmp_path / "features", mobilenet_folder, image_dir=str(colors), images_per_file=20)
     table = FeatureTable(features, "features")
     split = split_images(table.classes, [[n for n in table.names if n.startswith(c)] for c in table.classes], 20, 20)
     assert sum(len(names) for by_class in split.parts.values() for names in by_class) == 49

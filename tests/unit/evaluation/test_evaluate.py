@@ -62,11 +62,11 @@ def test_a_model_file_with_other_classes_than_the_data_set_is_refused(named: tup
         check_class_names("net.keras", named, ("cat", "dog", "emu"))
 
 
-@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("flip", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_mirrored_split_is_the_same_to_an_evaluator_that_flips(
     write_training_folder: Callable[..., Path], photo: Callable[..., bytes], tmp_path: Path, flip: bool
 ) -> None:
-    folder = write_training_folder(tmp_path / "trained")
+    folder = write_training_folder(tmp_path / "trained", model_name="mobilenet_v1_025")
     logits = []
     for mirror in (False, True):
         records = []

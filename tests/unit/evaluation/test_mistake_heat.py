@@ -31,14 +31,14 @@ def pixels(encoded: bytes | None) -> Any:
 
 
 @pytest.fixture
-def evaluators(training_folder: Path, photo_split: DatasetSpec) -> Iterator[Callable[..., Evaluator]]:
+def evaluators(mobilenet_folder: Path, photo_split: DatasetSpec) -> Iterator[Callable[..., Evaluator]]:
     """``evaluators(batch_size, flip)`` evaluate three photos, and have evaluated them."""
     model = resolve_model("mobilenet_v1_025", photo_split, image_size=64, preprocessing="lenet")
     made = []
 
     def make(batch_size: int, flip: bool = False) -> Evaluator:
         made.append(Evaluator(photo_split, model, batch_size=batch_size, flip=flip))
-        made[-1].evaluate(str(training_folder / "model.ckpt-7"))
+        made[-1].evaluate(str(mobilenet_folder / "model.ckpt-7"))
         return made[-1]
 
     yield make

@@ -28,17 +28,17 @@ BENCHMARK = Path(__file__).resolve().parents[3] / "scripts/benchmarks/onnx.py"
 
 
 @pytest.fixture(scope="module")
-def exported(training_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(mobilenet_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("tf2onnx", reason="the extra [onnx] is not installed")
     folder = tmp_path_factory.mktemp("onnx")
-    flags = {"checkpoint_path": str(training_folder), "export_dir": str(folder), "formats": "onnx"}
+    flags = {"checkpoint_path": str(mobilenet_folder), "export_dir": str(folder), "formats": "onnx"}
     run.run(config.with_values(ExportOptions(), {**flags, "num_check_images": 4}))
     return folder
 
 
 @pytest.fixture(scope="module")
-def trained(training_folder: Path) -> Iterator[Predictor]:
-    with load_predictor(training_folder) as predictor:
+def trained(mobilenet_folder: Path) -> Iterator[Predictor]:
+    with load_predictor(mobilenet_folder) as predictor:
         yield predictor
 
 
@@ -50,7 +50,8 @@ def test_the_export_is_checked_by_onnxruntime(exported: Path) -> None:
     assert file["difference"]["same_best"] == 4
 
 
-def test_another_program_needs_the_file_alone(exported: Path, training_folder: Path, trained: Predictor) -> None:
+@pytest.mark.slow
+def test_another_program_needs_the_file_alone(exported: Path, mobilenet_folder: Path, trained: Predictor) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(str(exported / "model.onnx"), providers=["CPUExecutionProvider"])
     (pixels,), (scores,) = session.get_inputs(), session.get_outputs()
@@ -58,7 +59,7 @@ def test_another_program_needs_the_file_alone(exported: Path, training_folder: P
     assert (scores.name, scores.type, scores.shape) == ("scores", "tensor(float)", ["batch", 5])
     meta = session.get_modelmeta()
     assert meta.producer_name == "slim-train"
-    assert from_properties(meta.custom_metadata_map, exported) == find_trained_model(training_folder).info()
+    assert from_properties(meta.custom_metadata_map, exported) == find_trained_model(mobilenet_folder).info()
     assert json.loads(meta.custom_metadata_map["labels"])[0] == "daisy"
     for count in (1, 3):
         batch = np.random.default_rng(count).integers(0, 256, (count, 64, 64, 3), np.uint8)
@@ -89,9 +90,9 @@ def test_a_missing_extra_is_named_before_anything_is_read(monkeypatch: pytest.Mo
         run.run(config.with_values(ExportOptions(), flags))
 
 
-def test_a_net_with_an_operation_that_onnx_lacks_is_named(training_folder: Path, tmp_path: Path) -> None:
+def test_a_net_with_an_operation_that_onnx_lacks_is_named(mobilenet_folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("tf2onnx", reason="the extra [onnx] is not installed")
-    trained = find_trained_model(training_folder)
+    trained = find_trained_model(mobilenet_folder)
     with tf.Graph().as_default() as graph:
         pixels = tf.placeholder(tf.float32, [None, 64, 64, 3], name="pixels")
         tf.identity(tf.linalg.svd(pixels, compute_uv=False)[:, 0, :5], name="scores")

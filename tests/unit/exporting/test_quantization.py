@@ -28,11 +28,11 @@ FLOWERS = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory, training_folder: Path, photo: Callable[..., bytes]) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory, mobilenet_folder: Path, photo: Callable[..., bytes]) -> Path:
     """Splits train and test of photos, labeled as the checkpoint says, but for one image of test."""
     folder = tmp_path_factory.mktemp("data")
     images = [photo(seed=seed) for seed in range(12)]
-    with load_predictor(training_folder) as predictor:
+    with load_predictor(mobilenet_folder) as predictor:
         labels = predictor.predict(images).argmax(axis=1).tolist()
     labels[-1] = next(label for label in range(len(FLOWERS) - 1) if label != labels[-1])
     assert FLOWERS.index("tulips") not in labels
@@ -48,17 +48,18 @@ def data(tmp_path_factory: pytest.TempPathFactory, training_folder: Path, photo:
     return folder
 
 
-def _export(training_folder: Path, **flags: Any) -> Any:
-    given = {"checkpoint_path": str(training_folder), "formats": "tflite_int8_full", "num_check_images": 2, **flags}
+def _export(mobilenet_folder: Path, **flags: Any) -> Any:
+    given = {"checkpoint_path": str(mobilenet_folder), "formats": "tflite_int8_full", "num_check_images": 2, **flags}
     return run.run(config.with_values(ExportOptions(), given))
 
 
+@pytest.mark.slow
 def test_the_model_takes_and_gives_8_bits_and_its_accuracy_is_reported(
-    training_folder: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    mobilenet_folder: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     flags = {"dataset_dir": str(data), "representative_images": "train", "check_accuracy": "test"}
-    report = _export(training_folder, export_dir=str(tmp_path / "out"), max_accuracy_drop=0.5, **flags)
+    report = _export(mobilenet_folder, export_dir=str(tmp_path / "out"), max_accuracy_drop=0.5, **flags)
     (file,) = report.files
     assert (file.path, file.format) == ("model_int8_full.tflite", "TFLite int8_full")
     assert (file.accuracy.split, file.accuracy.images, file.accuracy.checkpoint) == ("test", 8, 7 / 8)
@@ -73,14 +74,14 @@ def test_the_model_takes_and_gives_8_bits_and_its_accuracy_is_reported(
     by_channel = [t for t in interpreter.get_tensor_details() if len(t["quantization_parameters"]["scales"]) > 1]
     assert len(by_channel) > 20
     assert not [t["name"] for t in interpreter.get_tensor_details() if t["dtype"] == np.float32]
-    with load_predictor(path) as predictor, load_predictor(training_folder) as trained:
+    with load_predictor(path) as predictor, load_predictor(mobilenet_folder) as trained:
         pixels = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.float32)
         assert np.abs(predictor.scores(pixels) - trained.scores(pixels)).max() < 0.5
 
 
 @pytest.mark.slow
-def test_a_drop_of_the_accuracy_ends_the_export(training_folder: Path, data: Path, tmp_path: Path) -> None:
-    trained, dataset = find_trained_model(training_folder), get_dataset(None, "test", data)
+def test_a_drop_of_the_accuracy_ends_the_export(mobilenet_folder: Path, data: Path, tmp_path: Path) -> None:
+    trained, dataset = find_trained_model(mobilenet_folder), get_dataset(None, "test", data)
     with tf.Graph().as_default() as graph:
         pixels = tf.placeholder(tf.float32, [None, 64, 64, 3], name="pixels")
         # Nothing but tulips, which no image shows.
@@ -113,11 +114,11 @@ def test_a_drop_of_the_accuracy_ends_the_export(training_folder: Path, data: Pat
     ],
 )
 def test_what_is_missing_is_named_before_anything_is_written(
-    flags: dict[str, Any], message: str, training_folder: Path, data: Path, tmp_path: Path
+    flags: dict[str, Any], message: str, mobilenet_folder: Path, data: Path, tmp_path: Path
 ) -> None:
     given = {**flags, **({"dataset_dir": str(data)} if "dataset_dir" in flags else {})}
     with pytest.raises((UsageError, DataError), match=message) as caught:
-        _export(training_folder, export_dir=str(tmp_path / "out"), **given)
+        _export(mobilenet_folder, export_dir=str(tmp_path / "out"), **given)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 

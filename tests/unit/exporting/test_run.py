@@ -183,6 +183,7 @@ def test_an_export_cannot_be_told_another_size_or_number_of_classes(file: str, e
         load_predictor(exported / file, ModelOverrides(labels=("yes", "no")))
 
 
+@pytest.mark.slow
 def test_every_export_of_a_large_photograph_answers_as_the_checkpoint_does(
     exported: Path, training_folder: Path, photo
 ) -> None:
@@ -198,6 +199,7 @@ def test_every_export_of_a_large_photograph_answers_as_the_checkpoint_does(
         load_predictor(exported / "saved_model", ModelOverrides(scaled_decoding="never"))
 
 
+@pytest.mark.slow
 def test_preprocessing_of_a_user_gets_all_pixels_of_an_image_that_is_converted_first(
     training_folder: Path, photo: Photo, tmp_path: Path
 ) -> None:
@@ -224,7 +226,7 @@ def test_the_frozen_graph_also_takes_what_preprocessing_makes(exported: Path) ->
     with tf.Graph().as_default() as graph, tf.Session(graph=graph) as session:
         tf.graph_util.import_graph_def(tf.GraphDef.FromString((exported / "model.pb").read_bytes()), name="")
         ours = session.run("scores:0", {"pixels:0": pixels})
-        of_research_slim = session.run("MobilenetV1/Predictions/Reshape_1:0", {"input:0": pixels / 127.5 - 1})
+        of_research_slim = session.run("CifarNet/Predictions/Reshape_1:0", {"input:0": pixels / 127.5 - 1})
     np.testing.assert_allclose(ours, of_research_slim, atol=1e-5)
 
 
@@ -242,7 +244,9 @@ def test_tflite_models_take_any_number_of_images(kind: str, exported: Path) -> N
     np.testing.assert_allclose(scores.sum(axis=1), np.ones(3), atol=1e-4)
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp16", 0.01), ("bf16", 0.08)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [pytest.param("fp16", 0.01, marks=pytest.mark.slow), ("bf16", 0.08)]
+)
 def test_weights_in_16_bits_halve_the_frozen_graph(
     precision: str, tolerance: float, exported: Path, training_folder: Path, tmp_path: Path
 ) -> None:
@@ -323,7 +327,7 @@ def test_a_folder_of_something_else_at_a_url_is_left_alone_and_a_part_of_an_uplo
 
 
 def test_a_file_that_does_not_match_the_checkpoint_is_not_exported(
-    training_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mobilenet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write_another(path: Path, graph_def: Any, info: Any) -> None:
         wrong = tf.GraphDef()
@@ -335,7 +339,7 @@ def test_a_file_that_does_not_match_the_checkpoint_is_not_exported(
 
     monkeypatch.setattr(formats, "write_frozen", write_another)
     with pytest.raises(RunError, match="frozen graph does not match the checkpoint"):
-        run.run(options(checkpoint_path=str(training_folder), export_dir=str(tmp_path / "out"), formats="frozen"))
+        run.run(options(checkpoint_path=str(mobilenet_folder), export_dir=str(tmp_path / "out"), formats="frozen"))
     assert list((tmp_path / "out").iterdir()) == []
 
 

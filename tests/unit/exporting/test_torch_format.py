@@ -46,9 +46,9 @@ def test_weights_and_config_are_a_folder_as_timm_loads_it(trained: Path, tmp_pat
     np.testing.assert_array_equal(state["conv_stem.weight"].transpose(2, 3, 1, 0), stem)
 
 
-def test_a_net_that_timm_does_not_have_is_refused(training_folder: Path, tmp_path: Path) -> None:
+def test_a_net_that_timm_does_not_have_is_refused(mobilenet_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="mobilenet_v1_025 is narrower .* of timm. Leave torch out of --formats"):
-        export(training_folder, tmp_path)
+        export(mobilenet_folder, tmp_path)
     assert not list(tmp_path.iterdir())
 
 

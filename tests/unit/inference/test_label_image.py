@@ -53,7 +53,7 @@ def test_json_holds_the_same_on_screen_and_in_a_file(training_folder: Path, fold
     text = label_image.run(options(train_dir=str(training_folder), image=str(folder), **flags))
     answer = json.loads(text)
     assert answer == json.loads((folder / "labels.json").read_text())
-    assert answer["model"] == "mobilenet_v1_025"
+    assert answer["model"] == "cifarnet"
     assert [Path(entry["image"]).name for entry in answer["images"]] == ["a.jpg", "b.png", "broken.jpg"]
     assert [len(entry.get("labels", ())) for entry in answer["images"]] == [2, 2, 0]
     first, second = answer["images"][0]["labels"]
@@ -78,7 +78,7 @@ def test_of_a_great_many_pictures_the_first_are_drawn(
     monkeypatch.setattr(label_image, "_MOST_TILES", 2)
     monkeypatch.setattr(label_image, "draw_contact_sheet", lambda _, tiles, *text: drawn.append((len(tiles), *text)))
     label_image.run(options(train_dir=str(training_folder), image=str(folder), contact_sheet=str(folder / "s.png")))
-    assert drawn == [(2, "mobilenet_v1_025", "the first 2 of 3 images and their likeliest classes")]
+    assert drawn == [(2, "cifarnet", "the first 2 of 3 images and their likeliest classes")]
 
 
 def test_where_the_net_looks_is_drawn_beside_each_picture_and_to_files(training_folder: Path, folder: Path) -> None:
@@ -156,5 +156,5 @@ def test_images_and_model_at_urls_are_labelled_and_the_answers_written_there(
     flags = {"top": 1, "output_file": "ram://label/out/labels.json", "contact_sheet": "ram://label/out/sheet.png"}
     text = label_image.run(options(train_dir="ram://label/model", image="ram://label/images/a.jpg", **flags))
     assert text == label_image.run(options(train_dir=str(training_folder), image=str(folder / "a.jpg"), top=1))
-    assert json.loads((url / "out" / "labels.json").read_text())["model"] == "mobilenet_v1_025"
+    assert json.loads((url / "out" / "labels.json").read_text())["model"] == "cifarnet"
     assert (url / "out" / "sheet.png").read_bytes().startswith(b"\x89PNG")

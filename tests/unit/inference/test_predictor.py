@@ -20,8 +20,8 @@ Photo = Callable[..., bytes]
 
 
 @pytest.fixture(scope="module")
-def predictor(training_folder: Path) -> Iterator[Predictor]:
-    loaded = load_predictor(training_folder)
+def predictor(mobilenet_folder: Path) -> Iterator[Predictor]:
+    loaded = load_predictor(mobilenet_folder)
     yield loaded
     loaded.close()
 
@@ -184,12 +184,12 @@ def test_the_labels_file_of_its_own_name_is_a_graphs_before_any_other(tmp_path: 
 
 
 def test_a_training_folder_with_a_saved_model_in_it_is_its_newest_checkpoint(
-    training_folder: Path, tmp_path: Path
+    mobilenet_folder: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "training"
-    shutil.copytree(training_folder, folder)
+    shutil.copytree(mobilenet_folder, folder)
     write_saved_model(folder / "saved_model" / "9")
-    assert load_predictor(folder).name == load_predictor(training_folder).name
+    assert load_predictor(folder).name == load_predictor(mobilenet_folder).name
 
 
 @pytest.mark.parametrize(
@@ -268,15 +268,15 @@ def test_a_folder_with_several_graphs_asks_for_one(tmp_path: Path) -> None:
         load_predictor(tmp_path)
 
 
-def test_checkpoints_take_their_own_preprocessing(training_folder: Path) -> None:
+def test_checkpoints_take_their_own_preprocessing(mobilenet_folder: Path) -> None:
     with pytest.raises(UsageError, match="preprocessing is as in training"):
-        load_predictor(training_folder, ModelOverrides(input_mean=0.0))
+        load_predictor(mobilenet_folder, ModelOverrides(input_mean=0.0))
     with pytest.raises(UsageError, match="square"):
-        load_predictor(training_folder, ModelOverrides(input_height=32))
+        load_predictor(mobilenet_folder, ModelOverrides(input_height=32))
 
 
-def test_a_checkpoint_folder_of_old_needs_only_its_net_named(training_folder: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(training_folder, tmp_path / "old"))
+def test_a_checkpoint_folder_of_old_needs_only_its_net_named(mobilenet_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(mobilenet_folder, tmp_path / "old"))
     (folder / "config.yaml").unlink()
     predictor = load_predictor(folder, ModelOverrides(model_name="mobilenet_v1_025", input_height=32, input_width=32))
     assert (predictor.labels[0], predictor.image_size) == ("daisy", (32, 32))

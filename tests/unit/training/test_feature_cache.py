@@ -131,14 +131,15 @@ def variables(train_dir: Path) -> dict[str, Any]:
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
+@pytest.mark.slow
 def test_losses_and_variables_are_those_of_training_without_the_cache(
-    train: Callable[..., Any], tmp_path: Path, training_folder: Path, monkeypatch: pytest.MonkeyPatch
+    train: Callable[..., Any], tmp_path: Path, mobilenet_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = nets.get_record("mobilenet_v1_025")
     without_dropout = dataclasses.replace(record, builder=functools.partial(record.builder, dropout_keep_prob=1.0))
     monkeypatch.setattr(nets._NETS, "_built_in", {record.name: without_dropout})
     common = (
-        f"--model_name={record.name}", "--train_image_size=64", f"--checkpoint_path={training_folder}",
+        f"--model_name={record.name}", "--train_image_size=64", f"--checkpoint_path={mobilenet_folder}",
         "--augmentation=none", "--moving_average_decay=0.9", "--optimizer=momentum", "--max_number_of_steps=3",
     )  # fmt: skip
     every_step, once = tmp_path / "every_step", tmp_path / "once"
@@ -229,6 +230,7 @@ def test_the_code_of_a_registered_augmentation_is_part_of_the_name(source: Featu
     assert identity(0.5, num_variants=0) == identity(0.6, num_variants=0)
 
 
+@pytest.mark.slow
 def test_features_are_computed_again_when_the_code_of_an_augmentation_changes(
     train: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -266,6 +268,7 @@ def test_features_belong_to_the_records_wherever_they_lie(
         assert identity(others) != identity(records)
 
 
+@pytest.mark.slow
 def test_variants_are_distorted_by_the_seed_and_the_labels_are_those_of_the_records(
     source: FeatureSource, lenet: str, tmp_path: Path
 ) -> None:
@@ -390,6 +393,7 @@ mine.default_image_size = 56
 """
 
 
+@pytest.mark.slow
 def test_a_head_may_have_batch_norm_and_be_pooled_afterwards(train: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(_NORMALIZED_HEAD)
     net = ("--model_name=mine", f"--model_file={tmp_path / 'mine.py'}", "--train_image_size=28")
@@ -409,7 +413,7 @@ def test_a_dry_run_says_where_the_features_are_and_computes_none(train: Callable
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_run_that_is_stopped_while_it_computes_leaves_no_features(
     tmp_path: Path, records: Path, lenet: str, number: signal.Signals
 ) -> None:

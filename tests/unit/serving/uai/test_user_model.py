@@ -306,10 +306,10 @@ def test_the_retrain_example_is_built_in(tmp_path: Path, photo: Callable[..., by
 
 
 @pytest.fixture
-def old_folder(training_folder: Path, tmp_path: Path) -> Path:
+def old_folder(mobilenet_folder: Path, tmp_path: Path) -> Path:
     """A checkpoint folder as of research/slim: no config.yaml."""
     folder = tmp_path / "checkpoint_dir"
-    shutil.copytree(training_folder, folder)
+    shutil.copytree(mobilenet_folder, folder)
     (folder / "config.yaml").unlink()
     return folder
 
@@ -318,11 +318,11 @@ SLIM = {"preprocessing_name": "None", "model_name": "mobilenet_v1_025", "eval_im
 
 
 def test_the_slim_example_is_built_in(
-    old_folder: Path, training_folder: Path, tmp_path: Path, photo: Callable[..., bytes]
+    old_folder: Path, mobilenet_folder: Path, tmp_path: Path, photo: Callable[..., bytes]
 ) -> None:
     servable = load(write_conf(tmp_path, "slimModel", "sliminfer", infor=SLIM))
     (scores,) = servable.run([servable.prepare(photo())])
-    np.testing.assert_allclose(scores, load_predictor(training_folder).predict([photo()])[0], atol=1e-5)
+    np.testing.assert_allclose(scores, load_predictor(mobilenet_folder).predict([photo()])[0], atol=1e-5)
 
 
 def test_the_slim_example_has_a_class_too_many(old_folder: Path, tmp_path: Path, photo: Callable[..., bytes]) -> None:
@@ -335,13 +335,13 @@ def test_the_slim_example_has_a_class_too_many(old_folder: Path, tmp_path: Path,
 
 @pytest.mark.slow
 def test_a_built_in_model_decodes_in_full_if_the_server_is_told_so(
-    old_folder: Path, training_folder: Path, tmp_path: Path, photo: Callable[..., bytes]
+    old_folder: Path, mobilenet_folder: Path, tmp_path: Path, photo: Callable[..., bytes]
 ) -> None:
     large = photo(size=(1200, 900))
     source = UaiSource(None, write_conf(tmp_path, "slimModel", "sliminfer", infor=SLIM), 50, "never")
     (scores,) = (servable := source.load(source.find())).run([servable.prepare(large)])
     given = ModelOverrides(scaled_decoding="never")
-    np.testing.assert_allclose(scores, load_predictor(training_folder, given).predict([large])[0], atol=1e-6)
+    np.testing.assert_allclose(scores, load_predictor(mobilenet_folder, given).predict([large])[0], atol=1e-6)
 
 
 def test_a_class_of_the_user_takes_no_scaled_decoding(tmp_path: Path) -> None:
@@ -358,7 +358,7 @@ def test_the_slim_example_needs_its_net_named(old_folder: Path, tmp_path: Path) 
         load(write_conf(tmp_path, "slimModel", "sliminfer", infor=wrong))
 
 
-def test_a_folder_of_our_own_training_needs_nothing_named(training_folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(training_folder, tmp_path / "checkpoint_dir")
+def test_a_folder_of_our_own_training_needs_nothing_named(mobilenet_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(mobilenet_folder, tmp_path / "checkpoint_dir")
     servable = load(write_conf(tmp_path, "slimModel", "sliminfer"))
     assert servable.describe()["height"] == 64

@@ -15,11 +15,11 @@ def test_a_training_that_evaluates_ends_with_a_report_of_its_last_evaluation(opt
     assert f"accuracy {result.evaluations[-1]['eval_accuracy']:.2%} on test" in html
 
 
-def test_the_worst_mistakes_are_kept_with_where_the_net_looked(training_folder, photo_split):
+def test_the_worst_mistakes_are_kept_with_where_the_net_looked(mobilenet_folder, photo_split):
     model = resolve_model("mobilenet_v1_025", photo_split, image_size=64, preprocessing="lenet")
     last = LastEvaluation()
     with Evaluator(photo_split, model, batch_size=2) as evaluator:
-        figures = last.evaluate(evaluator, str(training_folder / "model.ckpt-7"), lambda: False)
+        figures = last.evaluate(evaluator, str(mobilenet_folder / "model.ckpt-7"), lambda: False)
         last.explain()
     assert len(last.mistakes) == round(3 * (1 - figures["accuracy"])) > 0
     assert all(mistake.heat for mistake in last.mistakes)
