@@ -99,6 +99,7 @@ def test_sigterm_lets_a_worker_leave_and_makes_the_chief_end_the_job_with_a_chec
     assert "The chief has ended the job" in cluster.log("worker 2")
 
 
+@pytest.mark.slow
 def test_sigterm_to_all_tasks_at_once_lets_the_chief_save_what_the_servers_hold(make_cluster):
     cluster = make_cluster("--max_number_of_steps=100000", ps=1, worker=1)
     cluster.start_all()

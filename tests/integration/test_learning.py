@@ -37,6 +37,7 @@ def _train(dataset_dir, train_dir, *flags):
     return json.loads((train_dir / "result.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_training_that_cannot_learn_says_so_once_and_in_its_result(grey_dir, tmp_path, capfd):
     result = _train(grey_dir, tmp_path, "--learning_rate=0.001", "--max_number_of_steps=320")
     assert result["plateau"]["constant_answer_loss"] == pytest.approx(np.log(3), abs=0.01)

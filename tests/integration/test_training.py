@@ -145,6 +145,7 @@ def test_a_split_that_is_not_there_is_told_with_its_flag_before_anything_is_meas
     assert "images/s" not in said
 
 
+@pytest.mark.slow
 def test_a_restart_forgets_the_best_of_the_run_before(shapes_dir, tmp_path):
     flags = ("--max_number_of_steps=5", "--eval_split_name=test")
     assert _train(shapes_dir, tmp_path, *flags) == 0
@@ -195,7 +196,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_step(shapes_dir, tmp_path
     assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_a_checkpoint_and_exits_cleanly(shapes_dir, tmp_path, number):
     process = _start(shapes_dir, tmp_path, "--max_number_of_steps=100000")
     process.send_signal(number)
@@ -232,6 +233,7 @@ def test_epochs_count_the_images_of_all_clones(shapes_dir, tmp_path):
     assert _result(tmp_path)["global_step"] == 8  # 2 epochs of 63 images, 16 a step
 
 
+@pytest.mark.slow
 def test_a_batch_may_be_larger_than_the_data_set(shapes_dir, tmp_path):
     flags = ("--batch_size=200", "--max_number_of_steps=2", "--eval_split_name=test")
     assert _train(shapes_dir, tmp_path, *flags) == 0
@@ -326,6 +328,7 @@ def test_one_checkpoint_cannot_be_followed(trained_dir, capsys):
     assert "follows a training folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_evaluation_follows_a_running_training_to_its_end(shapes_dir, tmp_path):
     process = _start(shapes_dir, tmp_path, "--max_number_of_steps=200", "--save_interval_secs=2")
     argv = [f"--checkpoint_path={tmp_path}", "--eval_interval_secs=1", "--mistakes=0"]
@@ -385,6 +388,7 @@ def test_augmentation_mixing_and_erasing_train_together_and_repeat(shapes_dir, t
     assert evaluated["loss"] == pytest.approx(_metrics(tmp_path / "a")[-1]["eval_loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_accumulated_steps_are_updates_and_count_their_images(shapes_dir, tmp_path, capsys):
     flags = ["--batch_size=4", "--num_clones=2", "--gradient_accumulation_steps=3", "--learning_rate=0.003"]
     code = _train(shapes_dir, tmp_path, *flags, "--num_epochs=16", "--eval_split_name=test", "--seed=1")

@@ -26,15 +26,13 @@ _TIED_TO_IMAGE_SIZE = {"lenet", "cifarnet"}
 _IMAGE_SIZE = 100
 # Numbers that are no kernel size and no width of any layer: what has one in its shape depends on the classes.
 _NUM_CLASSES, _OTHER_NUM_CLASSES = 17, 19
-# Up to half a minute each, in the same code as a net that is swept by default.
+# Up to half a minute each; most are made by the code of a net that is swept by default.
 _LIKE_OTHERS = re.compile(
-    r"resnet_v\d_(101|152|200)|p?nasnet_large|nasnet_cifar|pnasnet_mobile|inception_(v4|resnet_v2)"
-    r"|mobilenet_v1(_050|_075)?|mobilenet_v2(_050|_140)?|mobilenet_v3_(large(_minimalistic)?|edge_tpu)|vgg_1[69]|resnet_v1_50"
+    r"resnet_v\d_(101|152|200)|p?nasnet_.*|inception_(v2|v4|resnet_v2)|vgg_1[69]|resnet_v1_50|overfeat"
+    r"|mobilenet_v1(_050|_075)?|mobilenet_v2(_050|_140)?|mobilenet_v3_(large.*|small_minimalistic|edge_tpu.*)"
 )
-# Seconds to build, for tests that build a graph of their own.
-_SLOW_TO_BUILD = re.compile(r"nasnet_mobile")
 # For tests that build a net several times.
-_OF_EACH_KIND = re.compile(r"alexnet_v2|cifarnet|face_vgg|lenet|mobilenet_(v1_025|v3_small)|resnet_v2_50")
+_OF_EACH_KIND = re.compile(r"alexnet_v2|cifarnet|face_vgg|lenet|mobilenet_v1_025|resnet_v2_50")
 _DEVICE = "/device:CPU:0"
 
 
@@ -52,7 +50,6 @@ def _each(is_slow: Callable[[str], Any]) -> pytest.MarkDecorator:
 
 each_net = _each(_LIKE_OTHERS.fullmatch)
 one_net_of_each_kind = _each(lambda name: not _OF_EACH_KIND.fullmatch(name))
-each_net_that_is_quick_to_build = _each(lambda name: _LIKE_OTHERS.fullmatch(name) or _SLOW_TO_BUILD.fullmatch(name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,7 +182,7 @@ def test_a_net_takes_other_image_sizes_with_the_same_weights(record: NetRecord) 
         assert without_head.variables.items() <= inference.variables.items()
 
 
-@each_net_that_is_quick_to_build
+@each_net
 def test_one_pixel_less_than_the_smallest_size_leaves_nothing_to_classify(record: NetRecord) -> None:
     size = record.min_image_size - 1
     if not size:
@@ -241,7 +238,7 @@ def test_a_training_graph_reaches_every_weight_and_updates_every_moving_average(
     assert training.batch_norm_modes <= {True}
 
 
-@each_net_that_is_quick_to_build
+@each_net
 def test_frozen_batch_norm_uses_its_moving_averages_and_leaves_them_alone(record: NetRecord) -> None:
     with _graph(record, _IMAGE_SIZE, _NUM_CLASSES, is_training=True, freeze_batch_norm=True) as (frozen, *_):
         assert frozen.update_ops == 0
