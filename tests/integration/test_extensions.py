@@ -157,6 +157,7 @@ def test_focal_loss_learns(shapes_dir, tmp_path):
     assert st.evaluate(tmp_path, mistakes=0).accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_code_that_fails_ends_training_with_one_line_and_before_the_folder_is_made(shapes_dir, tmp_path):
     program = textwrap.dedent(f"""
         import sys

@@ -133,6 +133,7 @@ def test_a_port_that_is_taken_is_named_in_one_line(make_cluster):
     assert "Traceback" not in cluster.log("ps 0")
 
 
+@pytest.mark.slow
 def test_a_worker_whose_parameter_server_never_comes_names_it(make_cluster):
     cluster = make_cluster("--max_number_of_steps=1", "--cluster_wait_secs=1", ps=1, worker=1)
     cluster.start("worker 0")
@@ -172,6 +173,7 @@ def test_a_checkpoint_cut_short_is_passed_over_when_the_whole_cluster_starts_aga
     assert _steps(cluster) == sorted(set(_steps(cluster)))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_ends_training_with_one_line(shapes_dir, tmp_path):
     limit = 4_000_000  # Bytes of a file. The checkpoint of lenet is larger.
     command = [

@@ -49,6 +49,7 @@ def _differences(before):
     return [name for name, value in before.items() if after[name] != value]
 
 
+@pytest.mark.slow
 def test_training_again_and_again_leaves_the_process_as_it_was(shapes_dir, tmp_path):
     _train(shapes_dir, tmp_path / "first", seed=1)  # imports what is imported late
     before = _process()
@@ -65,6 +66,7 @@ def test_a_call_that_fails_leaves_the_process_as_it_was(shapes_dir, tmp_path):
     assert _differences(before) == []
 
 
+@pytest.mark.slow
 def test_two_threads_train_at_the_same_time(shapes_dir, tmp_path):
     before = _process()
     results = {}
@@ -82,6 +84,7 @@ def test_two_threads_train_at_the_same_time(shapes_dir, tmp_path):
     assert _differences(before) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_a_checkpoint_and_returns_the_result_so_far(shapes_dir, tmp_path):
     """An interrupted cell of a notebook gets the same signal."""
 

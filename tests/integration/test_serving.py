@@ -304,6 +304,7 @@ def test_stopping_finishes_requests_in_flight_and_ends_with_success(folder: Path
         assert server.end() == 0
 
 
+@pytest.mark.slow
 def test_stopping_does_not_wait_for_a_model_that_hangs(tmp_path: Path) -> None:
     with running(f"--conf={write_patient(tmp_path) / 'conf.json'}", "--stop_secs=1") as server:
         answers: list[tuple[int, Any]] = []
@@ -317,6 +318,7 @@ def test_stopping_does_not_wait_for_a_model_that_hangs(tmp_path: Path) -> None:
         assert answers == [(503, {"error": "The server is being stopped."})]
 
 
+@pytest.mark.slow
 def test_stopping_does_not_wait_for_a_model_that_is_being_loaded(tmp_path: Path) -> None:
     write_patient(tmp_path, SLOW_TO_LOAD)
     server = Server(f"--conf={tmp_path / 'conf.json'}")
@@ -338,12 +340,14 @@ def is_open(port: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_what_cannot_be_served_ends_with_bad_usage(tmp_path: Path) -> None:
     server = Server(f"--model_dir={tmp_path}")
     assert server.end() == 2
     assert re.search(r"serve_image_classifier: error: .* holds no classifier", "".join(server.log))
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_ends_with_bad_usage(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -94,6 +94,7 @@ def test_the_best_checkpoint_lies_in_best_and_evaluates(trained_dir, tmp_path):
     assert {group["column"] for group in metrics["accuracy_by"]} == {"short_side"}
 
 
+@pytest.mark.slow
 def test_moving_averages_are_evaluated_unless_the_variables_are_asked_for(trained_dir, tmp_path):
     losses = {}
     for flag in ("--model_name=lenet", "--moving_average_decay=0.9", "--moving_average_decay=0"):
@@ -228,6 +229,7 @@ def test_fine_tuning_restores_the_trunk_and_trains_only_the_scope(trained_dir, s
     assert not after.has_tensor("LeNet/conv1/weights/Momentum")
 
 
+@pytest.mark.slow
 def test_epochs_count_the_images_of_all_clones(shapes_dir, tmp_path):
     assert _train(shapes_dir, tmp_path, "--num_clones=2", "--batch_size=8", "--num_epochs=2") == 0
     assert _result(tmp_path)["global_step"] == 8  # 2 epochs of 63 images, 16 a step
@@ -240,6 +242,7 @@ def test_a_batch_may_be_larger_than_the_data_set(shapes_dir, tmp_path):
     assert [line["step"] for line in _metrics(tmp_path) if "eval_accuracy" in line] == [1, 2]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_losses(shapes_dir, tmp_path):
     losses = []
     for name in ("a", "b"):
@@ -257,6 +260,7 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(shapes_dir, tmp_path)
     assert _result(tmp_path)["global_step"] == 15
 
 
+@pytest.mark.slow
 def test_class_weights_and_adamw_and_cosine_and_warmup_train_together(shapes_dir, tmp_path):
     flags = (
         "--class_weights=balanced", "--optimizer=adamw", "--opt_epsilon=1e-8", "--weight_decay=0.05",
@@ -268,6 +272,7 @@ def test_class_weights_and_adamw_and_cosine_and_warmup_train_together(shapes_dir
     assert rates[0] > rates[1] > rates[2]
 
 
+@pytest.mark.slow
 def test_profile_steps_write_a_profile(shapes_dir, tmp_path):
     assert _train(shapes_dir, tmp_path, "--max_number_of_steps=5", "--profile_steps=2,3") == 0
     assert list(tmp_path.glob("plugins/profile/*/*.xplane.pb"))
@@ -339,6 +344,7 @@ def test_evaluation_follows_a_running_training_to_its_end(shapes_dir, tmp_path):
     assert training_folder.has_ended(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_configuration_file_of_a_run_trains_the_same_again(trained_dir, tmp_path):
     argv = [f"--config={trained_dir}/config.yaml", f"--train_dir={tmp_path}", "--max_number_of_steps=5"]
     assert train_image_classifier.COMMAND.main(argv) == 0
@@ -400,6 +406,7 @@ def test_accumulated_steps_are_updates_and_count_their_images(shapes_dir, tmp_pa
     assert not [name for name in checkpoint.get_variable_to_shape_map() if "accumulated" in name]
 
 
+@pytest.mark.slow
 def test_records_of_research_slim_are_trained_on_evaluated_and_exported_without_a_description(shapes_dir, tmp_path):
     data = tmp_path / "data"
     data.mkdir()

@@ -40,12 +40,14 @@ def test_the_result_tells_what_was_logged_evaluated_and_written(shapes_dir, tmp_
     assert all(path.is_file() for path in result.files.values())
 
 
+@pytest.mark.slow
 def test_a_run_that_is_over_returns_its_result_again(shapes_dir, tmp_path):
     first = train.run(_options(shapes_dir, tmp_path))
     again = train.run(_options(shapes_dir, tmp_path))
     assert (again.global_step, again.checkpoint, again.history) == (20, first.checkpoint, first.history)
 
 
+@pytest.mark.slow
 def test_hooks_of_the_caller_run_in_each_step(shapes_dir, tmp_path):
     class Count(tf.train.SessionRunHook):
         steps = 0
@@ -58,6 +60,7 @@ def test_hooks_of_the_caller_run_in_each_step(shapes_dir, tmp_path):
     assert count.steps == 20
 
 
+@pytest.mark.slow
 def test_training_in_a_thread_needs_no_signals(shapes_dir, tmp_path):
     results = []
     thread = threading.Thread(target=lambda: results.append(train.run(_options(shapes_dir, tmp_path))))
@@ -89,12 +92,14 @@ def test_training_leaves_the_process_as_it_was(shapes_dir, tmp_path, fails):
     assert threading.active_count() <= threads + 1  # TensorBoard's writer stays until it is collected
 
 
+@pytest.mark.slow
 def test_a_run_that_is_over_is_not_taken_for_that_of_another_net(shapes_dir, tmp_path):
     train.run(_options(shapes_dir, tmp_path))
     with pytest.raises(UsageError, match="has ended.*--model_name=lenet"):
         train.run(_options(shapes_dir, tmp_path, model_name="cifarnet", train_image_size=28))
 
 
+@pytest.mark.slow
 def test_starting_over_does_not_move_away_what_it_starts_from(shapes_dir, tmp_path):
     first = train.run(_options(shapes_dir, tmp_path))
     with pytest.raises(UsageError, match="--restart puts the checkpoints"):
@@ -102,6 +107,7 @@ def test_starting_over_does_not_move_away_what_it_starts_from(shapes_dir, tmp_pa
     assert Path(f"{first.checkpoint}.index").is_file()
 
 
+@pytest.mark.slow
 def test_each_run_in_a_folder_has_an_event_file_of_its_own(shapes_dir, tmp_path):
     train.run(_options(shapes_dir, tmp_path))
     before = {path.name: path.stat().st_size for path in tmp_path.glob("events.*")}
@@ -110,6 +116,7 @@ def test_each_run_in_a_folder_has_an_event_file_of_its_own(shapes_dir, tmp_path)
     assert list(tmp_path.glob("events.*"))
 
 
+@pytest.mark.slow
 def test_a_failure_between_profiled_steps_leaves_the_profiler_off(shapes_dir, tmp_path):
     def fail(_evaluated):
         raise ZeroDivisionError
@@ -120,6 +127,7 @@ def test_a_failure_between_profiled_steps_leaves_the_profiler_off(shapes_dir, tm
     assert train.run(_options(shapes_dir, tmp_path / "next", **flags)).global_step == 20
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_stays_stopped(shapes_dir, tmp_path):
     flags = {
         "learning_rate": 0.0, "max_number_of_steps": 100, "eval_split_name": "test", "eval_every_n_steps": 5,

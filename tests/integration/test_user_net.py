@@ -106,11 +106,13 @@ def _accuracy(train_dir: Path, eval_dir: Path, *flags: str) -> float:
     return float(json.loads((eval_dir / "eval_test.json").read_text())["accuracy"])
 
 
+@pytest.mark.slow
 def test_it_learns_on_two_clones_and_is_evaluated_on_the_way(trained: Path, tmp_path: Path) -> None:
     assert json.loads((trained / "result.json").read_text())["best_accuracy"] > 0.9
     assert _accuracy(trained, tmp_path, "--trust_model_code") > 0.9
 
 
+@pytest.mark.slow
 def test_its_code_in_the_training_folder_runs_only_if_the_user_says_so(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,6 +168,7 @@ def test_retrain_takes_its_features(trained: Path, tmp_path: Path, draw_shapes: 
     assert json.loads((tmp_path / "output_graph.json").read_text())["test"]["accuracy"] > 0.8
 
 
+@pytest.mark.slow
 def test_slim_models_shows_it(code: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert slim_models.COMMAND.main([code[0], "shape_net"]) == 0
     shown = capsys.readouterr().out
@@ -208,6 +211,7 @@ def test_it_trains_and_answers_in_bfloat16(shapes_dir: Path, code: tuple[str, ..
     assert _accuracy(tmp_path / "run", tmp_path, *code, "--precision=bf16") > 0.9
 
 
+@pytest.mark.slow
 def test_a_preprocessing_that_calls_python_is_not_exported(
     shapes_dir: Path, code: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

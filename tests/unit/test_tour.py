@@ -28,6 +28,7 @@ def pictures(notebook: Any) -> int:
     return sum(("image/png" in kinds) + kinds.get("text/html", "").count("data:image/png") for kinds in data)
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path) -> None:
     notebook = read()
     client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})

@@ -22,6 +22,7 @@ def net(training_folder: Path) -> FeatureNet:
     return load_feature_net(options, UserCodeOptions())
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_what_is_new_and_moved_images_keep_theirs(
     net: FeatureNet, image_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_second_run_computes_what_is_missing(options: ExtractOptions, image_di
     assert not [path for path in (tmp_path / "features").iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_another_end_point_is_refused_in_the_same_folder(options: ExtractOptions) -> None:
     extract(options)
     with pytest.raises(UsageError, match="results with another end points"):

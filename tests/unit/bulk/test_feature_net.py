@@ -66,6 +66,7 @@ def test_features_are_those_of_retrain_and_broken_images_have_an_error(
     assert module.identity == net.identity
 
 
+@pytest.mark.slow
 def test_a_recognized_checkpoint_is_preprocessed_as_its_weights_were_trained(
     mobilenet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from slim_train.cli.inspect_dataset import COMMAND
 from slim_train.training_options import UserCodeOptions
 
 
+@pytest.mark.slow
 def test_class_folders_and_the_records_made_from_them_say_the_same(
     training_folder: Path, image_dir: Path, tmp_path: Path
 ) -> None:

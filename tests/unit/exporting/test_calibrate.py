@@ -41,6 +41,7 @@ def write_evaluation(folder: Path, split: str = "validation", temperature: float
     (folder / f"eval_{split}" / f"eval_{split}.json").write_text(json.dumps(values | changes))
 
 
+@pytest.mark.slow
 def test_exported_scores_are_those_of_the_logits_divided_by_the_temperature(
     folder: Path, photo: Callable[..., bytes], tmp_path: Path
 ) -> None:

@@ -326,6 +326,7 @@ def test_a_folder_of_something_else_at_a_url_is_left_alone_and_a_part_of_an_uplo
     assert (version / "saved_model.pb").is_file()
 
 
+@pytest.mark.slow
 def test_a_file_that_does_not_match_the_checkpoint_is_not_exported(
     mobilenet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,7 @@ def trained(write_training_folder: Callable[..., Path], tmp_path_factory: pytest
     return write_training_folder(tmp_path_factory.mktemp("trained") / "flowers", model_name="mobilenet_v2_035")
 
 
+@pytest.mark.slow
 def test_weights_and_config_are_a_folder_as_timm_loads_it(trained: Path, tmp_path: Path) -> None:
     from safetensors.numpy import load_file
 

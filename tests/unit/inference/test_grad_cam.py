@@ -52,6 +52,7 @@ def patch_net() -> Iterator[tuple[Any, Any, Any]]:
         yield session, image, scores
 
 
+@pytest.mark.slow
 def test_the_hottest_place_lies_on_the_patch_that_marks_the_class(patch_net: tuple[Any, Any, Any]) -> None:
     session, image, scores = patch_net
     images, labels, places = patches(200, seed=7)
@@ -99,6 +100,7 @@ def test_a_net_without_a_feature_map_is_refused() -> None:
             heat_function(session, image, scores, "dense")
 
 
+@pytest.mark.slow
 def test_a_graph_that_averages_mirror_images_has_one_heat_per_image(patch_net: tuple[Any, Any, Any]) -> None:
     session, image, scores = patch_net
     images, labels, _ = patches(3, seed=9)

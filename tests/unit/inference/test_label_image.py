@@ -81,6 +81,7 @@ def test_of_a_great_many_pictures_the_first_are_drawn(
     assert drawn == [(2, "cifarnet", "the first 2 of 3 images and their likeliest classes")]
 
 
+@pytest.mark.slow
 def test_where_the_net_looks_is_drawn_beside_each_picture_and_to_files(training_folder: Path, folder: Path) -> None:
     flags = {"train_dir": str(training_folder), "image": str(folder), "json": True}
     label_image.run(options(contact_sheet=str(folder.parent / "plain.png"), **flags))

@@ -183,6 +183,7 @@ def test_the_labels_file_of_its_own_name_is_a_graphs_before_any_other(tmp_path: 
     assert load_predictor(graph).labels == ("red", "green", "blue")
 
 
+@pytest.mark.slow
 def test_a_training_folder_with_a_saved_model_in_it_is_its_newest_checkpoint(
     mobilenet_folder: Path, tmp_path: Path
 ) -> None:

@@ -126,6 +126,7 @@ def test_a_checkpoint_by_itself_is_recognized(alone: Path, mobilenet_folder: Pat
     np.testing.assert_array_equal(scores(trained), scores(find_trained_model(mobilenet_folder)))
 
 
+@pytest.mark.slow
 def test_another_number_of_classes_than_a_recognized_checkpoint_has_is_refused(alone: Path) -> None:
     with pytest.raises(UsageError, match=r"--num_classes=7: .*model\.ckpt-7 has 5 classes\."):
         find_trained_model(alone, ModelOverrides(num_classes=7))

@@ -230,7 +230,7 @@ def test_an_error_that_is_not_the_inputs_is_not_explained(tmp_path):
     assert pipeline.explain_input_error(error, dataset) is None
 
 
-@pytest.mark.parametrize("preprocessing", ["lenet", "inception"])
+@pytest.mark.parametrize("preprocessing", ["lenet", pytest.param("inception", marks=pytest.mark.slow)])
 def test_mixing_and_erasing_repeat_with_the_seed_and_keep_batches_in_shape(tmp_path, preprocessing):
     dataset = _dataset(tmp_path, _records([0, 1, 2] * 8))
     changes = {

@@ -63,6 +63,7 @@ def convert(path: Path) -> Any:
     return convert_torch(path, path.with_name("config.json"))
 
 
+@pytest.mark.slow
 def test_variables_come_back_to_the_bit_and_all_else_that_was_exported(
     values: dict[str, np.ndarray], state: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_trained_layer_of_a_block_leaves_the_branches_beside_it_frozen():
         assert updated_layers() == {f"{trained}/Conv2d_0a_1x1", f"{trained}/Conv2d_0b_3x3"}
 
 
+@pytest.mark.slow
 def test_batch_norm_that_the_net_calls_itself_is_frozen_below_too():
     with tf.Graph().as_default():
         training_graph("resnet_v2_50", ("resnet_v2_50/block4", "resnet_v2_50/postnorm", "resnet_v2_50/logits"))

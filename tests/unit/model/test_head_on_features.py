@@ -70,13 +70,8 @@ def test_all_variables_and_regularization_losses_are_there_and_dropout_drops() -
     assert build(on_features=True) == build(on_features=False)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[] if name == "inception_v3" else pytest.mark.slow)
-        for name in (*_WITH_AUXILIARY_HEAD, "nasnet_mobile")
-    ],
-)
+@pytest.mark.parametrize("name", [*_WITH_AUXILIARY_HEAD, "nasnet_mobile"])
+@pytest.mark.slow
 def test_a_net_with_an_auxiliary_head_is_refused(name: str) -> None:
     with tf.Graph().as_default(), pytest.raises(UsageError, match=f"{name} also trains an auxiliary head"):
         network_fn = nets.get_network_fn(name, NUM_CLASSES, is_training=True, freeze_batch_norm=True)

@@ -108,9 +108,8 @@ def test_auto_takes_the_faster_and_says_both_rates(bf16, caplog, rates, chosen):
     )
 
 
-@pytest.mark.parametrize(
-    "limit", ["ONEDNN_MAX_CPU_ISA=AVX2", pytest.param("DNNL_MAX_CPU_ISA=SSE41", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("limit", ["ONEDNN_MAX_CPU_ISA=AVX2", "DNNL_MAX_CPU_ISA=SSE41"])
+@pytest.mark.slow
 def test_where_onednn_is_held_below_avx512_bf16_is_not_served(limit):
     code = "from slim_train.model import precision; from slim_train.tf_compat import tf; "
     code += "print(precision.is_served('bf16', tf.ConfigProto(device_count={'GPU': 0})))"

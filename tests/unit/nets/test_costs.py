@@ -63,6 +63,7 @@ def test_every_product_of_a_layer_counts_two_operations() -> None:
         assert flops_of(graph.get_operations()) == 2 * 11 * 13
 
 
+@pytest.mark.slow
 def test_convolutions_of_larger_images_cost_more_with_the_same_parameters() -> None:
     record = factory.get_record("mobilenet_v1_025")
     small, large = count_costs(record, 32), count_costs(record, 64)

@@ -114,6 +114,7 @@ def test_an_auxiliary_head_in_training_alone_is_found() -> None:
     assert record.feature_width == 4
 
 
+@pytest.mark.slow
 def test_the_smallest_image_is_found() -> None:
     record = complete_record(_undocumented("alexnet_v2"))
     with tf.Graph().as_default(), pytest.raises((UsageError, ValueError)):

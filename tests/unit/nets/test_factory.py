@@ -39,6 +39,7 @@ def test_arguments_of_the_call_reach_the_net() -> None:
     np.testing.assert_array_equal(kept, fc3)
 
 
+@pytest.mark.slow
 def test_frozen_batch_norm_leaves_dropout_on() -> None:
     assert _outputs_vary(is_training=True, freeze_batch_norm=True)
 
@@ -79,6 +80,7 @@ def test_arg_scopes_of_the_caller_hold_inside_the_net() -> None:
         assert {variable.device for variable in tf.global_variables()} == {"/job:ps"}
 
 
+@pytest.mark.slow
 def test_a_second_copy_shares_its_variables_when_the_caller_says_so() -> None:
     with tf.Graph().as_default():
         network_fn = factory.get_network_fn("resnet_v1_50", 10, is_training=True)

@@ -28,11 +28,11 @@ _IMAGE_SIZE = 100
 _NUM_CLASSES, _OTHER_NUM_CLASSES = 17, 19
 # Up to half a minute each; most are made by the code of a net that is swept by default.
 _LIKE_OTHERS = re.compile(
-    r"resnet_v\d_(101|152|200)|p?nasnet_.*|inception_(v2|v4|resnet_v2)|vgg_1[69]|resnet_v1_50|overfeat"
-    r"|mobilenet_v1(_050|_075)?|mobilenet_v2(_050|_140)?|mobilenet_v3_(large.*|small_minimalistic|edge_tpu.*)"
+    r"resnet_v\d_(101|152|200)|p?nasnet_.*|inception_(v[234]|resnet_v2)|vgg_1[69]|resnet_v1_50|overfeat"
+    r"|mobilenet_v1(_050|_075)?|mobilenet_v2.*|mobilenet_v3_(large.*|small_minimalistic|edge_tpu.*)"
 )
 # For tests that build a net several times.
-_OF_EACH_KIND = re.compile(r"alexnet_v2|cifarnet|face_vgg|lenet|mobilenet_v1_025|resnet_v2_50")
+_OF_EACH_KIND = re.compile(r"alexnet_v2|cifarnet|face_vgg|lenet|mobilenet_v1_025")
 _DEVICE = "/device:CPU:0"
 
 

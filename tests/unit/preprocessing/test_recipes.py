@@ -101,6 +101,7 @@ def test_inception_evaluates_the_middle_of_the_picture_in_minus_one_to_one():
     np.testing.assert_allclose(image, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_inception_crops_at_least_a_tenth_of_the_picture():
     encoded = _encode(_photo(200, 200), "PNG")
     for seed in range(20):

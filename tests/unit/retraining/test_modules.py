@@ -140,6 +140,7 @@ def test_batch_norm_is_folded_and_changes_nothing(tmp_path: Path, save_module: C
     np.testing.assert_allclose(features(module, PICTURES), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_net_of_ours_gives_the_features_of_its_checkpoint(tmp_path: Path):
     with tf.Graph().as_default(), tf.Session() as session:
         images = tf.placeholder(tf.float32, [None, 32, 32, 3])
@@ -164,6 +165,7 @@ def test_a_grey_net_takes_colour_pictures(tmp_path: Path):
     assert features(module, np.random.default_rng(0).random((2, 28, 28, 3), np.float32)).shape == (2, 1024)
 
 
+@pytest.mark.slow
 def test_size_channels_and_preprocessing_are_those_of_the_training(tmp_path: Path):
     with tf.Graph().as_default(), tf.Session() as session:
         images = tf.placeholder(tf.float32, [None, 32, 32, 1])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from slim_train.training import evaluator
 from slim_train.training.train import run
 
 
+@pytest.mark.slow
 def test_the_evaluator_of_a_training_that_has_ended_evaluates_its_last_checkpoint_and_leaves(options):
     flags = {"eval_split_name": "test"}
     folder = run(options()).folder

@@ -155,6 +155,7 @@ def test_losses_and_variables_are_those_of_training_without_the_cache(
             np.testing.assert_allclose(values[name], value, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_evaluation_takes_the_checkpoint_as_any_other(train: Callable[..., Any], tmp_path: Path) -> None:
     flags = ("--optimizer=momentum", "--learning_rate=0.01", "--max_number_of_steps=60", "--num_clones=2")
     validation = ("--eval_split_name=test", "--eval_every_n_steps=1000")
@@ -309,6 +310,7 @@ def test_an_epoch_holds_a_variant_of_each_image_and_the_next_another(
     assert {number // NUM_IMAGES for number in epochs[0]} == {0, 1, 2}
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_computed_anew(
     source: FeatureSource, lenet: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -413,7 +415,8 @@ def test_a_dry_run_says_where_the_features_are_and_computes_none(train: Callable
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_that_is_stopped_while_it_computes_leaves_no_features(
     tmp_path: Path, records: Path, lenet: str, number: signal.Signals
 ) -> None:

@@ -13,6 +13,7 @@ from slim_train.training.result import TrainingResult, finish_again
 from slim_train.training.train import run
 
 
+@pytest.mark.slow
 def test_the_file_holds_what_the_value_says(options):
     result = run(options(eval_split_name="test"))
     stored = json.loads((result.folder / training_folder.RESULT).read_text())

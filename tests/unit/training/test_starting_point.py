@@ -45,6 +45,7 @@ def test_the_session_starts_with_the_restored_values(make_job, options, tmp_path
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_starting_over_from_a_checkpoint_of_the_same_folder_is_refused(make_job, options):
     trained = run(options())
     with pytest.raises(UsageError, match="--restart puts the checkpoints of"):

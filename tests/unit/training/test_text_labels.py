@@ -64,6 +64,7 @@ def test_the_split_that_checks_a_training_numbers_the_classes_as_it_does(
     assert validation_set.class_counts == (0, 1, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", [None, "shades.test", "alone*"], ids=["as in training", "without %s", "another"])
 def test_an_evaluation_numbers_the_classes_as_the_training_did(
     options: Callable[..., TrainOptions], flags: dict[str, Any], folder: Path, pattern: str | None
@@ -75,6 +76,7 @@ def test_an_evaluation_numbers_the_classes_as_the_training_did(
     assert (report.labels, tuple(report.confusion_matrix.sum(axis=1))) == (("dark", "gray", "light"), counts)
 
 
+@pytest.mark.slow
 def test_the_evaluator_of_a_training_takes_the_pattern_from_its_folder(
     options: Callable[..., TrainOptions], flags: dict[str, Any]
 ) -> None:
@@ -108,6 +110,7 @@ def test_two_splits_that_share_a_file_are_refused(
         evaluate.run(EvalOptions(checkpoint_path=str(trained)))
 
 
+@pytest.mark.slow
 def test_a_pattern_that_names_the_files_trained_on_cannot_evaluate_another_split(
     options: Callable[..., TrainOptions], flags: dict[str, Any]
 ) -> None:

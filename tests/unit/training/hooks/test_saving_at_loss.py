@@ -62,5 +62,6 @@ def test_nothing_is_saved_while_all_answer(worker, tmp_path):
     assert _run(worker[1], tmp_path, lambda: None) == []
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_not_been_started_is_not_missed(tmp_path):
     assert _run(Task("worker", 0, "worker", 1, "127.0.0.1:1"), tmp_path, lambda: None) == []
