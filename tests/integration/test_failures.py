@@ -121,6 +121,7 @@ def test_sigterm_ends_a_parameter_server_whose_chief_is_gone(make_cluster):
     assert cluster.exit_codes("ps 0") == {"ps 0": -signal.SIGTERM}, cluster.logs()
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_named_in_one_line(make_cluster):
     cluster = make_cluster("--max_number_of_steps=1", ps=1, worker=1)
     host, port = cluster.addresses["ps"][0].split(":")

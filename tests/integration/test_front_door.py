@@ -102,6 +102,7 @@ def test_ctrl_c_saves_a_checkpoint_and_returns_the_result_so_far(shapes_dir, tmp
     assert _train(shapes_dir, tmp_path).global_step == 8
 
 
+@pytest.mark.slow
 def test_results_are_html_in_a_notebook(shapes_dir, tmp_path):
     trained = _train(shapes_dir, tmp_path, eval_split_name="test", log_every_n_steps=2)
     assert "8 of 8" in trained._repr_html_()

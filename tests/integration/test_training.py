@@ -251,6 +251,7 @@ def test_the_same_seed_gives_the_same_losses(shapes_dir, tmp_path):
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_run_that_no_longer_improves(shapes_dir, tmp_path):
     code = _train(
         shapes_dir, tmp_path, "--learning_rate=0", "--max_number_of_steps=1000", "--eval_split_name=test",
@@ -355,6 +356,7 @@ def test_a_configuration_file_of_a_run_trains_the_same_again(trained_dir, tmp_pa
     assert first.optimizer == again.optimizer
 
 
+@pytest.mark.slow
 def test_scopes_learn_at_their_own_rates_and_not_at_all_with_0(shapes_dir, tmp_path):
     assert _train(shapes_dir, tmp_path / "first", "--max_number_of_steps=5", "--learning_rate=0") == 0
     first = latest_checkpoint(tmp_path / "first")

@@ -130,6 +130,7 @@ def test_a_training_folder_is_served_if_it_is_trusted(trained: Path) -> None:
     servable.close()
 
 
+@pytest.mark.slow
 def test_its_head_is_fine_tuned_on_cached_features(
     trained: Path, code: tuple[str, ...], shapes_dir: Path, tmp_path: Path
 ) -> None:

@@ -138,6 +138,7 @@ def test_a_run_goes_on_with_its_variables_in_parts_unless_their_shape_is_another
             check_resume(prefix, tf.global_variables())
 
 
+@pytest.mark.slow
 def test_a_released_checkpoint_is_restored_into_parts(shared_data):
     prefix = str(shared_data / "checkpoints/mobilenet_v1_0.25_224/mobilenet_v1_0.25_224.ckpt")
     stored = tf.train.load_checkpoint(prefix)

@@ -117,6 +117,7 @@ def test_files_that_are_finished_are_not_written_again(
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_other_flags_take_nothing_of_the_files_of_before(pictures: Path, tmp_path: Path, options: Any) -> None:
     _interrupt(pictures, tmp_path / "out", num_shards=4)
     options = {"num_shards": 4} | options

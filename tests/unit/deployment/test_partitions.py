@@ -134,6 +134,7 @@ def train(make_optimizer: Callable[[], Any], prefix: Path, num_parts: int) -> tu
         return losses, tf.train.load_checkpoint(tf.train.Saver().save(session, str(prefix)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_training_in_parts_is_training_and_so_is_its_checkpoint(name: str, tmp_path: Path) -> None:
     def make_optimizer() -> Any:

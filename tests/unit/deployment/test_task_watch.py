@@ -109,6 +109,7 @@ def test_a_timeout_of_0_watches_nothing(server):
         assert not watch.has_heard("ps 0")
 
 
+@pytest.mark.slow
 def test_another_process_in_its_place_ends_calls_to_the_one_before(server, caplog):
     with _watch(server, timeout_secs=60) as watch:
         watch.reconnected()

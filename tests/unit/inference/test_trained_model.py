@@ -133,7 +133,8 @@ def test_another_number_of_classes_than_a_recognized_checkpoint_has_is_refused(a
     assert find_trained_model(alone, ModelOverrides(num_classes=5)).spec.num_classes == 5
 
 
-@pytest.mark.parametrize("count", [pytest.param(4, marks=pytest.mark.slow), 6])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [4, 6])
 def test_names_that_may_all_be_one_off_are_refused(alone: Path, count: int) -> None:
     labels = [f"class {index}" for index in range(count)]
     with pytest.raises(UsageError, match=f"has 5 classes, and {count} are named.*--labels must have a line for each"):

@@ -69,6 +69,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIM_TRAIN_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.mark.slow
 def test_weights_of_a_model_with_the_same_layers_answer_the_same_here(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     arguments = {"alpha": 0.25, "input_shape": (32, 32, 3), "classes": 5}

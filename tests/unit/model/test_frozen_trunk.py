@@ -83,6 +83,7 @@ def test_batch_norm_that_the_net_calls_itself_is_frozen_below_too():
         assert all(name.startswith(("resnet_v2_50/block4/", "resnet_v2_50/postnorm")) for name in layers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", [(), ("MobilenetV1/Conv2d_0",)])
 def test_nothing_is_frozen_where_everything_or_the_first_layer_is_trained(trained):
     with tf.Graph().as_default():

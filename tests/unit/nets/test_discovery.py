@@ -45,7 +45,8 @@ def test_what_is_found_is_what_the_zoo_states(name: str) -> None:
     assert found.feature_width == record.feature_width
 
 
-@pytest.mark.parametrize("name", ["lenet", pytest.param("mobilenet_v1_025", marks=pytest.mark.slow), "vgg_a"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet", "mobilenet_v1_025", "vgg_a"])
 def test_features_in_training_are_taken_before_dropout(name: str) -> None:
     record = complete_record(_undocumented(name))
     stated = factory.get_record(name).feature_end_point

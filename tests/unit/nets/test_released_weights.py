@@ -37,6 +37,7 @@ from slim_train.tf_compat import tf
         ),
     ],
 )
+@pytest.mark.slow
 def test_released_weights_recognize_photographs(
     name: str, checkpoint: str, expected: dict[str, tuple[str, float]], shared_data: Any
 ) -> None:

@@ -129,6 +129,7 @@ def losses_of_training(scale_loss, histogram_summaries=False, **options):
             return [session.run([graph.train_op, summaries])[0] for _ in range(3)], session.run(graph.global_step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"gradient_clip_norm": 0.5}, {"moving_average_decay": 0.9}])
 def test_the_loss_of_a_training_graph_falls_as_without_scaling(options):
     losses, step = losses_of_training(scale_loss=True, **options)

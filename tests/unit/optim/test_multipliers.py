@@ -48,6 +48,7 @@ def test_a_scope_without_variables_is_refused() -> None:
         multiplier_of_each(make_variables(), {"net/heads": 2.0})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_variable_is_trained_as_by_an_optimizer_of_its_own_rate(name: str) -> None:
     options = OptimizerOptions(optimizer=name, opt_epsilon=1e-3)

@@ -117,6 +117,7 @@ def test_equalizing_flat_images_and_empty_batches_changes_nothing() -> None:
     assert (flat == 77.0).all() and empty.shape == (0, 8, 8, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 def test_whole_batches_stay_in_range_and_repeat_with_the_seed(channels: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (64, SIZE, SIZE, channels)).astype(np.float32)

@@ -91,6 +91,7 @@ def test_dealt_out_by_turn_or_whole_one_server_would_hold_most_of_vgg_19() -> No
         ("sgd", 0),
     ],
 )
+@pytest.mark.slow
 def test_slots_and_averages_sit_with_their_variable_or_their_part(optimizer: str, num_slots: int) -> None:
     with tf.Graph().as_default():
         graph = build(

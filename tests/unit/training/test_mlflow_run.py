@@ -79,6 +79,7 @@ class _Client:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder_is_there", [True, False])
 def test_parameters_that_failed_are_sent_again_to_the_same_run(
     folder_is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -60,6 +60,7 @@ def steps(job: Any, count: int = 2) -> dict[str, np.ndarray]:
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_it_makes_the_steps_of_slim_trains_optimizer_with_every_flag(make_job: Any, flags: dict[str, Any]) -> None:
     settings = {"learning_rate": 0.01, "seed": 1, **flags}
     own, same = (steps(make_job(optimizer=name, **settings)) for name in ("own_descent", "sgd"))

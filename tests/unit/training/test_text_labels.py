@@ -95,6 +95,7 @@ def test_a_training_does_not_go_on_with_classes_that_have_other_numbers(
         run(options(**flags, max_number_of_steps=3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", [os.link, os.symlink])
 def test_two_splits_that_share_a_file_are_refused(
     options: Callable[..., TrainOptions], flags: dict[str, Any], folder: Path, link: Callable[..., None]

@@ -41,6 +41,7 @@ def records(dataset_dir: Path, scheme: str) -> str:
     return str(url)
 
 
+@pytest.mark.slow
 def test_a_url_is_trained_on_resumed_evaluated_and_exported(
     records: str, scheme: str, options: Callable[..., TrainOptions], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

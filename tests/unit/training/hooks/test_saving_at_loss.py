@@ -58,6 +58,7 @@ def test_a_worker_that_falls_silent_is_named_and_a_checkpoint_saved(worker, tmp_
     )
 
 
+@pytest.mark.slow
 def test_nothing_is_saved_while_all_answer(worker, tmp_path):
     assert _run(worker[1], tmp_path, lambda: None) == []
 
