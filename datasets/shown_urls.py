@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-_SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
+SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
 # Not a user or container alone, which is no secret.
-_CREDENTIALS = re.compile(rf"({_SCHEME}://)[^/@:]*:[^/]*@")
-_QUERY = re.compile(rf"({_SCHEME}://[^?\s]*\?)\S*=\S*")
+_CREDENTIALS = re.compile(rf"({SCHEME}://)[^/@:]*:[^/]*@")
+_QUERY = re.compile(rf"({SCHEME}://[^?\s]*\?)\S*=\S*")
 
 
 def shown(text: str) -> str:

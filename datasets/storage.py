@@ -18,9 +18,9 @@ from urllib.parse import unquote
 
 from datasets import fsspec_files, tensorflow_files
 from datasets.files import replacing
-from datasets.shown_urls import has_credentials
+from datasets.shown_urls import SCHEME, has_credentials
 from datasets.shown_urls import shown as shown  # one place for users of paths
-from datasets.url_path import SCHEME, UrlEntry, UrlPath
+from datasets.url_path import UrlEntry, UrlPath
 
 _URL = re.compile(rf"(?P<scheme>{SCHEME})://")
 LOCAL = "file"

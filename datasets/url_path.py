@@ -30,9 +30,9 @@ from typing import IO, Any
 
 from datasets import fsspec_files, tensorflow_files
 from datasets.file_status import FileStatus
+from datasets.shown_urls import SCHEME
 
 # A pattern of the scheme of a URL.
-SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
 _URL = re.compile(rf"(?P<root>{SCHEME}://[^/]*)/?(?P<key>.*)", re.DOTALL)
 _BUFFER_BYTES = 1 << 20
 _MAGIC = re.compile(r"[*?\[]")

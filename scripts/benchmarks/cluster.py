@@ -105,17 +105,12 @@ def _median_cpu(rates: list[_Rate]) -> dict[str, float]:
 
 
 def _flags(args: argparse.Namespace, folder: str, steps: int) -> list[str]:
+    from scripts.benchmarks._commands import training_flags
+
     return [
-        f"--dataset_dir={args.dataset_dir}",
-        f"--train_dir={folder}/run",
-        f"--model_name={args.model_name}",
-        f"--train_image_size={args.image_size}",
-        f"--batch_size={args.batch_size}",
+        *training_flags(args, folder),
         f"--max_number_of_steps={steps}",
         f"--log_every_n_steps={max(1, steps // 20)}",
-        "--optimizer=momentum",
-        "--use_synthetic_data",
-        "--clone_on_cpu",
         f"--ps_wire_dtype={args.ps_wire_dtype}",
     ]
 

@@ -119,20 +119,15 @@ def _trained_bytes(args: argparse.Namespace) -> int:
 
 
 def _command(args: argparse.Namespace, folder: Path) -> list[str]:
+    from scripts.benchmarks._commands import training_flags
+
     return [
         *_TRAIN,
-        f"--dataset_dir={args.dataset_dir}",
-        f"--train_dir={folder}/run",
-        f"--model_name={args.model_name}",
-        f"--train_image_size={args.image_size}",
-        f"--batch_size={args.batch_size}",
+        *training_flags(args, folder),
         "--startup_delay_steps=0",
         "--save_summaries_secs=0",
         "--save_interval_secs=3600",
-        "--optimizer=momentum",
         "--learning_rate=0.001",
-        "--use_synthetic_data",
-        "--clone_on_cpu",
     ]
 
 

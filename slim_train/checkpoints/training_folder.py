@@ -117,12 +117,18 @@ def check_labels(folder: Path, labels: Sequence[str]) -> None:
     trained = read_labels(path) if path.is_file() else tuple(labels)
     if trained == tuple(map(str, range(len(labels)))):
         return  # numbers: the classes had no names yet
-    for label, (ours, theirs) in enumerate(itertools.zip_longest(trained, labels, fillvalue="missing")):
-        if ours != theirs:
-            raise UsageError(
-                f"The data set is not the one that {folder} was trained on: label {label} is {ours!r} in its "
-                f"labels.txt and {theirs!r} in the data set's."
-            )
+    if differing := first_difference(trained, labels):
+        label, ours, theirs = differing
+        raise UsageError(
+            f"The data set is not the one that {folder} was trained on: label {label} is {ours!r} in its labels.txt "
+            f"and {theirs!r} in the data set's."
+        )
+
+
+def first_difference(names: Sequence[str], others: Sequence[str]) -> tuple[int, str, str] | None:
+    """Return the number and both names of the first class that differs, "missing" beyond an end; None if none does."""
+    pairs = enumerate(itertools.zip_longest(names, others, fillvalue="missing"))
+    return next(((number, name, other) for number, (name, other) in pairs if name != other), None)
 
 
 def is_complete(folder: Path, options: TrainOptions) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import logging
 import math
 import time
@@ -345,12 +344,12 @@ def check_class_names(path: str, named: Sequence[str], wanted: Sequence[str]) ->
     """
     if all(name.isdecimal() for name in named):
         return  # They had no names yet.
-    for number, (ours, theirs) in enumerate(itertools.zip_longest(named, wanted, fillvalue="missing")):
-        if ours != theirs:
-            raise UsageError(
-                f"{path} knows other classes than the data set: class {number} is {ours!r} in the file and {theirs!r} "
-                "in the data set. Evaluate it on the data that it was trained on."
-            )
+    if differing := training_folder.first_difference(named, wanted):
+        number, ours, theirs = differing
+        raise UsageError(
+            f"{path} knows other classes than the data set: class {number} is {ours!r} in the file and {theirs!r} in "
+            "the data set. Evaluate it on the data that it was trained on."
+        )
 
 
 def _overrides(options: EvalOptions, dataset: DatasetSpec) -> ModelOverrides:
