@@ -89,7 +89,7 @@ def tasks(job: str, archive: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
 def with_our_packages(
     run: Callable[[Iterator[Any]], Iterator[Any]], archive: str
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
-    """Return the function of a task that first checks its worker. It is sent to the workers, so it imports inside.
+    """Return the function of a task that first finds our packages. It is sent to the workers, so it imports inside.
 
     Args:
       run: what the task does.
@@ -99,9 +99,18 @@ def with_our_packages(
       RuntimeError: the worker has imported another version of our packages, or lacks a package.
     """
 
-    def run_checked(batches: Iterator[Any]) -> Iterator[Any]:
-        import socket
+    from pyspark import cloudpickle
 
+    # As bytes: to load it may import our packages, which must be those of the archive.
+    pickled = cloudpickle.dumps(run)
+
+    def run_checked(batches: Iterator[Any]) -> Iterator[Any]:
+        import pickle
+        import socket
+        import sys
+
+        # A worker has its current folder first on the path, which may be a checkout.
+        sys.path.sort(key=lambda path: not path.endswith(archive))
         try:
             import slim_train
 
@@ -110,7 +119,7 @@ def with_our_packages(
                     f"Worker {socket.gethostname()} runs another version of slim-train, that of {slim_train.__file__}: "
                     "uninstall it there, or restart the executors."
                 )
-            yield from run(batches)
+            yield from pickle.loads(pickled)(batches)
         except ImportError as error:
             raise RuntimeError(
                 f"Worker {socket.gethostname()} lacks a package ({error}): install slim-train's requirements there."

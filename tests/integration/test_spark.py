@@ -59,11 +59,11 @@ def command(name: str, *flags: str) -> list[str]:
     return [sys.executable, str(ROOT / "scripts" / f"{name}.py"), *flags]
 
 
-def run(name: str, *flags: str) -> str:
+def run(name: str, *flags: str, folder: Path | str = "/") -> str:
     # From another folder, and without ours on the path: workers get our packages from the session.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     result = subprocess.run(
-        command(name, *flags), cwd="/", env=environment, capture_output=True, text=True, check=False
+        command(name, *flags), cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
     return result.stderr
@@ -125,6 +125,19 @@ def test_images_are_classified_on_spark_as_in_one_process(module: Path, image_di
     metrics = json.loads((tmp_path / "spark" / "_metrics.json").read_text())
     assert (metrics["images"], metrics["accuracy"]) == (90, 1.0)
     assert hidden(tmp_path / "spark") == []
+
+
+@pytest.mark.slow
+def test_workers_find_our_packages_if_the_current_folder_is_a_checkout(
+    module: Path, image_dir: Path, tmp_path: Path
+) -> None:
+    master = "--spark_master=local[2]"
+    flags = [f"--tfhub_module={module}", f"--image_dir={image_dir}", f"--output_dir={tmp_path / 'features'}"]
+    run("extract_features", *flags, master, folder=ROOT)
+    assert len(rows(tmp_path / "features")) == 91
+    flags = ["--dataset_name=image_folder", f"--pic_path={image_dir}", f"--dataset_dir={tmp_path / 'records'}"]
+    run("download_and_convert_data", *flags, "--num_shards=1", master, folder=ROOT)
+    assert (tmp_path / "records" / "info.json").is_file()
 
 
 @pytest.mark.slow
