@@ -77,6 +77,38 @@ def images_here(folder: Path, names: Sequence[str]) -> Iterator[Path]:
         yield path_of(temporary)
 
 
+@contextlib.contextmanager
+def copied_files(files: Sequence[Path]) -> Iterator[list[Path | None]]:
+    """Yield copies of files on this machine, in the same order; None for a file that is not there.
+
+    Args:
+      files: at URLs.
+
+    Raises:
+      OSError: a file cannot be copied.
+    """
+    if not files:
+        yield []
+        return
+    with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
+        # By number: names of strangers could lead out of the folder.
+        targets = [path_of(folder) / str(number) for number in range(len(files))]
+        pool = ThreadPoolExecutor(_THREADS)
+        try:
+            copies = list(pool.map(_copied, files, targets))
+        finally:
+            pool.shutdown(cancel_futures=True)
+        yield copies
+
+
+def _copied(file: Path, target: Path) -> Path | None:
+    try:
+        copy_file(file, target)
+    except FileNotFoundError:
+        return None
+    return target
+
+
 @dataclasses.dataclass
 class _Here:
     reader: Reader

@@ -58,13 +58,13 @@ def image_features(net: FeatureNet, images: ImageSet, cache: Path | None = None)
     ):
         for start in parts:
             rows = images.rows[start : start + _IMAGES_AT_ONCE]
-            records = opener.read_all([row.path for row in rows])
             of_rows: list[bytes | None] = []
-            for row in rows:
-                try:
-                    of_rows.append(digest(opener.read(row.path, records)))
-                except ImageRejected:
-                    of_rows.append(None)
+            with opener.opened([row.path for row in rows]) as read:
+                for row in rows:
+                    try:
+                        of_rows.append(digest(read(row.path)))
+                    except ImageRejected:
+                        of_rows.append(None)
             missing = {key: row for row, key in zip(rows, of_rows, strict=True) if key is not None and key not in store}
             if missing:
                 vectors, errors = body(list(missing.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from datasets.images import ImageRejected
 from slim_train.bulk import parquet
-from slim_train.bulk.image_rows import ImageOpener, ImageRow
+from slim_train.bulk.image_rows import ImageOpener, ImageRow, ReadImage
 from slim_train.bulk.parts import Part, PartDone
 from slim_train.errors import UsageError
 from slim_train.evaluation.metrics import ranks
@@ -68,21 +69,20 @@ class ClassBody:
 
     def __call__(self, rows: Sequence[ImageRow]) -> list[Classified]:
         """Return the classes of a batch of any size."""
-        records = self._opener.read_all([row.path for row in rows])
         results: list[Classified] = []
-        with ThreadPoolExecutor(self._threads) as pool:
+        with self._opener.opened([row.path for row in rows]) as read, ThreadPoolExecutor(self._threads) as pool:
             for begin in range(0, len(rows), BATCH_SIZE):
                 batch = rows[begin : begin + BATCH_SIZE]
-                prepared = list(pool.map(lambda row: self._prepare(row, records), batch))
-                read = [image for image in prepared if not isinstance(image, Classified)]
-                scores = iter(self._predictor.scores(np.stack(read)) if read else ())
+                prepared = list(pool.map(functools.partial(self._prepare, read), batch))
+                images = [image for image in prepared if not isinstance(image, Classified)]
+                scores = iter(self._predictor.scores(np.stack(images)) if images else ())
                 for row, image in zip(batch, prepared, strict=True):
                     results.append(image if isinstance(image, Classified) else self._result(row, next(scores)))
         return results
 
-    def _prepare(self, row: ImageRow, records: Any) -> Any:
+    def _prepare(self, read: ReadImage, row: ImageRow) -> Any:
         try:
-            return self._predictor.prepare(self._opener.read(row.path, records))
+            return self._predictor.prepare(read(row.path))
         except (ImageError, ImageRejected) as error:
             return Classified(error=str(error))
 

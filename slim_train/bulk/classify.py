@@ -85,7 +85,7 @@ def classify(options: ClassifyOptions) -> ClassifyReport:
 
 def _classify_into(folder: Path, options: ClassifyOptions) -> ClassifyReport:
     wanted = options.predictions
-    images = list_images(options.images)
+    images = list_images(options.images, options.spark.runs_on_spark)
     given = _absolute(options.classifier)
     with open_classifier(given) as predictor:
         labels = predictor.labels

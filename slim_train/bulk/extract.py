@@ -79,7 +79,7 @@ def extract(options: ExtractOptions) -> ExtractionReport:
 
 
 def _extract_into(folder: Path, options: ExtractOptions) -> ExtractionReport:
-    images = list_images(options.images)
+    images = list_images(options.images, options.spark.runs_on_spark)
     net = load_feature_net(options.net, options.code)
     parquet.prepare_folder(folder, {**net.facts(), **_facts(images)}, options.output.overwrite)
 

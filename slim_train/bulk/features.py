@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from datasets.images import ImageRejected, decode
 from slim_train.bulk.feature_net import FeatureNet
-from slim_train.bulk.image_rows import ImageOpener, ImageRow
+from slim_train.bulk.image_rows import ImageOpener, ImageRow, ReadImage
 from slim_train.inputs.pipeline import plain
 from slim_train.retraining.image_features import BATCH_SIZE, STREAMS, decoded, pipeline_options, runs, whole_image
 from slim_train.tf_compat import tf
@@ -41,7 +41,7 @@ class FeatureBody:
     def __init__(self, net: FeatureNet, opener: ImageOpener, threads: int) -> None:
         self._net, self._opener = net, opener
         self._rows: Sequence[ImageRow] = ()
-        self._records: Mapping[str, bytes] = {}
+        self._read_image: ReadImage | None = None
         self._errors: list[str | None] = []
         self._target = (net.height, net.width) if net.scaled_decoding else None
         self._streams = STREAMS if threads > 1 else 1
@@ -64,18 +64,19 @@ class FeatureBody:
     def __call__(self, rows: Sequence[ImageRow]) -> Features:
         """Return the features of a batch of any size."""
         self._rows, self._errors = rows, [None] * len(rows)
-        self._records = self._opener.read_all([row.path for row in rows])
         vectors = {point.name: np.zeros((len(rows), point.length), np.float32) for point in self._net.end_points}
-        self._session.run(self._initializer, {self._count: len(rows)})
-        for numbers, computed in runs(self._session, self._fetches, self._streams):
-            for into, values in zip(vectors.values(), computed, strict=True):
-                into[numbers] = values
-        self._rows, self._records = (), {}
+        with self._opener.opened([row.path for row in rows]) as self._read_image:
+            self._session.run(self._initializer, {self._count: len(rows)})
+            for numbers, computed in runs(self._session, self._fetches, self._streams):
+                for into, values in zip(vectors.values(), computed, strict=True):
+                    into[numbers] = values
+        self._rows, self._read_image = (), None
         return Features(vectors, self._errors)
 
     def _read(self, index: int) -> NDArray[np.uint8]:
+        assert self._read_image is not None
         try:
-            return decode(self._opener.read(self._rows[index].path, self._records), self._target)
+            return decode(self._read_image(self._rows[index].path), self._target)
         except ImageRejected as rejected:
             self._errors[index] = str(rejected)
         return np.zeros([0, 0, 3], np.uint8)

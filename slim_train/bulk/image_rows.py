@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
 
 from datasets.errors import DataError
 from datasets.examples import features as example_features
+from datasets.fetching import copied_files
 from datasets.images import ImageRejected
+from datasets.storage import is_url, local_path, path_of
 from datasets.tfrecords import scan_records
 from slim_train.bulk.image_tables import read_images
 
@@ -58,6 +61,10 @@ class ImageSet:
         return ImageOpener(self.root, self.image_key, self.image_column)
 
 
+# Returns the bytes of the image at a path.
+ReadImage = Callable[[str], bytes]
+
+
 @dataclass(frozen=True)
 class ImageOpener:
     """Reads images by their paths in an :class:`ImageSet`, in any process that sees the same folders."""
@@ -66,28 +73,42 @@ class ImageOpener:
     image_key: str = ""
     image_column: str = ""
 
-    def read_all(self, paths: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the images of records or tables by path, in one pass over each file; files are read singly instead.
+    @contextlib.contextmanager
+    def opened(self, paths: Sequence[str]) -> Iterator[ReadImage]:
+        """Yield what reads some images: those of records and tables in one pass over each file, before it yields.
+
+        Images at URLs are copied to a temporary folder for the time of the block, many at once. What is yielded raises
+        ``ImageRejected`` for an image that cannot be read.
 
         Raises:
-          DataError: a record file or table file cannot be read.
+          DataError: a record file or table file cannot be read, or a store does not answer.
         """
-        if not self._in_containers:
-            return {}
+        if self.image_key or self.image_column:
+            yield functools.partial(_image_in, self._of_containers(paths))
+            return
+        whole_paths = {path: self.whole_path(path) for path in paths}
+        urls = [path for path in dict.fromkeys(whole_paths.values()) if is_url(path)]
+        with _copies(urls) as copies:
+            yield lambda path: _content(copies.get(whole_paths[path], whole_paths[path]))
+
+    def whole_path(self, path: str) -> str:
+        """Return where an image, a record file or a table file is."""
+        if "://" in path:
+            return local_path(path)
+        if is_url(self.root) and not path.startswith("/"):
+            return f"{self.root}/{path}"
+        return os.path.join(self.root, path)  # noqa: PTH118 -- called per image
+
+    def _of_containers(self, paths: Sequence[str]) -> Mapping[str, bytes]:
         places: dict[str, set[int]] = collections.defaultdict(set)
         for path in paths:
             file, _, number = path.rpartition("@")
             places[file].add(int(number))
         found: dict[str, bytes] = {}
         for file, wanted in places.items():
-            whole_path = os.path.join(self.root, file)  # noqa: PTH118
             read = self._of_table if self.image_column else self._of_records
-            found |= {f"{file}@{place}": data for place, data in read(whole_path, wanted)}
+            found |= {f"{file}@{place}": data for place, data in read(self.whole_path(file), wanted)}
         return found
-
-    @property
-    def _in_containers(self) -> bool:
-        return bool(self.image_key or self.image_column)
 
     def _of_table(self, file: str, wanted: set[int]) -> Iterator[tuple[int, bytes]]:
         try:
@@ -102,22 +123,27 @@ class ImageOpener:
             if offset >= max(wanted):
                 break
 
-    def read(self, path: str, records: Mapping[str, bytes] = MappingProxyType({})) -> bytes:
-        """Return the bytes of an image.
 
-        Args:
-          path: of the image.
-          records: what :meth:`read_all` returned for it and others.
-
-        Raises:
-          ImageRejected: it cannot be read.
-        """
-        if self._in_containers:
-            if path not in records:
-                raise ImageRejected("cannot be read", "its row or record holds no image")
-            return records[path]
+@contextlib.contextmanager
+def _copies(urls: Sequence[str]) -> Iterator[Mapping[str, str]]:
+    """Yield the paths of copies of files at URLs. A file that is not there has none."""
+    with contextlib.ExitStack() as open_copies:
         try:
-            with open(os.path.join(self.root, path), "rb") as file:  # noqa: PTH118, PTH123 -- called per image
-                return file.read()
-        except (OSError, ValueError) as error:
-            raise ImageRejected("cannot be read", getattr(error, "strerror", None) or str(error)) from None
+            copies = open_copies.enter_context(copied_files([path_of(url) for url in urls]))
+        except OSError as error:
+            raise DataError(f"Cannot copy the image {error.filename}: {error.strerror}.") from error
+        yield {url: str(copy) for url, copy in zip(urls, copies, strict=True) if copy is not None}
+
+
+def _image_in(records: Mapping[str, bytes], path: str) -> bytes:
+    if path not in records:
+        raise ImageRejected("cannot be read", "its row or record holds no image")
+    return records[path]
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 -- called per image
+            return file.read()
+    except (OSError, ValueError) as error:
+        raise ImageRejected("cannot be read", getattr(error, "strerror", None) or str(error)) from None

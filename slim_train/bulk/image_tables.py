@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from datasets.storage import files_below, is_url, path_of
 from slim_train.errors import UsageError
 
 _NAMES = ("content", "image")
@@ -24,7 +26,8 @@ def table_files(table: Path) -> list[Path]:
         return [table]
     if (table / _DELTA_LOG).is_dir():
         return _delta_files(table)
-    files = [file for file in table.rglob("*.parquet") if not any(map(_is_hidden, file.relative_to(table).parts))]
+    below = [file for file in files_below(table) if file.suffix == ".parquet"]
+    files = [file for file in below if not any(map(_is_hidden, file.relative_to(table).parts))]
     if not files:
         raise UsageError(f"--image_list={table} is a folder without Parquet files.")
     return sorted(files)
@@ -35,6 +38,8 @@ def _is_hidden(name: str) -> bool:
 
 
 def _delta_files(table: Path) -> list[Path]:
+    if is_url(table):
+        raise UsageError(f"--image_list={table} is a Delta table at a URL: copy it to this machine, or use Spark.")
     try:
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
@@ -95,16 +100,31 @@ def class_names(schema: Any) -> tuple[str, ...]:
         return ()
 
 
-def read_images(file: str, column: str, wanted: Collection[int]) -> dict[int, bytes]:
-    """Return the images in some rows of a file, by row; row groups without such a row are not read.
+@contextlib.contextmanager
+def open_table_file(file: Path) -> Iterator[Any]:
+    """Yield a Parquet file, on this machine or at a URL, as pyarrow reads it.
 
     Raises:
       OSError: the file cannot be read.
     """
     import pyarrow.parquet
 
+    if not is_url(file):
+        with pyarrow.parquet.ParquetFile(file) as parquet:
+            yield parquet
+        return
+    with file.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as parquet:
+        yield parquet
+
+
+def read_images(file: str, column: str, wanted: Collection[int]) -> dict[int, bytes]:
+    """Return the images in some rows of a file, by row; row groups without such a row are not read.
+
+    Raises:
+      OSError: the file cannot be read.
+    """
     found, start = {}, 0
-    with pyarrow.parquet.ParquetFile(file) as parquet:
+    with open_table_file(path_of(file)) as parquet:
         for group in range(parquet.num_row_groups):
             end = start + parquet.metadata.row_group(group).num_rows
             rows = [row for row in wanted if start <= row < end]

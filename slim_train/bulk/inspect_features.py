@@ -219,7 +219,6 @@ def _sources(path: Path, places: Sequence[int], file_key: str) -> dict[int, str]
 
 
 def _read(images: ImageSet, paths: Sequence[str]) -> dict[str, bytes]:
-    opener = images.opener()
-    records = opener.read_all(paths)
-    read = {path: opener.read(path, records) for path in paths}
-    return {path: data for path, data in read.items() if len(data) <= MOST_BYTES}
+    with images.opener().opened(paths) as read:
+        contents = {path: read(path) for path in paths}
+    return {path: data for path, data in contents.items() if len(data) <= MOST_BYTES}

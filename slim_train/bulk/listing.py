@@ -17,9 +17,10 @@ from datasets.factory import get_dataset
 from datasets.record_files import find_any_record_files
 from datasets.record_format import label_of
 from datasets.spec import INFO_FILE, DatasetSpec, read_info
+from datasets.storage import fault_of, is_url, path_of, shown
 from datasets.tfrecords import scan_records
 from slim_train.bulk.image_rows import ImageRow, ImageSet
-from slim_train.bulk.image_tables import class_names, image_column, partition_values, table_files
+from slim_train.bulk.image_tables import class_names, image_column, open_table_file, partition_values, table_files
 from slim_train.bulk.options import ListedImages
 from slim_train.bulk.parquet import pyarrow_ready
 from slim_train.errors import UsageError
@@ -28,28 +29,38 @@ from slim_train.retraining.split import hashed_part
 _COLUMNS = ("path", "label", "class", "split")
 
 
-def list_images(options: ListedImages) -> ImageSet:
+def list_images(options: ListedImages, on_spark: bool = False) -> ImageSet:
     """Return the images that the flags name.
 
+    Args:
+      options: the flags.
+      on_spark: whether workers of Spark read the images. They see the same folders, and have no clients of stores.
+
     Raises:
-      UsageError: there are none, or a list is malformed; the message names file and line or column.
+      UsageError: there are none, or a list is malformed; the message names file and line or column. Or ``on_spark``
+        and an image is at a URL.
       DataError: class folders or records cannot be read.
     """
     if options.image_dir:
         images = _of_folders(options)
     elif options.image_list:
-        images = _of_list(Path(options.image_list))
+        images = _of_list(path_of(options.image_list))
     else:
-        images = _of_records(Path(options.dataset_dir or ""), options.dataset_name)
+        images = _of_records(path_of(options.dataset_dir or ""), options.dataset_name)
     if not images.rows:
         raise UsageError(f"--{options.given()[0]}={getattr(options, options.given()[0])} names no image.")
+    if on_spark and (url := next(filter(is_url, (images.root, *(row.path for row in images.rows))), None)):
+        raise UsageError(
+            f"Spark requires images that all workers see as files, and {shown(url)} is a URL: mount the store on each "
+            "of them, or run without Spark."
+        )
     return images
 
 
 def _of_folders(options: ListedImages) -> ImageSet:
     image_dir = str(options.image_dir)
     try:
-        source = scan(Path(image_dir))
+        source = scan(path_of(image_dir))
     except DataError as error:  # it names the converter's flag
         raise UsageError(str(error).replace("pic_path", "image_dir").replace("PIC_PATH", "IMAGE_DIR")) from error
     percentages = options.validation_percentage, options.testing_percentage
@@ -59,7 +70,16 @@ def _of_folders(options: ListedImages) -> ImageSet:
         for label, names in enumerate(by_class)
         for name in names
     ]
-    return ImageSet(rows, os.path.abspath(image_dir), classes=source.classes, hashed=not source.is_split)  # noqa: PTH100
+    return ImageSet(rows, _root(path_of(image_dir)), classes=source.classes, hashed=not source.is_split)
+
+
+def _root(folder: Path) -> str:
+    """Return an absolute path, in which ``..`` is resolved without a look at links; a URL as it is."""
+    return str(folder) if is_url(folder) else os.path.abspath(folder)  # noqa: PTH100
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix() if is_url(folder) else os.path.relpath(file, folder)
 
 
 def _of_list(file: Path) -> ImageSet:
@@ -86,19 +106,19 @@ def _of_table(table: Path) -> ImageSet:
         raise UsageError(f"--image_list={table} does not exist.")
     pyarrow_ready()
     import pyarrow
-    import pyarrow.parquet
 
     rows: list[dict[str, Any]] = []
     try:
         files = table_files(table)
-        schema = pyarrow.parquet.read_schema(files[0])
+        with open_table_file(files[0]) as parquet:
+            schema = parquet.schema_arrow
         column = image_column(schema)
         known = [name for name in _COLUMNS if name in schema.names and not (column and name == "path")]
         root = table if table.is_dir() else table.parent
         for file in files:
-            name = os.path.relpath(file, root)
+            name = _relative(file, root)
             of_file = {key: value for key, value in partition_values(name, _COLUMNS).items() if key not in known}
-            with pyarrow.parquet.ParquetFile(file) as parquet:
+            with open_table_file(file) as parquet:
                 found = parquet.read(columns=known).to_pylist() if known else [{}] * parquet.metadata.num_rows
             if column:
                 rows += [{**of_file, **row, "path": f"{name}@{number}"} for number, row in enumerate(found)]
@@ -112,7 +132,7 @@ def _of_table(table: Path) -> ImageSet:
             row["class"] = names[row["label"]]
     columns = [*known, "path"] if column else schema.names
     images = _numbered(table, _checked(table, rows, columns))
-    return dataclasses.replace(images, root=os.path.abspath(root), image_column=column)  # noqa: PTH100
+    return dataclasses.replace(images, root=_root(root), image_column=column)
 
 
 def _checked(file: Path, rows: list[dict[str, Any]], columns: Iterable[str]) -> list[dict[str, Any]]:
@@ -124,6 +144,8 @@ def _checked(file: Path, rows: list[dict[str, Any]], columns: Iterable[str]) -> 
     for number, row in enumerate(rows, 1):
         if not isinstance(row["path"], str) or not row["path"]:
             raise UsageError(f"--image_list={file}: image {number} has no path.")
+        if "://" in row["path"] and (fault := fault_of(row["path"], takes_urls=True)):
+            raise UsageError(f"--image_list={file}: {shown(row['path'])} {fault}")
     repeated = [path for path, count in collections.Counter(row["path"] for row in rows).items() if count > 1]
     if repeated:
         raise UsageError(f"--image_list={file} names {repeated[0]} twice; each image may be listed once.")
@@ -153,7 +175,7 @@ def _numbered(file: Path, rows: list[dict[str, Any]]) -> ImageSet:
         images.append(ImageRow(row["path"], label, class_name, row.get("split") or None))
     most = max((image.label for image in images if image.label is not None), default=-1)
     classes = tuple(names_of.get(label, str(label)) for label in range(most + 1)) if most < len(images) else ()
-    return ImageSet(images, os.path.abspath(file.parent), classes=classes)  # noqa: PTH100
+    return ImageSet(images, _root(file.parent), classes=classes)
 
 
 def _of_records(folder: Path, name: str | None) -> ImageSet:
@@ -164,7 +186,7 @@ def _of_records(folder: Path, name: str | None) -> ImageSet:
         dataset = get_dataset(name, split, folder)
         labels, image_key = dataset.labels, dataset.records.image_key
         rows += _records_of(dataset, folder)
-    return ImageSet(rows, os.path.abspath(folder), image_key, classes=labels)  # noqa: PTH100
+    return ImageSet(rows, _root(folder), image_key, classes=labels)
 
 
 def _splits(folder: Path, name: str | None) -> list[str]:
@@ -184,4 +206,4 @@ def _records_of(dataset: DatasetSpec, folder: Path) -> Iterator[ImageRow]:
             label = label_of(example_features(record), dataset.records, dataset.labels)
             is_known = label is not None and 0 <= label < len(dataset.labels)
             class_name = dataset.labels[label] if label is not None and is_known else None
-            yield ImageRow(f"{os.path.relpath(file, folder)}@{offset}", label, class_name, dataset.split_name)
+            yield ImageRow(f"{_relative(path_of(file), folder)}@{offset}", label, class_name, dataset.split_name)

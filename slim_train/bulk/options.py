@@ -19,14 +19,15 @@ _NETS = ("checkpoint_path", "tfhub_module", "graph", "saved_model_dir")
 class ListedImages(ImageOptions):
     """Images: class folders, a list, or records."""
 
-    image_dir: str | None = option(None, "Folder with one folder of images per class.")
+    image_dir: str | None = option(None, "Folder with one folder of images per class.", takes_urls=True)
     image_list: str | None = option(
         None,
         "Text file with one image path per line; a .csv file with a column path, and optional columns label, class "
         "and split; or a table: a .parquet file, a folder of them or a Delta table, with a column path, or with the "
         "bytes of the images in a column content or image.",
+        takes_urls=True,
     )
-    dataset_dir: str | None = option(None, "Folder of TFRecords.", aliases=("data_dir",))
+    dataset_dir: str | None = option(None, "Folder of TFRecords.", aliases=("data_dir",), takes_urls=True)
     dataset_name: str | None = option(None, "Name of the data set, if the folder of TFRecords holds several.")
 
     def given(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import pytest
 
 from datasets.errors import DataError
 from datasets.images import ImageRejected
+from datasets.storage import copy_file, path_of
 from slim_train.bulk.image_tables import image_column, partition_values, read_images, table_files
 from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import ListedImages
@@ -36,9 +37,8 @@ def test_a_table_of_binary_files_gives_its_images(image_dir: Path, tmp_path: Pat
     (tmp_path / "table" / "_SUCCESS").touch()
     images = listed(tmp_path / "table")
     assert [row.path for row in images.rows[:5]] == [*(f"part-0.parquet@{n}" for n in range(4)), "part-1.parquet@0"]
-    opener = images.opener()
-    found = opener.read_all([row.path for row in images.rows])
-    assert [opener.read(row.path, found) for row in images.rows] == [file.read_bytes() for file in files]
+    with images.opener().opened([row.path for row in images.rows]) as read:
+        assert [read(row.path) for row in images.rows] == [file.read_bytes() for file in files]
 
 
 def test_a_table_of_hugging_face_gives_images_and_names_of_classes(tmp_path: Path) -> None:
@@ -48,10 +48,10 @@ def test_a_table_of_hugging_face_gives_images_and_names_of_classes(tmp_path: Pat
     images = listed(file)
     assert [row[:3] for row in images.rows] == [("train.parquet@0", 1, "dog"), ("train.parquet@1", 0, "cat")]
     assert images.classes == ("cat", "dog")
-    found = images.opener().read_all(["train.parquet@0", "train.parquet@1"])
-    assert found == {"train.parquet@0": b"a"}
-    with pytest.raises(ImageRejected, match="holds no image"):
-        images.opener().read("train.parquet@1", found)
+    with images.opener().opened(["train.parquet@0", "train.parquet@1"]) as read:
+        assert read("train.parquet@0") == b"a"
+        with pytest.raises(ImageRejected, match="holds no image"):
+            read("train.parquet@1")
 
 
 @pytest.mark.parametrize("content", [None, b"PAR1"])
@@ -61,8 +61,11 @@ def test_a_table_that_can_no_longer_be_read_is_an_error(content: bytes | None, t
     file.unlink()
     if content:
         file.write_bytes(content)
-    with pytest.raises(DataError, match=r"Cannot read the table file .*a\.parquet: "):
-        opener.read_all(["a.parquet@0"])
+    with (
+        pytest.raises(DataError, match=r"Cannot read the table file .*a\.parquet: "),
+        opener.opened(["a.parquet@0"]),
+    ):
+        pass
 
 
 def test_only_row_groups_with_wanted_rows_are_read(tmp_path: Path) -> None:
@@ -128,3 +131,14 @@ def test_partition_values_are_decoded_and_null_is_none() -> None:
     assert partition_values("class=a%20b/x=1/f.parquet", columns) == {"class": "a b"}
     assert partition_values("split=__HIVE_DEFAULT_PARTITION__/f.parquet", columns) == {}
     assert partition_values("f.parquet", columns) == {}
+
+
+def test_a_table_at_a_url_is_read_there(tmp_path: Path) -> None:
+    url = path_of("memory://tables/url")
+    for number in range(2):
+        file = write(tmp_path / f"{number}.parquet", pyarrow.table({"content": [b"%d" % number]}))
+        copy_file(file, url / f"{number}.parquet")
+    images = list_images(ListedImages(image_list=str(url)))
+    assert [row.path for row in images.rows] == ["0.parquet@0", "1.parquet@0"]
+    with images.opener().opened([row.path for row in images.rows]) as read:
+        assert [read(row.path) for row in images.rows] == [b"0", b"1"]
