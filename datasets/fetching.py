@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from datasets.class_folders import FolderReader, UrlFolderReader
+from datasets.errors import DataError
 from datasets.shrinking import Shrinking
 from datasets.sources import Reader
-from datasets.storage import copy_file, is_url, path_of
+from datasets.storage import copy_file, is_url, path_of, shown
 from datasets.workers import Chunk, cut_into_chunks
 
 log = logging.getLogger(__name__)
@@ -78,35 +79,40 @@ def images_here(folder: Path, names: Sequence[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def copied_files(files: Sequence[Path]) -> Iterator[list[Path | None]]:
-    """Yield copies of files on this machine, in the same order; None for a file that is not there.
+def files_here(files: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the paths of files on this machine, in the same order: those that are here, and copies of those at URLs.
+
+    A file at a URL that is not there keeps its URL, which opens as little.
 
     Args:
-      files: at URLs.
+      files: paths and URLs.
 
     Raises:
-      OSError: a file cannot be copied.
+      DataError: a file cannot be copied.
     """
-    if not files:
-        yield []
+    places = {url: number for number, url in enumerate(dict.fromkeys(filter(is_url, files)))}
+    if not places:
+        yield list(files)
         return
     with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
         # By number: names of strangers could lead out of the folder.
-        targets = [path_of(folder) / str(number) for number in range(len(files))]
+        targets = [path_of(folder) / str(number) for number in places.values()]
         pool = ThreadPoolExecutor(_THREADS)
         try:
-            copies = list(pool.map(_copied, files, targets))
+            copies = dict(zip(places, pool.map(_copied, places, targets), strict=True))
         finally:
             pool.shutdown(cancel_futures=True)
-        yield copies
+        yield [copies.get(file, file) for file in files]
 
 
-def _copied(file: Path, target: Path) -> Path | None:
+def _copied(url: str, target: Path) -> str:
     try:
-        copy_file(file, target)
+        copy_file(path_of(url), target)
     except FileNotFoundError:
-        return None
-    return target
+        return url
+    except OSError as error:
+        raise DataError(f"Cannot copy {shown(url)}: {error.strerror}.") from error
+    return str(target)
 
 
 @dataclasses.dataclass

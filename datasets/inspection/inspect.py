@@ -17,6 +17,7 @@ from datasets.inspection.reading import Request
 from datasets.inspection.record_set import find_records
 from datasets.inspection.result import Inspection
 from datasets.sources import OnProgress
+from datasets.storage import path_of
 
 
 def inspect(
@@ -50,7 +51,7 @@ def inspect(
       DataError: there is no data set that could be inspected.
     """
     began = time.monotonic()
-    folder, told = Path(dataset_dir), told or RecordsAsTold()
+    folder, told = path_of(dataset_dir), told or RecordsAsTold()
     if not folder.exists():
         raise DataError(f"The data set folder {folder} does not exist.")
     if folder.is_file():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from datasets.class_folders import NoImages, scan
@@ -37,13 +36,21 @@ def inspect_folders(folder: Path, request: Request) -> Inspection:
         source = scan(folder)
     except NoImages:
         raise _nothing_in(folder) from None
-    names = [name for split in source.splits.values() for of_class in split for name in of_class]
-    chunks = list(chunks_of_files(os.fspath(folder), names, request.decode, request.compare, _FILES_IN_A_CHUNK))
+    chunks, of_chunk = [], []
+    for split, classes in source.splits.items():
+        names = [name for of_class in classes for name in of_class]
+        own = list(chunks_of_files(str(folder), names, request.decode, request.compare, _FILES_IN_A_CHUNK))
+        chunks += own
+        of_chunk += [split] * len(own)
     amounts = [len(chunk.names) for chunk in chunks]
     worth = _FILES_WORTH_PROCESSES_TO_DECODE if request.decodes else _FILES_WORTH_PROCESSES
     stats, bad = ImageStats(), []
     prints: dict[str, Fingerprint] = {}
-    for found in read_chunks(chunks, amounts, "reading images", "images", request, worth):
+    sizes = dict.fromkeys(source.splits, 0)
+    for split, found in zip(
+        of_chunk, read_chunks(chunks, amounts, "reading images", "images", request, worth), strict=True
+    ):
+        sizes[split] += found.num_bytes
         stats.merge(found.stats)
         bad += found.bad
         prints |= found.prints
@@ -55,11 +62,11 @@ def inspect_folders(folder: Path, request: Request) -> Inspection:
         duplicates = find_duplicates(FolderImages(source, folder, prints, splits), request.compare, request.distance)
     findings = [*_findings_of_folders(source, bad), *(duplicate_findings(duplicates) if duplicates else ())]
     return Inspection(
-        dataset_dir=os.fspath(folder),
+        dataset_dir=str(folder),
         kind=CLASS_FOLDERS,
         name=folder.resolve().name,
         labels=source.classes,
-        splits=_splits_of_folders(source, folder),
+        splits=_splits_of_folders(source, sizes),
         images=stats,
         findings=faults_first(findings),
         decoded=request.decodes,
@@ -86,12 +93,11 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _splits_of_folders(source: ImageSource, folder: Path) -> dict[str, SplitFacts]:
+def _splits_of_folders(source: ImageSource, sizes: Mapping[str, int]) -> dict[str, SplitFacts]:
     splits = {}
     for split, classes in source.splits.items():
         counts = tuple(map(len, classes))
-        size = sum(source.reader.stamp(name).bytes_to_read for of_class in classes for name in of_class)
-        splits[_name(split, source)] = SplitFacts(sum(counts), counts, sum(counts), size)
+        splits[_name(split, source)] = SplitFacts(sum(counts), counts, sum(counts), sizes[split])
     return splits
 
 

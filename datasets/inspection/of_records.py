@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from datasets.inspection.result import CONVERTED, RECORDS, Inspection, KeyFacts,
 from datasets.inspection.samples import samples_of_records
 from datasets.inspection.write_info import write_info_of
 from datasets.scan import FileScan, KeyScan
+from datasets.storage import path_of
 
 _BYTES_WORTH_PROCESSES = 16 * 2**20
 _BYTES_WORTH_PROCESSES_TO_DECODE = 2**20
@@ -55,7 +55,7 @@ def inspect_records(files: RecordFiles, told: RecordsAsTold, request: Request, w
     }
     format_ = next((of_split for of_split in data.formats.values() if of_split), None)
     inspection = Inspection(
-        dataset_dir=os.fspath(files.folder),
+        dataset_dir=str(files.folder),
         kind=CONVERTED if files.info else RECORDS,
         name=files.name or files.folder.resolve().name,
         labels=data.labels,
@@ -98,7 +98,7 @@ def _facts_of(files: RecordFiles, request: Request) -> dict[Path, RecordFacts]:
     ):
         of_file.setdefault(chunk.path, []).append(found)
     for name, parts in of_file.items():
-        facts[Path(name)] = merge_chunks(parts, request.per_class)
+        facts[path_of(name)] = merge_chunks(parts, request.per_class)
     return {path: facts[path] for path in files.all}
 
 

@@ -86,7 +86,10 @@ class _Worker:
         if not answer.endswith("\n"):
             what = chunk.path if isinstance(chunk, RecordChunk) else f"{chunk.root}, from {chunk.names[0]} on"
             raise DataError(f"A process that read {what} died, probably out of memory. Try --num_workers=1.")
-        return _KINDS[kind][2](json.loads(answer))
+        content = json.loads(answer)
+        if _ERROR in content:
+            raise DataError(content[_ERROR])
+        return _KINDS[kind][2](content)
 
     def kill(self) -> None:
         """End the process at once."""
@@ -96,6 +99,9 @@ class _Worker:
         self._process.kill()
         self._process.communicate()
 
+
+# Key of an answer that is an error.
+_ERROR = "error"
 
 # Name of a chunk's class -> how it is made, read, and its facts made from JSON.
 _KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any], Callable[[Any], Any]]] = {
@@ -107,14 +113,24 @@ _KINDS: dict[str, tuple[Callable[..., Any], Callable[[Any], Any], Callable[[Any]
 def _read(chunk: Chunk) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, about odd metadata
-        return _KINDS[type(chunk).__name__][1](chunk)
+        try:
+            return _KINDS[type(chunk).__name__][1](chunk)
+        except OSError as error:  # the file was there when it was listed
+            raise DataError(f"Cannot read {error.filename}: {error.strerror}.") from error
+
+
+def _answer(chunk: Chunk) -> Any:
+    try:
+        return _read(chunk).as_json()
+    except DataError as error:
+        return {_ERROR: str(error)}
 
 
 def _main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
     for line in sys.stdin:
         kind, values = json.loads(line)
-        sys.stdout.write(json.dumps(_read(_KINDS[kind][0](**values)).as_json()) + "\n")
+        sys.stdout.write(json.dumps(_answer(_KINDS[kind][0](**values))) + "\n")
         sys.stdout.flush()
 
 

@@ -6,7 +6,6 @@ A chunk is a stretch of one file. The facts of a file are those of its chunks, m
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -123,9 +122,9 @@ def chunks_of(path: Path, chunk_bytes: int, decode: bool, per_value: int, compar
     if path.stat().st_size > chunk_bytes:
         for number, byte in enumerate(record_starts(path), start=1):
             if byte - start >= chunk_bytes:
-                yield RecordChunk(os.fspath(path), start, first, number - first, decode, per_value, compare)
+                yield RecordChunk(str(path), start, first, number - first, decode, per_value, compare)
                 start, first = byte, number
-    yield RecordChunk(os.fspath(path), start, first, None, decode, per_value, compare)
+    yield RecordChunk(str(path), start, first, None, decode, per_value, compare)
 
 
 def read_chunk(chunk: RecordChunk) -> RecordFacts:

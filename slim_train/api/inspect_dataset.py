@@ -36,7 +36,10 @@ class InspectedOptions(Options):
     """Data set: record files, or class folders of images."""
 
     dataset_dir: str | None = option(
-        None, "Folder of record files or of class folders; or one record file. Same as DIR.", aliases=("data_dir",)
+        None,
+        "Folder of record files or of class folders; or one record file. Same as DIR.",
+        aliases=("data_dir",),
+        takes_urls=True,
     )
     dataset_name: str | None = option(
         None, "Name of the data set: the prefix of its file names. Needed if the folder holds several."
@@ -143,7 +146,9 @@ class InspectOptions(Options):
         unfit = ("file_pattern", "image_key", "label_key", "text_key", "dataset_file", "labels_offset")
         for name in (name for name in unfit if getattr(data, name)):
             raise UsageError(f"A net and --{name} cannot be combined: write info.json with --write_info first.")
-        if data.dataset_dir and Path(data.dataset_dir).is_file():
+        from datasets.storage import path_of  # not at the top: commands check first that this package is ours
+
+        if data.dataset_dir and path_of(data.dataset_dir).is_file():
             raise UsageError(f"A net takes a folder of records, and {data.dataset_dir} is a file.")
 
 
@@ -258,9 +263,10 @@ def _with_features(inspection: Inspection, net: FeatureNet, options: InspectOpti
 def _with_exclusions(report: InspectionReport, path: Path) -> InspectionReport:
     from datasets.exclusions import write_exclusions
     from datasets.inspection.exclusions import exclusions_of
+    from datasets.storage import path_of
 
     assert report.duplicates, "--write_exclusions requires --duplicates"
-    exclusions = list(exclusions_of(report.duplicates, Path(report.dataset_dir)))
+    exclusions = list(exclusions_of(report.duplicates, path_of(report.dataset_dir)))
     write_exclusions(path, exclusions)
     log.info("%s lists %s images.", path, f"{len(exclusions):,}")
     return dataclasses.replace(report, written=(*report.written, str(path)), files={"exclusions": path})

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from datasets.errors import DataError
 from datasets.examples import features as example_features
-from datasets.fetching import copied_files
+from datasets.fetching import files_here
 from datasets.images import ImageRejected
-from datasets.storage import is_url, local_path, path_of
+from datasets.storage import is_url, local_path
 from datasets.tfrecords import scan_records
 from slim_train.bulk.image_tables import read_images
 
@@ -86,10 +86,9 @@ class ImageOpener:
         if self.image_key or self.image_column:
             yield functools.partial(_image_in, self._of_containers(paths))
             return
-        whole_paths = {path: self.whole_path(path) for path in paths}
-        urls = [path for path in dict.fromkeys(whole_paths.values()) if is_url(path)]
-        with _copies(urls) as copies:
-            yield lambda path: _content(copies.get(whole_paths[path], whole_paths[path]))
+        with files_here([self.whole_path(path) for path in paths]) as files:
+            file_of = dict(zip(paths, files, strict=True))
+            yield lambda path: _content(file_of[path])
 
     def whole_path(self, path: str) -> str:
         """Return where an image, a record file or a table file is."""
@@ -122,17 +121,6 @@ class ImageOpener:
                 yield offset, example_features(record)[self.image_key][1][0]
             if offset >= max(wanted):
                 break
-
-
-@contextlib.contextmanager
-def _copies(urls: Sequence[str]) -> Iterator[Mapping[str, str]]:
-    """Yield the paths of copies of files at URLs. A file that is not there has none."""
-    with contextlib.ExitStack() as open_copies:
-        try:
-            copies = open_copies.enter_context(copied_files([path_of(url) for url in urls]))
-        except OSError as error:
-            raise DataError(f"Cannot copy the image {error.filename}: {error.strerror}.") from error
-        yield {url: str(copy) for url, copy in zip(urls, copies, strict=True) if copy is not None}
 
 
 def _image_in(records: Mapping[str, bytes], path: str) -> bytes:

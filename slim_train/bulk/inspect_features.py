@@ -28,6 +28,7 @@ from datasets.inspection.result import (
     Sample,
 )
 from datasets.inspection.samples import MOST_BYTES, records_at, shares
+from datasets.storage import path_of
 from slim_train.bulk.cached_features import image_features
 from slim_train.bulk.feature_net import FeatureNet
 from slim_train.bulk.image_rows import ImageRow, ImageSet
@@ -203,7 +204,7 @@ def _names(images: ImageSet, inspection: Inspection) -> Mapping[str, _Named]:
     named = {}
     for file, paths in by_file.items():
         places = sorted(paths)
-        sources = _sources(Path(images.root, file), places, file_key) if file_key else {}
+        sources = _sources(path_of(images.root) / file, places, file_key) if file_key else {}
         for number, place in enumerate(places, start=1):
             named[paths[place]] = _Named(file, number, sources.get(place, ""))
     return named

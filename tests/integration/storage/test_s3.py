@@ -13,9 +13,11 @@ from PIL import Image
 from datasets.convert import convert_dataset
 from datasets.errors import DataError
 from datasets.files import replacing
+from datasets.inspection import of_folders
+from datasets.inspection.inspect import inspect
 from datasets.record_copies import CopySettings
 from datasets.spec import DatasetSpec
-from datasets.storage import files_in, path_of
+from datasets.storage import copy_folder, files_in, path_of
 from datasets.tfrecords import scan_records, write_records
 from slim_train.inputs import records
 from slim_train.tf_compat import tf
@@ -56,6 +58,19 @@ def test_a_file_is_written_with_one_request_and_read_with_one(s3: Any) -> None:
     assert s3.counts() == {"uploads": 1}
     assert path.read_bytes() == _LARGE
     assert s3.counts() == {"uploads": 1, "reads": 1}
+
+
+def test_class_folders_are_inspected_by_several_processes(
+    s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_folders, "_FILES_WORTH_PROCESSES", 2)
+    monkeypatch.setattr(of_folders, "_FILES_IN_A_CHUNK", 2)
+    for name in ("cat/0.png", "cat/1.png", "dog/0.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8), "red").save(tmp_path / name)
+    copy_folder(tmp_path, path_of("s3://bucket/inspected"))
+    here, there = (inspect(folder, num_workers=2) for folder in (tmp_path, "s3://bucket/inspected"))
+    assert (there.labels, there.splits, there.images) == (here.labels, here.splits, here.images)
 
 
 @pytest.mark.parametrize(

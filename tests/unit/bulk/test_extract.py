@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from datasets.storage import copy_folder, path_of
 from slim_train import config
 from slim_train.bulk.extract import extract
 from slim_train.bulk.options import ExtractOptions
@@ -68,6 +69,17 @@ def test_a_second_run_computes_what_is_missing(options: ExtractOptions, image_di
     assert after.keys() == before.keys()
     assert extract(options).computed == 0
     assert not [path for path in (tmp_path / "features").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_images_at_a_url_have_the_features_that_they_have_here(
+    options: ExtractOptions, image_dir: Path, tmp_path: Path
+) -> None:
+    url = path_of("memory://extract/images")
+    copy_folder(image_dir, url)
+    extract(options)
+    extract(with_flags(options, image_dir=str(url), output_dir=str(tmp_path / "of_url")))
+    assert rows(tmp_path / "of_url") == rows(tmp_path / "features")
 
 
 @pytest.mark.slow

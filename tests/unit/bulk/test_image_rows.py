@@ -43,7 +43,7 @@ def test_an_image_that_a_store_does_not_give_ends_the_job_and_is_not_rejected() 
     fsspec.register_implementation("broken", BrokenStore, clobber=True)
     path_of("memory://broken/a.jpg").write_bytes(b"1")
     with (
-        pytest.raises(DataError, match=r"Cannot copy the image .*a\.jpg: Input/output error"),
+        pytest.raises(DataError, match=r"Cannot copy broken://broken/a\.jpg: Input/output error"),
         ImageOpener("broken://broken").opened(["a.jpg"]),
     ):
         pass

@@ -119,7 +119,8 @@ def test_records_at_a_url_are_read_there(image_dir: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("path", "complaint"), [("nowhere://bucket/a.jpg", "nothing here serves nowhere://"), ("gs://me:secret@b/a", "user")]
+    ("path", "complaint"),
+    [("nowhere://bucket/a.jpg", "nothing here serves nowhere://"), ("gs://me:secret@b/a", "user")],
 )
 def test_a_list_names_no_url_that_cannot_be_reached(path: str, complaint: str, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text(path)

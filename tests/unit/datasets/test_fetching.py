@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datasets.class_folders import FolderReader
-from datasets.fetching import images_here, readable_here
+from datasets.fetching import files_here, images_here, readable_here
 from datasets.storage import path_of
 from datasets.workers import Chunk
 
@@ -74,3 +74,13 @@ def test_images_at_a_url_are_new_to_every_reader() -> None:
     reader = FolderReader.of(url)
     assert reader.stamp("dog/1.jpg") == reader.stamp("dog/1.jpg")
     assert reader.stamp("dog/1.jpg") != FolderReader.of(url).stamp("dog/1.jpg")
+
+
+def test_files_at_urls_are_copied_and_those_of_this_machine_are_not(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    path_of("memory://fetching/b").write_bytes(b"2")
+    with files_here([str(tmp_path / "a"), "memory://fetching/b", "memory://fetching/b", "ram://fetching/c"]) as files:
+        assert files[0] == str(tmp_path / "a")
+        assert [Path(file).read_bytes() for file in files[:3]] == [b"1", b"2", b"2"]
+        assert files[3] == "ram://fetching/c"  # is not there
+    assert not Path(files[1]).exists()

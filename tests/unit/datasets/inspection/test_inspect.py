@@ -14,6 +14,7 @@ from datasets.errors import DataError
 from datasets.foreign import RecordsAsTold
 from datasets.inspection import of_folders, of_records
 from datasets.inspection.inspect import inspect
+from datasets.storage import copy_folder, path_of
 
 Folders = Callable[[Mapping[str, int]], Path]
 Write = Callable[..., Path]
@@ -47,6 +48,24 @@ def test_class_folders_are_inspected_before_they_are_converted(class_folders: Fo
     assert inspection.images.sizes == {(8, 12): 5}
     assert inspection.findings == ()
     assert {path.name for path in root.iterdir()} == {"cat", "dog"}
+
+
+@pytest.mark.parametrize("is_converted", [False, True])
+def test_a_data_set_at_a_url_is_what_it_is_on_this_machine(
+    is_converted: bool, tmp_path: Path, class_folders: Folders
+) -> None:
+    root = class_folders({"train/cat": 4, "train/dog": 2, "test/cat": 1, "test/dog": 2})
+    if is_converted:
+        convert_dataset("image_folder", tmp_path / "data", root, num_shards=2)
+        root = tmp_path / "data"
+    url = path_of(f"memory://inspection/{is_converted}")
+    copy_folder(root, url)
+    here, there = (inspect(folder, compare="bytes") for folder in (root, url))
+    assert there.dataset_dir == str(url)
+    assert (there.splits, there.images, there.keys) == (here.splits, here.images, here.keys)
+    assert there.num_bytes > 0
+    assert there.samples == here.samples
+    assert (there.duplicates, there.findings) == (here.duplicates, here.findings)
 
 
 def test_split_folders_are_splits(class_folders: Folders) -> None:

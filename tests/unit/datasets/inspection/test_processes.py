@@ -43,6 +43,13 @@ def test_a_process_that_dies_is_an_error_that_names_what_it_read(
         list(read_all(chunks, 2))
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_file_that_was_removed_meanwhile_is_an_error_that_names_it(workers: int, tmp_path: Path) -> None:
+    chunks = [RecordChunk(str(tmp_path / f"{number}.tfrecord")) for number in range(2)]
+    with pytest.raises(DataError, match=r"Cannot read .*\.tfrecord: No such file or directory\."):
+        list(read_all(chunks, workers))
+
+
 def test_processes_end_when_nobody_wants_the_rest(class_folders: Callable[[Mapping[str, int]], Path]) -> None:
     root = class_folders({"cat": 4})
     chunks = [FileChunk(str(root), [f"cat/{number}.jpg"]) for number in range(4)]
