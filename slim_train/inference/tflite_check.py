@@ -43,6 +43,7 @@ _NOT_OF_EXPORTS = {"Tensor": (6, 9), "QuantizationParameters": (5,), "Operator":
 _OPTIONS_NOT_OF_EXPORTS = (3, 111, 115)
 # Memory is taken for what a file says, not for what it holds. A layer of 64 channels of a megapixel has a quarter.
 _MOST_NUMBERS_OF_A_TENSOR = 1 << 28
+_MOST_DIMENSIONS = 8
 
 
 def check_offsets(content: Any) -> None:
@@ -52,7 +53,8 @@ def check_offsets(content: Any) -> None:
       content: the bytes of the file, or a map of it.
 
     Raises:
-      ValueError: an offset leads out of the file or to what no export holds, or a tensor has more than 2^28 numbers.
+      ValueError: an offset leads out of the file or to what no export holds, or a tensor has more than 2^28
+        numbers or 8 dimensions.
     """
     if bytes(content[4:8]) != b"TFL3":
         raise ValueError("it has no mark of TFLite")
@@ -101,6 +103,8 @@ class _Walk:
 
     def _shape(self, reference: int) -> None:
         start, count = self._list(reference, 4)
+        if count > _MOST_DIMENSIONS:
+            raise ValueError(f"a tensor has {count} dimensions")
         numbers = math.prod(self._read("<i", start + 4 * index) for index in range(count))
         if abs(numbers) > _MOST_NUMBERS_OF_A_TENSOR:
             raise ValueError(f"a tensor has {numbers} numbers")

@@ -53,6 +53,12 @@ def test_a_tensor_for_which_memory_would_not_do_is_found(content: bytes) -> None
         check_offsets(content.replace(shape, struct.pack("<5i", 4, 1, 4, 4 << 20, 3 << 8)))
 
 
+def test_a_tensor_whose_dimensions_would_take_long_to_multiply_is_found(content: bytes) -> None:
+    shape = struct.pack("<5i", 4, 1, 4, 4, 3)
+    with pytest.raises(ValueError, match="a tensor has 100 dimensions"):
+        check_offsets(content.replace(shape, struct.pack("<5i", 100, 1, 4, 4, 3)) + bytes(400))
+
+
 @pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
 def test_damage_is_refused_or_harmless_to_the_interpreter(content: bytes) -> None:
     random, found = np.random.default_rng(0), 0
