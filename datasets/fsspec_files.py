@@ -17,6 +17,7 @@ import logging
 import os
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,7 @@ _PACKAGES = {
     "http": ("aiohttp", "fsspec aiohttp"),
     "https": ("aiohttp", "fsspec aiohttp"),
 }
-# For the client of the store, which looks at the size of a file first.
-_IN_ONE_REQUEST = {scheme: {"max_concurrency": 1} for scheme in ("s3", "s3a")}
+_S3 = ("s3", "s3a")
 # An operation tries five times, and each may wait so long for the next byte: less than a minute. botocore would try
 # five times for each of them.
 _S3_CONFIG: dict[str, Any] = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 1}}
@@ -132,7 +132,12 @@ def read(url: str) -> bytes:
     """Return what a file holds, in one request."""
     files, path = _at(url)
     with _as_os_errors(url):
-        return bytes(files.cat_file(path, **_IN_ONE_REQUEST.get(_scheme(url), {})))
+        if _scheme(url) not in _S3:
+            return bytes(files.cat_file(path))
+        # Its cat_file tries to open a file 25 times, which takes minutes if the store does not answer.
+        with tempfile.NamedTemporaryFile(prefix="slim-train-") as here:
+            files.get_file(path, here.name, max_concurrency=1)
+            return here.read()
 
 
 @asking_again(_forget_clients)
@@ -246,14 +251,14 @@ def _at(url: str) -> tuple[Any, str]:
     with _as_os_errors(url):
         files, path = _fsspec().url_to_fs(url, use_listings_cache=False, **_options(_scheme(url)))
     _clients.add(type(files))
-    if _scheme(url) in ("s3", "s3a"):
+    if _scheme(url) in _S3:
         _without_expect(files)
     return files, path
 
 
 def _options(scheme: str) -> dict[str, Any]:
     """Return the options of a client; what the user's configuration of fsspec says of timeouts and retries counts."""
-    if scheme not in ("s3", "s3a"):
+    if scheme not in _S3:
         return {}
     configured = importlib.import_module("fsspec.config").conf.get(scheme, {})
     return {"config_kwargs": {**_S3_CONFIG, **configured.get("config_kwargs", {})}}
@@ -265,7 +270,7 @@ def _upload_secs(num_bytes: int) -> float:
 
 def _upload_options(url: str, num_bytes: int) -> dict[str, Any]:
     """Return how long an upload may take: read_timeout does not count while a store does not take what is sent."""
-    return {"timeout": _upload_secs(num_bytes)} if _scheme(url) in ("s3", "s3a") else {}
+    return {"timeout": _upload_secs(num_bytes)} if _scheme(url) in _S3 else {}
 
 
 def _without_expect(files: Any) -> None:

@@ -59,8 +59,17 @@ class BestCheckpoint:
     def offer(self, checkpoint: str, metrics: Mapping[str, float], step: int) -> bool:
         """Keep ``checkpoint`` if its accuracy is higher than the best so far, and say whether it is kept."""
         value = metrics[METRIC]
-        if value <= self.value:
+        if value <= self.value or not self.keep(checkpoint, value, step):
             return False
+        self.value, self.step, self._name = value, step, path_of(checkpoint).name
+        return True
+
+    def keep(self, checkpoint: str, value: float, step: int) -> bool:
+        """Make ``checkpoint`` the one in the folder, and say whether it was still there.
+
+        Raises:
+          OSError: the folder cannot be written.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         name = path_of(checkpoint).name
         if not self._copy(checkpoint):
@@ -76,7 +85,6 @@ class BestCheckpoint:
         for file in self.folder.glob(f"{PREFIX}-*"):
             if not _is_of(name, file):
                 file.unlink()
-        self.value, self.step, self._name = value, step, name
         return True
 
     def _copy(self, checkpoint: str) -> bool:

@@ -57,14 +57,27 @@ def shapes(prefix: str) -> dict[str, list[int]]:
 
 
 def keep(prefix: str, folder: Path) -> None:
-    """Take the files in a folder for a copy of the checkpoint ``prefix``, which was made of them."""
+    """Take the files in a folder for the checkpoint ``prefix`` without asking the store, until :func:`disown`.
+
+    The caller is the only one who writes it, and uploads it from there.
+    """
     _copies.keep(prefix, folder)
+
+
+def disown(folder: Path, asks: bool) -> None:
+    """Take the copies of :func:`keep` for copies like others: somebody else may replace the checkpoint.
+
+    Args:
+      folder: of the checkpoints.
+      asks: whether to ask the store for their state; else they are forgotten.
+    """
+    _copies.disown(folder, asks)
 
 
 @dataclasses.dataclass
 class _Copy:
     folder: Path
-    state: tuple[Any, ...]
+    state: tuple[Any, ...] | None  # None: the checkpoint is written by this process
     users: int = 0
 
 
@@ -97,12 +110,18 @@ class _Copies:
             self._release(prefix, copy)
 
     def keep(self, prefix: str, folder: Path) -> None:
-        try:
-            state = _state(prefix)
-        except OSError:  # the copy is for as long as the store does not answer
-            state = ()
         with self._lock:
-            self._use(prefix, _Copy(folder, state))
+            self._use(prefix, _Copy(folder, None))
+
+    def disown(self, folder: Path, asks: bool) -> None:
+        with self._lock:
+            own = [(prefix, copy) for prefix, copy in self._by_prefix.items() if copy.state is None]
+        for prefix, copy in own:
+            if path_of(prefix).parent == folder:
+                copy.state = ()  # of no checkpoint
+                if asks:
+                    with contextlib.suppress(OSError):
+                        copy.state = _state(prefix)
 
     def remove_all(self) -> None:
         for copy in self._by_prefix.values():
@@ -116,7 +135,7 @@ class _Copies:
             if copy is None:
                 return None
             copy.users += 1
-        if not _is_as_before(prefix, copy.state):
+        if copy.state is not None and not _is_as_before(prefix, copy.state):
             self._release(prefix, copy)
             return None
         with self._lock:

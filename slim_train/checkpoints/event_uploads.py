@@ -23,7 +23,10 @@ _WAITS_SECS = (1.0, 5.0)
 
 @contextlib.contextmanager
 def writable(
-    folders: Collection[str], every_secs: float, flush: Callable[[str], None] = lambda folder: None
+    folders: Collection[str],
+    every_secs: float,
+    flush: Callable[[str], None] = lambda folder: None,
+    secs_at_end: Callable[[], float] = lambda: 60.0,
 ) -> Iterator[dict[str, str]]:
     """Yield a folder that TensorFlow writes for each of some folders: itself, or a temporary one on this machine.
 
@@ -36,12 +39,13 @@ def writable(
       folders: paths or URLs.
       every_secs: seconds between uploads; 0 takes 600.
       flush: writes what the writer of a folder that was yielded holds back. Called in another thread.
+      secs_at_end: called at the end of the block: for how long failed uploads are tried again; 0 uploads nothing more.
     """
     with contextlib.ExitStack() as stack:
         here = {folder: folder for folder in folders if opens_in_tensorflow(folder)}
         for folder in set(folders) - here.keys():
             here[folder] = tempfile.mkdtemp(prefix="slim-train-")
-            uploads = _Uploads(Path(here[folder]), path_of(folder), flush)
+            uploads = _Uploads(Path(here[folder]), path_of(folder), flush, secs_at_end)
             stack.enter_context(uploads.now_and_then(every_secs or _USUAL_SECS))
         yield here
 
@@ -49,8 +53,10 @@ def writable(
 class _Uploads:
     """The files below a temporary folder, uploaded when they have changed."""
 
-    def __init__(self, source: Path, target: Path, flush: Callable[[str], None]) -> None:
-        self._source, self._target, self._flush = source, target, flush
+    def __init__(
+        self, source: Path, target: Path, flush: Callable[[str], None], secs_at_end: Callable[[], float]
+    ) -> None:
+        self._source, self._target, self._flush, self._secs_at_end = source, target, flush, secs_at_end
         self._files = ChangedFiles(source, target)
         self._is_failing = False
 
@@ -72,14 +78,17 @@ class _Uploads:
             yield
         finally:
             ended.set()
-            thread.join()
-            self._finish()
+            secs = self._secs_at_end()
+            if secs:
+                thread.join()
+            self._finish(secs)
 
-    def _finish(self) -> None:
-        """Upload what is left, and remove the folder."""
-        reason = self._fault()
+    def _finish(self, secs: float) -> None:
+        """Upload what is left, and remove the folder. Tries begin within ``secs``; with 0 there is none."""
+        ends_at = time.monotonic() + secs
+        reason = self._fault() if secs else "the store does not answer"
         for wait_secs in _WAITS_SECS:
-            if not reason:
+            if not reason or time.monotonic() + wait_secs > ends_at:
                 break
             time.sleep(wait_secs)
             reason = self._fault()

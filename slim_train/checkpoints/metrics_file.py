@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 from datasets.storage import is_url
 from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.newest_upload import NewestUpload
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,7 @@ class MetricsFile:
     """Adds lines to the metrics.jsonl of a training folder.
 
     On this machine a line is in the file at once. Files at a URL cannot be appended to: there the whole file is written
-    every ``every_secs`` seconds and by :meth:`close`. A killed process loses the lines since.
+    every ``every_secs`` seconds, in another thread, and by :meth:`close`. A killed process loses the lines since.
 
     Args:
       train_dir: the training folder.
@@ -36,6 +38,7 @@ class MetricsFile:
         self._text: str | None = None  # of the whole file at a URL, as far as it is known
         self._is_written = True
         self._written_at = time.monotonic()
+        self._uploads = NewestUpload("metrics-uploads", self._say_failing)
 
     def add(self, values: dict[str, Any]) -> None:
         """Add a line."""
@@ -53,9 +56,11 @@ class MetricsFile:
 
     def forget_after(self, step: int) -> None:
         """Drop the lines of steps beyond ``step``, which are made again."""
-        if self._text is None:
+        if not self._is_url:
             training_folder.forget_metrics_after(self._folder, step)
             return
+        if self._text is None:
+            self._text = training_folder.metrics_text(self._folder)
         # Not from the store: it may lack lines that it did not accept.
         kept = training_folder.metrics_until(self._text, step)
         self._is_written = self._is_written and kept == self._text
@@ -63,14 +68,18 @@ class MetricsFile:
         self.flush()
 
     def flush(self) -> None:
-        """Write to the URL what was not written yet. A store that does not answer is tried again later."""
+        """Have written to the URL what was not written yet. If that fails, it is tried again later."""
         if self._is_written or self._text is None:
             return
         self._written_at = time.monotonic()
-        try:
-            training_folder.write_metrics(self._folder, self._text)
-            self._is_written = True
-        except OSError as error:
-            log.warning("Cannot write %s: %s. Trying again later.", error.filename, error.strerror)
+        self._is_written = True
+        self._uploads.put(functools.partial(training_folder.write_metrics, self._folder, self._text))
 
-    close = flush
+    def close(self, most_secs: float = 60.0) -> None:
+        """Write the last lines. If that fails, it is given up after ``most_secs``."""
+        self.flush()
+        if not self._uploads.settle(most_secs):
+            log.error("The last lines are missing from %s.", self._folder / training_folder.METRICS)
+
+    def _say_failing(self, reason: str) -> None:
+        log.warning("Cannot write %s: %s. Trying again later.", self._folder / training_folder.METRICS, reason)

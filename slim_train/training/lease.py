@@ -7,16 +7,18 @@ before it writes whether the name is still its own.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import secrets
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from datasets.storage import path_of
+from datasets.storage import is_url, path_of
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.find import write_state
 from slim_train.errors import RunError
@@ -27,8 +29,6 @@ log = logging.getLogger(__name__)
 
 FILE = "chief.json"
 _LOOK_EVERY_SECS = 5.0
-# A store that does not answer holds up the training: for at most a tenth of the time.
-_PAUSE_PER_SECOND = 10.0
 
 
 class Lease:
@@ -42,7 +42,8 @@ class Lease:
     def __init__(self, train_dir: Path, name: str) -> None:
         self._path, self._name = train_dir / FILE, name
         self._own = {"id": secrets.token_hex(8), "host": socket.gethostname(), "process": os.getpid()}
-        self._looked_at, self._pause_secs = 0.0, 0.0
+        self._looked_at, self._lost_to = 0.0, ""
+        self._looking: threading.Thread | None = None
 
     @property
     def folder(self) -> Path:
@@ -64,25 +65,57 @@ class Lease:
         Raises:
           RunError: another chief has.
         """
-        started_at = time.monotonic()
+        self._look()
+        self._raise_if_lost()
+
+    def check_before_upload(self) -> None:
+        """Check as :meth:`check` does, and fail if the store does not answer: an upload would fail as well.
+
+        Raises:
+          OSError: the file cannot be read.
+          RunError: another chief has taken over.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            self._read()
+        self._raise_if_lost()
+
+    def check_now_and_then(self) -> None:
+        """Check if the last look is some seconds ago, as it is for a process that slept.
+
+        At a URL the look goes on in another thread, and counts at a later call.
+        """
+        self._raise_if_lost()
+        if time.monotonic() - self._looked_at < _LOOK_EVERY_SECS or (self._looking and self._looking.is_alive()):
+            return
+        if is_url(self._path):
+            self._looking = threading.Thread(target=self._look, name="lease", daemon=True)
+            self._looking.start()
+        else:
+            self.check()
+
+    def _look(self) -> None:
+        try:
+            self._read()
+        except OSError as error:
+            log.debug("%s: %s", self._path, error)
+
+    def _read(self) -> None:
         try:
             holder = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             log.debug("%s: %s", self._path, error)
             return
         finally:
             self._looked_at = time.monotonic()
-            self._pause_secs = max(_LOOK_EVERY_SECS, _PAUSE_PER_SECOND * (self._looked_at - started_at))
         if isinstance(holder, dict) and holder.get("id") != self._own["id"]:
-            raise RunError(
-                f"{self._name}: another chief (process {holder.get('process')} on {holder.get('host')}) has taken over "
-                f"{self._path.parent}. This one ends without saving."
-            )
+            self._lost_to = f"process {holder.get('process')} on {holder.get('host')}"
 
-    def check_now_and_then(self) -> None:
-        """Check if the last look is some seconds ago, as it is for a process that slept; longer if it took long."""
-        if time.monotonic() - self._looked_at > self._pause_secs:
-            self.check()
+    def _raise_if_lost(self) -> None:
+        if self._lost_to:
+            raise RunError(
+                f"{self._name}: another chief ({self._lost_to}) has taken over {self.folder}. This one ends without "
+                "saving."
+            )
 
 
 class HoldsLease(tf.train.SessionRunHook):
@@ -110,7 +143,7 @@ class LeasedSaver(PatientSaver):
     """
 
     def __init__(self, lease: Lease, **kwargs: Any) -> None:
-        super().__init__(lease.folder, **kwargs)
+        super().__init__(lease.folder, check_lead=lease.check_before_upload, **kwargs)
         self._lease = lease
         self._relative = bool(kwargs.get("save_relative_paths"))
 
@@ -120,6 +153,8 @@ class LeasedSaver(PatientSaver):
         Raises:
           RunError: another chief has taken over.
         """
+        if self._uploads:  # which check it themselves
+            return super().write(sess, save_path, **kwargs)
         self._lease.check()
         saved = super().write(sess, save_path, **kwargs, write_state=False)
         self._lease.check()
@@ -127,9 +162,6 @@ class LeasedSaver(PatientSaver):
         return saved
 
     def _make_latest(self, saved: str) -> None:
-        if self._uploads:
-            self._uploads.make_latest(saved)
-            return
         most = self.saver_def.max_to_keep
         listed = [*(path for path in self.last_checkpoints if path != saved), saved]
         kept = listed[-most:] if most else [saved]

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,29 +23,40 @@ from slim_train.training.sessions import CONNECTION_ERRORS
 log = logging.getLogger(__name__)
 
 _RETRY_SECS = 15.0
+_SECS_AT_END = 60.0
+_LONG_WAIT_SECS = 60.0
 _SAVING = ("SaveV2", "MergeV2Checkpoints")
 
 
 class PatientSaver(tf.train.Saver):
     """A saver that survives failures to write, says so once, and leaves no half-written files behind.
 
-    The first checkpoint of a process must succeed: a folder that cannot be written at the start is a mistake.
+    The first checkpoint of a process must succeed: a folder that cannot be written at the start is a mistake. If
+    TensorFlow cannot write to the folder, later checkpoints are uploaded in a thread.
 
     Args:
-      folder: the training folder. Checkpoints go up as a whole if TensorFlow cannot write there.
+      folder: the training folder.
       retry_secs: how long failures are survived.
+      check_lead: called in the thread of uploads before anything is written; its error ends the training.
       **kwargs: those of ``tf.train.Saver``.
     """
 
-    def __init__(self, folder: Path, retry_secs: float = 600.0, **kwargs: Any) -> None:
+    def __init__(
+        self, folder: Path, retry_secs: float = 600.0, check_lead: Callable[[], None] = lambda: None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._uploads = (
-            None if opens_in_tensorflow(folder) else UploadedCheckpoints(folder, kwargs.get("max_to_keep", 5))
+            None
+            if opens_in_tensorflow(folder)
+            else UploadedCheckpoints(folder, kwargs.get("max_to_keep", 5), check_lead)
         )
         self._has_saved = False
         self._failing_since: float | None = None
+        self._are_uploads_failing = self._has_said_slow = False
         self._tried_at = self._retry_at = 0.0
         self._retry_secs = self._patience_secs = retry_secs
+        self._gave_up = f"Gave up after --save_retry_secs={retry_secs:g}."
+        self._has_given_up = False
 
     @property
     def is_behind(self) -> bool:
@@ -56,12 +68,19 @@ class PatientSaver(tf.train.Saver):
         """Whether to try again now."""
         return self.is_behind and time.monotonic() > self._retry_at
 
+    @property
+    def secs_at_end(self) -> float:
+        """How long the end of a training waits for what cannot be saved or uploaded: not again for the same store."""
+        return 0.0 if self._has_given_up else _SECS_AT_END
+
     def lose_patience(self) -> None:
-        """From now on a failure is final."""
-        self._patience_secs = -1.0
+        """From now on a failure is final: the end of the training has waited long enough."""
+        self._patience_secs, self._gave_up = -1.0, f"Gave up {_SECS_AT_END:g} seconds after the last step."
 
     def save(self, sess: Any, save_path: str, global_step: Any = None, **kwargs: Any) -> Any:
         """Save a checkpoint and return its prefix; None if it could not be written.
+
+        It may be uploaded later, and until :meth:`close` it can be read as if it were.
 
         Args:
           sess: the session.
@@ -86,13 +105,58 @@ class PatientSaver(tf.train.Saver):
             self._fail(prefix, reason)
             return None
         if self.is_behind:
-            if self._uploads:
-                unfinished.remove_parts_without_index(_folder(prefix))
-            else:
+            if not self._uploads:
                 unfinished.remove_temporary_files(_folder(prefix))
             log.info("Checkpoints can be saved again: %s.", saved)
         self._has_saved, self._failing_since = True, None
         return saved
+
+    def poll(self) -> None:
+        """Say that uploads fail, or no longer do.
+
+        Raises:
+          RunError: none succeeded for ``retry_secs``, or another chief has taken over.
+        """
+        if self._uploads is None:
+            return
+        uploads = self._uploads.later
+        uploads.check()
+        failure = uploads.failure
+        if failure:
+            if failure.tried_at - failure.since >= self._patience_secs:
+                raise self._gives_up(self._uploads.folder, failure.reason, is_again=True)
+            if not self._are_uploads_failing:
+                self._say_failing(self._uploads.folder, failure.reason)
+        elif self._are_uploads_failing:
+            log.info("Checkpoints can be saved again in %s.", self._uploads.folder)
+        elif uploads.waiting_secs > _LONG_WAIT_SECS and not self._has_said_slow:
+            log.warning(
+                "A checkpoint has waited a minute for the upload of the one before it to %s. Training goes on. The "
+                "newest of those that wait is uploaded.", self._uploads.folder,
+            )  # fmt: skip
+            self._has_said_slow = True
+        self._are_uploads_failing = failure is not None
+
+    def finish(self) -> None:
+        """Wait until the last checkpoint is uploaded. If that fails, it is given up after :attr:`secs_at_end`.
+
+        Raises:
+          RunError: it was given up, or another chief has taken over.
+        """
+        if self._uploads is None:
+            return
+        ends_at = time.monotonic() + self.secs_at_end
+        while not self._uploads.later.wait(1.0):
+            if time.monotonic() > ends_at:
+                self.lose_patience()
+            self.poll()
+        self.poll()
+
+    def close(self) -> None:
+        """Wait as :meth:`finish` does, for a training that has failed. A checkpoint that is missing then is logged."""
+        if self._uploads and not self._uploads.close(self.secs_at_end) and not self._has_given_up:
+            log.error("The last checkpoint is missing in %s: it could not be uploaded.", self._uploads.folder)
+            self._has_given_up = True
 
     def write(self, sess: Any, save_path: str, **kwargs: Any) -> Any:
         """Write a checkpoint as the base class does, and fail with TensorFlow's error, or an OSError."""
@@ -117,45 +181,48 @@ class PatientSaver(tf.train.Saver):
         else:
             super().recover_last_checkpoints(checkpoint_paths)
 
-    def _upload(
-        self,
-        sess: Any,
-        save_path: str,
-        uploads: UploadedCheckpoints,
-        global_step: int,
-        write_state: bool = True,
-        **kwargs: Any,
-    ) -> str:
+    def _upload(self, sess: Any, save_path: str, uploads: UploadedCheckpoints, global_step: int, **kwargs: Any) -> str:
         name = f"{path_of(save_path).name}-{global_step}"
         with uploads.saving(name) as here:
             super().save(sess, str(here), write_state=False, **kwargs)
         saved = str(uploads.folder / name)
-        if write_state:
-            uploads.make_latest(saved)
+        if self._has_saved:
+            uploads.upload_later(saved)
+        else:
+            uploads.upload(saved)
         return saved
 
     def _fail(self, prefix: str, reason: str) -> None:
-        if not self._uploads:  # else when the store answers again: each request to it may take a minute
+        if not self._uploads:
             with contextlib.suppress(OSError):
                 unfinished.remove_temporary_files(_folder(prefix))
                 if not is_complete(prefix):
                     unfinished.remove_parts(prefix)
         now = time.monotonic()
         self._retry_at = now + max(_RETRY_SECS, now - self._tried_at)  # at least half of the time is for training
-        cannot = f"Cannot save a checkpoint in {_folder(prefix)}: {reason}"
         if not self._has_saved or self._is_out_of_patience():
-            gave_up = f" Gave up after --save_retry_secs={self._retry_secs:g}." if self.is_behind else ""
-            raise RunError(
-                f"{cannot}.{gave_up} Start again when the folder can be written; training resumes from the last "
-                "checkpoint."
-            )
+            raise self._gives_up(_folder(prefix), reason, is_again=self.is_behind)
         if not self.is_behind:
-            log.warning("%s. Training goes on, and tries again for %s.", cannot, _minutes(self._retry_secs))
+            self._say_failing(_folder(prefix), reason)
             self._failing_since = self._tried_at
 
     def _is_out_of_patience(self) -> bool:
         since = self._tried_at if self._failing_since is None else self._failing_since
         return self._tried_at - since >= self._patience_secs
+
+    def _gives_up(self, folder: Path, reason: str, is_again: bool) -> RunError:
+        self._has_given_up = True
+        gave_up = f" {self._gave_up}" if is_again else ""
+        return RunError(
+            f"Cannot save a checkpoint in {folder}: {reason}.{gave_up} Start again when the folder can be written; "
+            "training resumes from the last checkpoint."
+        )
+
+    def _say_failing(self, folder: Path, reason: str) -> None:
+        log.warning(
+            "Cannot save a checkpoint in %s: %s. Training goes on, and tries again for %s.",
+            folder, reason, _minutes(self._retry_secs),
+        )  # fmt: skip
 
 
 def _why_not_written(error: Any) -> str | None:

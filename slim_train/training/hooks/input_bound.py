@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # The first steps are slow, and batches that were made meanwhile are waiting for the next.
 _FIRST_STEPS, _STEPS, _SECONDS = 4, 10, 2.0
+# For a measurement that is under way.
+_MOST_SECS_AT_END = 5.0
 # Share of the time from which decoding is the larger part of the work: of the decoding threads, or, if the net computes
 # on the CPU too, of all CPU time of the process.
 _BOUND = 0.5
@@ -23,6 +27,8 @@ _MAX_SIDE = 512
 
 class InputBound(tf.train.SessionRunHook):
     """Compares the images that steps take in the beginning with those that can be decoded, and gives advice.
+
+    Images are read and decoded in a thread: the store that they are in may be slow.
 
     Args:
       images_per_step: that this process decodes for one step.
@@ -47,10 +53,11 @@ class InputBound(tf.train.SessionRunHook):
         self._images_per_step, self._threads, self._cpus = images_per_step, min(threads, cpus), cpus
         self._image_size, self._scaled, self._measure = image_size, scaled, measure
         self._on_cpu = on_cpu
-        self._steps, self._began, self._cpu_began, self._is_done = 0, 0.0, 0.0, False
+        self._steps, self._began, self._cpu_began = 0, 0.0, 0.0
+        self._measuring: threading.Thread | None = None
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        if self._is_done:
+        if self._measuring:
             return
         self._steps += 1
         if self._steps == _FIRST_STEPS:
@@ -58,9 +65,17 @@ class InputBound(tf.train.SessionRunHook):
         seconds = time.monotonic() - self._began
         if self._steps < _FIRST_STEPS + _STEPS or seconds < _SECONDS:
             return
-        self._is_done = True
         available = time.process_time() - self._cpu_began if self._on_cpu else seconds * self._threads
         images = (self._steps - _FIRST_STEPS) * self._images_per_step
+        compare = functools.partial(self._compare, images, available)
+        self._measuring = threading.Thread(target=compare, name="decoding-speed", daemon=True)
+        self._measuring.start()
+
+    def end(self, session: Any) -> None:
+        if self._measuring:
+            self._measuring.join(_MOST_SECS_AT_END)
+
+    def _compare(self, images: int, available: float) -> None:
         cost = self._measure()
         if cost and images * cost.seconds >= _BOUND * available:
             log.info("%s", self.advice(cost))

@@ -10,10 +10,12 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import slim_train
+from datasets.storage import opens_in_tensorflow
 from deployment import tf_private
 from deployment.threads import available_cpus
 from slim_train import config
 from slim_train.checkpoints import event_uploads
+from slim_train.checkpoints.best_uploads import UploadedBest
 from slim_train.checkpoints.metrics_file import MetricsFile
 from slim_train.evaluation.evaluate import Evaluator
 from slim_train.inputs.decoding_speed import measure_decoding
@@ -106,11 +108,15 @@ def _make_hooks(
     events = None
     if job.is_chief:
         folders = {job.log_dir, loop.train_dir}
-        here = resources.enter_context(event_uploads.writable(folders, loop.save_summaries_secs, event_files.flush))
+        writable = event_uploads.writable(
+            folders, loop.save_summaries_secs, event_files.flush, lambda: scaffold.saver.secs_at_end
+        )
+        here = resources.enter_context(writable)
         events = _EventFolders(here[job.log_dir], here[loop.train_dir])
     metrics_file = MetricsFile(job.train_dir, loop.save_summaries_secs) if job.is_chief else None
     if metrics_file:
-        resources.callback(metrics_file.close)
+        resources.callback(lambda: metrics_file.close(scaffold.saver.secs_at_end))
+        resources.callback(scaffold.saver.close)
     metrics = _step_metrics(job, graph, metrics_file, events)
     resources.callback(metrics.close)
     plateau = _plateau(job, graph) if _watches_for_plateau(job) else None
@@ -262,6 +268,10 @@ def _validation(
 ) -> ValidationHook:
     validation = job.options.validation
     assert job.validation_set is not None
+    best = None
+    if not opens_in_tensorflow(job.train_dir):
+        best = UploadedBest(job.train_dir, job.validation_set.split_name)
+        resources.callback(lambda: best.close(scaffold.saver.secs_at_end))
     evaluator = Evaluator(
         job.validation_set,
         job.model,
@@ -286,4 +296,5 @@ def _validation(
         is_interrupted=is_interrupted,
         on_evaluation=on_evaluation,
         metrics_file=metrics_file,
+        best=best,
     )

@@ -11,8 +11,6 @@ from slim_train.checkpoints.training_folder import PREFIX
 from slim_train.tf_compat import tf
 from slim_train.training.graph import TrainingGraph
 
-_MOST_SECS_AT_END = 60.0
-
 
 class SavingHook(tf.train.SessionRunHook):
     """Base of hooks that save checkpoints.
@@ -61,20 +59,24 @@ class SaveEverySteps(SavingHook):
 
 
 class CatchUp(SavingHook):
-    """Saves a checkpoint as soon as that is possible again, after one could not be saved.
+    """Saves a checkpoint as soon as that is possible again, after one could not be saved, and looks after uploads.
 
     At the end of training it waits a minute for that. It comes after the hooks that save, and its saver is a
     ``PatientSaver``.
     """
 
     def after_run(self, run_context: Any, run_values: Any) -> None:
-        if self.saver().is_retry_due:
+        saver = self.saver()
+        saver.poll()
+        if saver.is_retry_due:
             self.save(run_context.session)
 
     def end(self, session: Any) -> None:
-        saver, ends_at = self.saver(), time.monotonic() + _MOST_SECS_AT_END
+        saver = self.saver()
+        ends_at = time.monotonic() + saver.secs_at_end
         while saver.is_behind:
             time.sleep(1)
             if time.monotonic() > ends_at:
                 saver.lose_patience()
             self.save(session)
+        saver.finish()

@@ -53,6 +53,7 @@ class ValidationHook(tf.train.SessionRunHook):
       log_dir: folder of event files; None writes none.
       split: name of the split that is evaluated.
       metrics_file: metrics.jsonl, if other hooks add to it too.
+      best: keeps the best checkpoint; None keeps it in the training folder at once.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ValidationHook(tf.train.SessionRunHook):
         on_evaluation: Sequence[Callable[[Evaluated], None]] = (),
         split: str | None = None,
         metrics_file: MetricsFile | None = None,
+        best: BestCheckpoint | None = None,
     ) -> None:
         self._on_evaluation = on_evaluation
         self._global_step = graph.global_step
@@ -77,7 +79,7 @@ class ValidationHook(tf.train.SessionRunHook):
         self._every, self._patience = every_n_steps, patience
         self._train_dir, self._log_dir = train_dir, log_dir
         self._file = metrics_file or MetricsFile(train_dir)
-        self.best = BestCheckpoint(train_dir, split)
+        self.best = best or BestCheckpoint(train_dir, split)
         self._without_better = 0
 
     def after_create_session(self, session: Any, coord: Any) -> None:

@@ -71,7 +71,7 @@ class CountedStore:
     Its public methods take and return plain values, for the manager.
     """
 
-    PUBLIC = ("clear", "forget", "counts", "environment", "fail", "objects", "requests", "times_left")
+    PUBLIC = ("clear", "forget", "counts", "environment", "fail", "objects", "pid", "requests", "times_left")
 
     def __init__(self) -> None:
         self._requests: list[tuple[str, str]] = []
@@ -89,6 +89,10 @@ class CountedStore:
         with self._lock:
             self._faults.append(Fault(method, part, **fault))
             return len(self._faults) - 1
+
+    def pid(self) -> int:
+        """Return the process of the store: one that is stopped takes connections, and does not answer."""
+        return os.getpid()
 
     def times_left(self, number: int) -> int:
         """Return how many more requests a fault will happen to."""

@@ -12,7 +12,6 @@ import pytest
 from datasets.storage import copy_folder, path_of
 from slim_train.checkpoints import copies
 from slim_train.checkpoints.find import latest_checkpoint, repair_state, saved_checkpoints, step_of, write_state
-from slim_train.checkpoints.uploads import UploadedCheckpoints
 from slim_train.errors import RunError
 
 pytest.importorskip("fsspec")
@@ -77,70 +76,61 @@ def test_a_store_that_does_not_answer_is_named(url: str, monkeypatch: pytest.Mon
         latest_checkpoint(url)
 
 
-def test_the_index_is_uploaded_last_and_old_checkpoints_go(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, uploaded = path_of(url), []
-    monkeypatch.setattr(
-        "slim_train.checkpoints.uploads.copy_file",
-        lambda source, target: (uploaded.append(target.name), target.write_bytes(source.read_bytes())),
-    )
-    uploads = UploadedCheckpoints(folder, most=2)
-    uploads.recover(saved_checkpoints(url))
-    with uploads.saving("model.ckpt-4") as prefix:
-        for suffix in ("index", "data-00000-of-00001", "meta"):
-            Path(f"{prefix}.{suffix}").write_bytes((folder / f"model.ckpt-3.{suffix}").read_bytes())
-    assert uploaded == ["model.ckpt-4.data-00000-of-00001", "model.ckpt-4.meta", "model.ckpt-4.index"]
-    assert latest_checkpoint(url) == f"{url}/model.ckpt-3"
-    uploads.make_latest(f"{url}/model.ckpt-4")
-    assert saved_checkpoints(url) == [f"{url}/model.ckpt-3", f"{url}/model.ckpt-4"]
-    assert latest_checkpoint(url) == f"{url}/model.ckpt-4"
-    with copies.opened(f"{url}/model.ckpt-4") as here:
-        assert here == str(prefix)  # what was uploaded need not be copied
-
-
-def test_an_upload_that_fails_leaves_no_folder_here(url: str) -> None:
-    uploads = UploadedCheckpoints(path_of(url), most=2)
-    with pytest.raises(RuntimeError), uploads.saving("model.ckpt-4") as prefix:
-        raise RuntimeError
-    assert not prefix.parent.exists()
-
-
-def _kept(url: str) -> str:
-    """Return the prefix of step 3, with its files kept as a copy."""
+def _kept(url: str, name: str = "model.ckpt-3") -> str:
+    """Return the prefix of a checkpoint, with its files kept."""
     here = Path(tempfile.mkdtemp())
     copy_folder(path_of(url), here)
-    copies.keep(f"{url}/model.ckpt-3", here)
-    return f"{url}/model.ckpt-3"
+    copies.keep(f"{url}/{name}", here)
+    return f"{url}/{name}"
 
 
-def _silence(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    def fails(*arguments: object) -> None:
-        raise OSError(5, "away", url)
-
-    for name in ("stat", "is_file", "download"):
-        monkeypatch.setattr(type(path_of(url)), name, fails)
-
-
-def test_an_outage_after_a_save_does_not_matter_to_what_looks_at_the_checkpoint(
+def test_a_checkpoint_that_is_written_here_is_read_without_asking_the_store(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix = _kept(url)
-    _silence(monkeypatch, url)
+    for name in ("stat", "is_file", "download"):
+        monkeypatch.setattr(type(path_of(url)), name, lambda *arguments: pytest.fail("the store is asked"))
     assert "global_step" in copies.shapes(prefix)
     with copies.opened(prefix) as here:
         assert Path(f"{here}.index").is_file()
 
 
-def test_a_store_that_goes_away_at_the_end_of_a_save_fails_no_save(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch:
-        _silence(patch, url)
-        prefix = f"{url}/model.ckpt-3"
-        here = Path(tempfile.mkdtemp())
-        copies.keep(prefix, here)
-        with copies.opened(prefix) as copy:
-            assert Path(copy).parent == here
-    with copies.opened(prefix) as copy:  # it answers again, and may hold something else
-        assert Path(copy).parent != here
-    assert not here.exists()
+def test_a_checkpoint_that_is_written_here_no_longer_may_be_replaced_by_others(url: str) -> None:
+    prefix, others = _kept(url), _kept(url, "model.ckpt-2")
+    with copies.opened(prefix) as first:
+        pass
+    copies.disown(path_of(url), asks=True)
+    with copies.opened(prefix) as here:
+        assert here == first
+    (path_of(url) / "model.ckpt-3.index").write_bytes((path_of(url) / "model.ckpt-1.index").read_bytes())
+    with copies.opened(prefix) as here:
+        assert here != first
+    with copies.opened(others) as here:
+        assert Path(here).name == "model.ckpt-2"
+
+
+def test_a_checkpoint_that_was_never_uploaded_is_forgotten(url: str) -> None:
+    prefix = _kept(url)
+    with copies.opened(prefix) as first:
+        pass
+    copies.disown(path_of(url), asks=False)
+    with copies.opened(prefix) as here:
+        assert here != first
+    assert not Path(first).parent.exists()
+
+
+def test_an_outage_after_the_training_does_not_matter_to_what_looks_at_the_checkpoint(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = _kept(url)
+    copies.disown(path_of(url), asks=True)
+
+    def fails(*arguments: object) -> None:
+        raise OSError(5, "away", url)
+
+    for name in ("stat", "is_file", "download"):
+        monkeypatch.setattr(type(path_of(url)), name, fails)
+    assert "global_step" in copies.shapes(prefix)
 
 
 def test_a_download_holds_up_no_other_checkpoint(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def test_lines_reach_a_url_at_intervals_and_at_the_end(folder: Path) -> None:
     assert training_folder.read_metrics(folder) == [{"step": 1}, {"step": 2}]
     at_once = MetricsFile(folder)
     at_once.add({"step": 3})
+    at_once.close()
     assert [line["step"] for line in training_folder.read_metrics(folder)] == [1, 2, 3]
 
 
@@ -58,6 +60,8 @@ def test_a_store_that_cannot_be_written_does_not_stop_the_training(
         metrics.add({"step": 1})
         metrics.add({"step": 2})
         metrics.forget_after(1)
+        while not caplog.records:
+            time.sleep(0.01)
     assert "Throttled. Trying again later." in caplog.text
     metrics.close()
     assert training_folder.read_metrics(folder) == [{"step": 1}]

@@ -1,6 +1,7 @@
 """Who may write to a training folder."""
 
 import json
+import threading
 
 import pytest
 
@@ -44,28 +45,26 @@ def test_between_two_looks_some_seconds_pass(tmp_path):
         before.check_now_and_then()
 
 
-def test_after_a_look_that_took_long_training_goes_on_for_longer(tmp_path, monkeypatch):
-    class Clock:
-        now = 0.0
+def test_a_look_at_a_url_that_is_not_answered_holds_up_no_step():
+    pytest.importorskip("fsspec")
+    own, asked, answers = Lease(path_of("memory://lease/silent"), "chief"), threading.Event(), threading.Event()
+    own.take()
 
-        def monotonic(self):
-            return self.now
+    class Silent(type(own._path)):
+        def read_text(self, **kwargs):
+            asked.set()
+            assert answers.wait(20)
+            return super().read_text(**kwargs)
 
-    class Silent:
-        looks = 0
-
-        def read_text(self, encoding):
-            self.looks += 1
-            clock.now += 50
-            raise OSError(5, "no answer")
-
-    clock, own = Clock(), Lease(tmp_path, "chief")
-    monkeypatch.setattr(lease, "time", clock)
-    own._path = Silent()
-    for _ in range(6000):
-        clock.now += 1
+    own._path = Silent(str(own._path))
+    for _ in range(3):
         own.check_now_and_then()
-    assert own._path.looks * 50 < clock.now / 9
+    assert asked.wait(20)
+    Lease(path_of("memory://lease/silent"), "chief").take()
+    answers.set()
+    own._looking.join()
+    with pytest.raises(RunError, match="another chief"):
+        own.check_now_and_then()
 
 
 def test_a_chief_that_was_replaced_stops_before_later_hooks_see_the_step(tmp_path):
@@ -130,6 +129,20 @@ def test_the_chiefs_checkpoints_at_a_url_are_the_latest(saving):
     for step in (1, 2):
         assert saver.save(session, "ram://lease/run/model.ckpt", global_step=step) is not None
         assert tf.train.latest_checkpoint("ram://lease/run") == f"ram://lease/run/model.ckpt-{step}"
+
+
+def test_a_chief_that_was_replaced_uploads_no_checkpoint_and_ends(saving):
+    pytest.importorskip("fsspec")
+    session, saver_of = saving
+    own = Lease(path_of("memory://lease/run"), "chief")
+    own.take()
+    saver = saver_of(own)
+    saver.save(session, "memory://lease/run/model.ckpt", global_step=1)
+    Lease(path_of("memory://lease/run"), "chief").take()
+    saver.save(session, "memory://lease/run/model.ckpt", global_step=2)
+    with pytest.raises(RunError, match="another chief"):
+        saver.finish()
+    assert _names(saved_checkpoints("memory://lease/run")) == ["model.ckpt-1"]
 
 
 def test_a_chief_that_was_replaced_writes_no_checkpoint(tmp_path, saving):

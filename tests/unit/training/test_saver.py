@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from datasets.storage import path_of
-from slim_train.checkpoints import uploads
+from slim_train.checkpoints import newest_upload, uploads
 from slim_train.checkpoints.find import latest_checkpoint, saved_checkpoints
 from slim_train.errors import RunError
 from slim_train.tf_compat import tf
@@ -86,49 +89,133 @@ def test_no_time_to_try_again_means_that_the_first_failure_is_final(session, tmp
         _save(saver, session, folder, 2)
 
 
-def test_a_store_that_fails_is_survived_and_gets_the_next_checkpoint(session, monkeypatch, caplog):
+def _is_over(condition):
+    ends_at = time.monotonic() + 20
+    while not condition() and time.monotonic() < ends_at:
+        time.sleep(0.01)
+    assert condition()
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """While it is set, uploads fail."""
+    away, copy = threading.Event(), uploads.copy_file
+
+    def fail(source, target):
+        if away.is_set():
+            raise OSError(5, "SlowDown", str(target))
+        copy(source, target)
+
+    monkeypatch.setattr(uploads, "copy_file", fail)
+    monkeypatch.setattr(newest_upload, "_RETRY_SECS", 0.01)
+    return away
+
+
+def _warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_store_that_fails_is_survived_and_gets_the_newest_checkpoint(session, away, caplog):
     pytest.importorskip("fsspec")
     folder = path_of("memory://saver/train")
     saver = PatientSaver(folder, retry_secs=45, max_to_keep=2)
     assert _save(saver, session, folder, 1) == "memory://saver/train/model.ckpt-1"
-
-    def fail(source, target):
-        raise OSError(5, "SlowDown", str(target))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(uploads, "copy_file", fail)
-        assert _save(saver, session, folder, 2) is None
-        assert _save(saver, session, folder, 3) is None
-    assert _save(saver, session, folder, 4) == "memory://saver/train/model.ckpt-4"
+    saver.poll()
+    away.set()
+    for step in (2, 3, 4):
+        assert _save(saver, session, folder, step) == f"memory://saver/train/model.ckpt-{step}"
+        _is_over(lambda: saver._uploads.later.failure)
+        saver.poll()
+    assert not saver.is_behind
+    away.clear()
+    with caplog.at_level("INFO"):
+        saver.finish()
     assert latest_checkpoint(folder) == "memory://saver/train/model.ckpt-4"
-    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert said == [
+    assert _warnings(caplog) == [
         "Cannot save a checkpoint in memory://saver/train: SlowDown. Training goes on, and tries again for 45 seconds."
     ]
+    assert "Checkpoints can be saved again in memory://saver/train." in caplog.text
     saver.restore(session, "memory://saver/train/model.ckpt-1")
+    saver.close()
 
 
-def test_a_failed_upload_asks_nothing_more_of_the_store_and_is_cleared_away_later(session, monkeypatch):
+def test_the_first_checkpoint_must_be_uploaded(session, away):
     pytest.importorskip("fsspec")
-    folder = path_of("memory://saver/silent")
-    saver = PatientSaver(folder, max_to_keep=2)
+    folder = path_of("memory://saver/first")
+    away.set()
+    with pytest.raises(RunError, match=r"Cannot save a checkpoint in memory://saver/first: SlowDown\. Start again"):
+        _save(PatientSaver(folder), session, folder, 1)
+
+
+def test_uploads_that_fail_for_too_long_are_given_up(session, away):
+    pytest.importorskip("fsspec")
+    folder = path_of("memory://saver/long")
+    saver = PatientSaver(folder, retry_secs=0.1)
+    _save(saver, session, folder, 1)
+    away.set()
+    _save(saver, session, folder, 2)
+
+    def gives_up():
+        try:
+            saver.poll()
+        except RunError as error:
+            return str(error)
+        return None
+
+    _is_over(gives_up)
+    assert "SlowDown. Gave up after --save_retry_secs=0.1. Start again" in gives_up()
+    assert saver.secs_at_end == 0
+    saver.close()
+
+
+def test_the_end_of_the_training_waits_less_long(session, away, monkeypatch):
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(savers, "_SECS_AT_END", 0.5)
+    folder = path_of("memory://saver/end")
+    saver = PatientSaver(folder)
+    _save(saver, session, folder, 1)
+    away.set()
+    _save(saver, session, folder, 2)
+    with pytest.raises(RunError, match=r"SlowDown\. Gave up 0\.5 seconds after the last step\."):
+        saver.finish()
+    saver.close()
+
+
+def test_a_training_that_failed_waits_for_the_upload_of_its_last_checkpoint(session, away, monkeypatch, caplog):
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(savers, "_SECS_AT_END", 0.1)
+    for name in ("uploaded", "missing"):
+        folder = path_of(f"memory://saver/{name}")
+        saver = PatientSaver(folder)
+        _save(saver, session, folder, 1)
+        if name == "missing":
+            away.set()
+        _save(saver, session, folder, 2)
+        saver.close()
+    assert latest_checkpoint("memory://saver/uploaded") == "memory://saver/uploaded/model.ckpt-2"
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "The last checkpoint is missing in memory://saver/missing: it could not be uploaded."
+    ]
+
+
+def test_an_upload_that_takes_long_is_said_once(session, monkeypatch, caplog):
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(savers, "_LONG_WAIT_SECS", 0)
+    folder, answers, copy = path_of("memory://saver/slow"), threading.Event(), uploads.copy_file
+    saver = PatientSaver(folder)
     _save(saver, session, folder, 1)
 
-    def fail(source, target):
-        if target.suffix == ".index":
-            raise OSError(5, "no answer", str(target))
-        target.write_copy_of(source)
+    def wait(source, target):
+        assert answers.wait(20)
+        copy(source, target)
 
-    def asked(*_args):
-        raise AssertionError("a store that does not answer is asked again")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(uploads, "copy_file", fail)
-        patch.setattr(savers, "is_complete", asked)
-        patch.setattr(savers.unfinished, "remove_temporary_files", asked)
-        assert _save(saver, session, folder, 2) is None
-        assert not saver.is_retry_due
-    assert (folder / "model.ckpt-2.data-00000-of-00001").exists()
-    _save(saver, session, folder, 3)
-    assert not (folder / "model.ckpt-2.data-00000-of-00001").exists()
-    assert saved_checkpoints(folder) == [f"{folder}/model.ckpt-1", f"{folder}/model.ckpt-3"]
+    monkeypatch.setattr(uploads, "copy_file", wait)
+    for step in (2, 3, 4):
+        _save(saver, session, folder, step)
+        saver.poll()
+    answers.set()
+    saver.finish()
+    (said,) = _warnings(caplog)
+    assert said.startswith(
+        "A checkpoint has waited a minute for the upload of the one before it to memory://saver/slow."
+    )

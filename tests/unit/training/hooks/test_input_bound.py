@@ -24,6 +24,7 @@ def _said(caplog, monkeypatch, cost, seconds_per_step=0.25, **more) -> list[str]
         for _ in range(50):
             now[0] += seconds_per_step
             hook.after_run(None, None)
+        hook.end(None)
     return [record.getMessage() for record in caplog.records]
 
 
