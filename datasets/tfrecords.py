@@ -24,7 +24,7 @@ import google_crc32c
 from datasets.errors import DataError
 from datasets.examples import features
 from datasets.files import replacing
-from datasets.storage import path_of
+from datasets.storage import is_url, path_of
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -193,13 +193,14 @@ def record_starts(path: str | os.PathLike[str], start: int = 0) -> Iterator[int]
 def record_checksums(path: str | os.PathLike[str]) -> Iterator[bytes]:
     """Length and checksum of each record of a TFRecord file, 12 bytes, without reading the records themselves.
 
-    They tell one sound file from another in a small part of the time that reading takes; damage is not looked for.
+    They tell one sound file from another in a small part of the time that reading takes; damage is not looked for. A
+    file at a URL is read: to pass over a record is a request.
 
     Raises:
       DataError: the file cannot be read, or is truncated.
     """
     try:
-        if compression_of(path):
+        if is_url(path) or compression_of(path):
             for _, record in scan_records(path):
                 yield struct.pack("<Q", len(record)) + _FOOTER.pack(_masked_crc(record))
             return

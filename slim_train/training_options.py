@@ -296,7 +296,9 @@ class RestoreOptions(Options):
         at_least=0,
     )
     feature_cache_dir: str | None = option(
-        None, "Folder of cached features. Training runs may share it. Default: feature_cache in --train_dir."
+        None,
+        "Folder of cached features. Training runs may share it. Default: feature_cache in --train_dir.",
+        takes_urls=True,
     )
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from datasets.spec import DatasetSpec
-from datasets.storage import is_url, path_of
+from datasets.storage import path_of
 from deployment.cluster import ClusterConfig
 from slim_train.errors import UsageError
 from slim_train.model.spec import ModelSpec
@@ -27,11 +27,6 @@ def check_options(options: TrainOptions, cluster: ClusterConfig) -> None:
         )
     if options.data.use_synthetic_data:
         raise UsageError("--cache_features and --use_synthetic_data cannot be combined.")
-    if is_url(_folder(options)):
-        raise UsageError(
-            f"--feature_cache_dir is required: features are cached on this machine, and --train_dir="
-            f"{options.loop.train_dir} is a URL."
-        )
     augment = options.augment
     for name in ("mixup_alpha", "cutmix_alpha"):
         if getattr(augment, name):

@@ -2,7 +2,8 @@
 
 The file is a numpy array of rows, a vector of features and a label each: [variants, images]. Its name holds a digest of
 all that the features depend on, so that other weights, data or preprocessing find no file and make their own. It gets
-that name when it is whole, and is read by mapping it into memory: only what is used of it takes any.
+that name when it is whole, and is read by mapping it into memory: only what is used of it takes any. At a URL, a copy of
+it is mapped.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import tfrecords
+from datasets.fetching import files_here
 from datasets.files import replacing_synced
 from datasets.spec import DatasetSpec
 from deployment import servers
@@ -223,7 +225,9 @@ class FeatureCache:
     def _open(self) -> NDArray[Any] | None:
         """Return the rows of the file, in a map; None if it is missing, or, with a message in the log, damaged."""
         try:
-            rows = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            # A copy of a file at a URL has no name after this, and its pages are there as long as the map.
+            with files_here([str(self.path)]) as (file,):
+                rows = np.load(file, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError) as error:

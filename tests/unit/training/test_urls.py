@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ import pytest
 from datasets.storage import copy_file, path_of
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.contents import read_contents
-from slim_train.errors import UsageError
 from slim_train.evaluation import evaluate
 from slim_train.evaluation.evaluate import evaluate_to_folder
 from slim_train.evaluation.options import EvalOptions
@@ -105,8 +105,23 @@ def test_a_restart_puts_what_is_at_the_url_aside(scheme: str) -> None:
     assert [path.name for path in folder.iterdir()] == ["previous-1"]
 
 
-@pytest.mark.parametrize("scheme", ["ram"])
-def test_features_are_not_cached_at_a_url(records: str, options: Callable[..., TrainOptions]) -> None:
-    flags = {"train_dir": TRAIN_DIR, "cache_features": True, "trainable_scopes": "auto"}
-    with pytest.raises(UsageError, match="--feature_cache_dir is required.*ram://"):
-        train.run(options(**flags))
+@pytest.mark.slow
+def test_features_are_cached_at_a_url_and_used_again(
+    records: str, scheme: str, options: Callable[..., TrainOptions], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    trained = train.run(options(train_dir=f"{scheme}://urls/trunk"))
+    assert trained is not None
+    flags = {
+        "dataset_dir": records, "cache_features": True, "trainable_scopes": "auto", "checkpoint_exclude_scopes": "auto",
+        "checkpoint_path": trained.checkpoint, "feature_cache_dir": f"{scheme}://urls/features", "seed": 1,
+    }  # fmt: skip
+    first = train.run(options(**flags, train_dir=f"{scheme}://urls/first"))
+    (file,) = path_of(f"{scheme}://urls/features").iterdir()
+    assert re.search(f"Features to compute, once: .* in {file}", caplog.text)
+    caplog.clear()
+    second = train.run(options(**flags, train_dir=f"{scheme}://urls/second"))
+    assert re.search(f"Cached features used: .* in {file}", caplog.text)
+    assert first is not None
+    assert second is not None
+    assert [line["loss"] for line in second.history] == pytest.approx([line["loss"] for line in first.history])
