@@ -2,8 +2,8 @@
 
 The file is a numpy array of rows, a vector of features and a label each: [variants, images]. Its name holds a digest of
 all that the features depend on, so that other weights, data or preprocessing find no file and make their own. It gets
-that name when it is whole, and is read by mapping it into memory: only what is used of it takes any. At a URL, a copy of
-it is mapped.
+that name when it is whole, and is read by mapping it into memory: only what is used of it takes any. Of one at a URL, a
+copy is mapped.
 """
 
 from __future__ import annotations
