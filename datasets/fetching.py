@@ -14,6 +14,7 @@ from typing import Protocol
 
 from datasets.class_folders import FolderReader, UrlFolderReader
 from datasets.errors import DataError
+from datasets.process_folder import own_folder
 from datasets.shrinking import Shrinking
 from datasets.sources import Reader
 from datasets.storage import copy_file, is_url, path_of, shown
@@ -53,7 +54,7 @@ def readable_here(reader: Reader) -> Iterator[ReadableImages]:
     if not isinstance(reader, UrlFolderReader):
         yield _Here(reader)
         return
-    with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
+    with tempfile.TemporaryDirectory(dir=own_folder()) as folder:
         yield _Copies(path_of(reader.root), path_of(folder), reader.shrinking)
 
 
@@ -71,7 +72,7 @@ def images_here(folder: Path, names: Sequence[str]) -> Iterator[Path]:
     if not is_url(folder):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="slim-train-") as temporary:
+    with tempfile.TemporaryDirectory(dir=own_folder()) as temporary:
         log.info("Copying %s images from %s.", f"{len(names):,}", folder)
         copies = _Copies(folder, path_of(temporary), None)
         collections.deque(copies.fetched(cut_into_chunks("", "", ((name, 0, 0) for name in names))), maxlen=0)
@@ -94,7 +95,7 @@ def files_here(files: Sequence[str]) -> Iterator[list[str]]:
     if not places:
         yield list(files)
         return
-    with tempfile.TemporaryDirectory(prefix="slim-train-") as folder:
+    with tempfile.TemporaryDirectory(dir=own_folder()) as folder:
         # By number: names of strangers could lead out of the folder.
         targets = [path_of(folder) / str(number) for number in places.values()]
         pool = ThreadPoolExecutor(_THREADS)

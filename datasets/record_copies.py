@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
@@ -13,18 +12,17 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from datasets.errors import DataError
 from datasets.files import own_temporary_folder
+from datasets.process_folder import locked_folder, remove_left_behind
 from datasets.storage import copy_file, opens_in_tensorflow, path_of
 
 log = logging.getLogger(__name__)
 
-_IN_USE = ".in-use-"
 _PARTIAL = ".partial-"
 _SUFFIX = ".copy"
 _TRIES = 5
@@ -71,8 +69,8 @@ class RecordCopies:
                 base.mkdir(parents=True, exist_ok=True)
             else:
                 base = self._temporary_folder()
-            _remove_left_behind(base)
-            self._own, lock = _locked_folder(base)
+            remove_left_behind(base)
+            self._own, lock = locked_folder(base)
             self._open = self._own / "open"
             self._open.mkdir()
         except OSError as error:
@@ -186,48 +184,6 @@ def _link(copy: Path, own: Path) -> None:
         shutil.copyfile(copy, own)
     with contextlib.suppress(OSError):
         os.utime(copy)  # those that were not used for the longest time go first
-
-
-def _locked_folder(base: Path) -> tuple[Path, int]:
-    """Make a folder that is locked while the process lives."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_IN_USE, dir=base))
-        try:
-            lock = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # another process has just taken it for left behind
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # another process is about to remove it
-            os.close(lock)
-            continue
-        if folder.is_dir():
-            return folder, lock
-        os.close(lock)
-
-
-def _remove_left_behind(base: Path) -> None:
-    for folder in base.glob(f"{_IN_USE}*"):
-        with _unlocked(folder) as is_left:
-            if is_left:
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _unlocked(folder: Path) -> Iterator[bool]:
-    """Yield whether no process holds the lock of a folder; it is held for the block then."""
-    try:
-        lock = os.open(folder, os.O_RDONLY)
-    except OSError:
-        yield False
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield True
-    except BlockingIOError:
-        yield False
-    finally:
-        os.close(lock)
 
 
 def _close(folder: Path, lock: int) -> None:

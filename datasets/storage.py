@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 from datasets import fsspec_files, tensorflow_files
 from datasets.files import replacing
+from datasets.process_folder import own_folder
 from datasets.shown_urls import SCHEME, has_credentials
 from datasets.shown_urls import shown as shown  # one place for users of paths
 from datasets.url_path import UrlEntry, UrlPath
@@ -187,7 +188,7 @@ def open_to_tensorflow(folder: Path) -> Iterator[Path]:
     if opens_in_tensorflow(folder):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="slim-train-") as temporary:
+    with tempfile.TemporaryDirectory(dir=own_folder()) as temporary:
         copy_folder(folder, Path(temporary, folder.name))
         yield Path(temporary, folder.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import dataclasses
 import re
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from datasets.process_folder import new_folder, own_folder
 from datasets.storage import copy_file, files_in, opens_in_tensorflow, path_of
 from slim_train.tf_compat import tf
 
@@ -38,7 +38,7 @@ def opened(prefix: str, with_values: bool = True) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         copy = stack.enter_context(_copies.copy_of(prefix, fetches=with_values))
         if copy is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="slim-train-"))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=own_folder()))
             copy = _fetch(prefix, Path(folder), with_values=False)
         yield copy
 
@@ -123,11 +123,6 @@ class _Copies:
                     with contextlib.suppress(OSError):
                         copy.state = _state(prefix)
 
-    def remove_all(self) -> None:
-        for copy in self._by_prefix.values():
-            shutil.rmtree(copy.folder, ignore_errors=True)
-        self._by_prefix.clear()
-
     def _taken(self, prefix: str) -> _Copy | None:
         """Return the copy that there is, in use; None if there is none, or the checkpoint has changed."""
         with self._lock:
@@ -144,7 +139,7 @@ class _Copies:
 
     def _fetched(self, prefix: str) -> _Copy:
         state = _state(prefix)
-        copy = _Copy(_new_folder(), state, users=1)
+        copy = _Copy(new_folder(), state, users=1)
         try:
             _fetch(prefix, copy.folder)
         except BaseException:
@@ -173,11 +168,6 @@ class _Copies:
 
 
 _copies = _Copies()
-atexit.register(_copies.remove_all)
-
-
-def _new_folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="slim-train-"))
 
 
 def _is_as_before(prefix: str, state: tuple[Any, ...]) -> bool:

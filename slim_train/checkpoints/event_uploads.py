@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from datasets.changed_files import ChangedFiles
+from datasets.process_folder import new_folder, to_stay
 from datasets.storage import opens_in_tensorflow, path_of
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def writable(
     with contextlib.ExitStack() as stack:
         here = {folder: folder for folder in folders if opens_in_tensorflow(folder)}
         for folder in set(folders) - here.keys():
-            here[folder] = tempfile.mkdtemp(prefix="slim-train-")
+            here[folder] = str(new_folder())
             uploads = _Uploads(Path(here[folder]), path_of(folder), flush, secs_at_end)
             stack.enter_context(uploads.now_and_then(every_secs or _USUAL_SECS))
         yield here
@@ -95,7 +95,7 @@ class _Uploads:
         if reason:
             log.error(
                 "Cannot upload event files to %s: %s. Events since the last upload are missing there. All are kept in "
-                "%s: copy them to the URL.", self._target, reason, self._source,
+                "%s: copy them to the URL.", self._target, reason, to_stay(self._source),
             )  # fmt: skip
         else:
             shutil.rmtree(self._source, ignore_errors=True)

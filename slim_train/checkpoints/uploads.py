@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from datasets.process_folder import new_folder, to_stay
 from datasets.storage import copy_file, path_of
 from slim_train.checkpoints import copies
 from slim_train.checkpoints.find import write_state
@@ -32,6 +32,7 @@ class UploadedCheckpoints:
         self.folder, self._most, self._check_lead = folder, most, check_lead
         self.later = NewestUpload("checkpoint-uploads")
         self._listed: list[str] = []
+        self._newest = ""
 
     def recover(self, prefixes: Sequence[str]) -> None:
         """Count the checkpoints of the runs before, oldest first."""
@@ -40,7 +41,7 @@ class UploadedCheckpoints:
     @contextlib.contextmanager
     def saving(self, name: str) -> Iterator[Path]:
         """Yield a prefix on this machine to save to. What lies there at the end of the block is the checkpoint."""
-        here = Path(tempfile.mkdtemp(prefix="slim-train-"))
+        here = new_folder()
         try:
             yield here / name
         except BaseException:
@@ -59,19 +60,25 @@ class UploadedCheckpoints:
 
     def upload_later(self, prefix: str) -> None:
         """Upload a checkpoint that was saved, in a thread. Of those that wait, only the newest is uploaded."""
+        self._newest = prefix
         resources = contextlib.ExitStack()
         here = resources.enter_context(copies.opened(prefix))
         sent: set[str] = set()
         self.later.put(lambda: self._upload(prefix, Path(here), sent), resources)
 
-    def close(self, secs: float) -> bool:
-        """Wait for the last upload, and say whether it is there. If it fails, it is given up after ``secs``.
-
-        From now on other tasks may write to the folder.
-        """
-        is_there = self.later.settle(secs)
-        copies.disown(self.folder, asks=is_there)
-        return is_there
+    def keep_newest(self) -> Path | None:
+        """Give up, and return a folder that keeps the newest checkpoint; None if it is uploaded or cannot be kept."""
+        self.later.stop()
+        if not self._newest or self._newest in self._listed:
+            return None
+        try:
+            with copies.opened(self._newest) as here:
+                kept = to_stay(Path(here).parent)
+            write_state(kept, Path(here).name, [Path(here).name])
+        except OSError:
+            return None
+        copies.disown(self.folder, asks=False)
+        return kept
 
     def _upload(self, prefix: str, here: Path, sent: set[str]) -> None:
         """Upload the files of a checkpoint, except those that were sent, and make it the latest."""

@@ -154,9 +154,13 @@ class PatientSaver(tf.train.Saver):
 
     def close(self) -> None:
         """Wait as :meth:`finish` does, for a training that has failed. A checkpoint that is missing then is logged."""
-        if self._uploads and not self._uploads.close(self.secs_at_end) and not self._has_given_up:
-            log.error("The last checkpoint is missing in %s: it could not be uploaded.", self._uploads.folder)
+        if not self._uploads:
+            return
+        is_there = self._uploads.later.settle(self.secs_at_end)
+        if not is_there and not self._has_given_up:
+            log.error("The last checkpoint could not be uploaded to %s.%s", self._uploads.folder, self._kept())
             self._has_given_up = True
+        copies.disown(self._uploads.folder, asks=is_there)
 
     def write(self, sess: Any, save_path: str, **kwargs: Any) -> Any:
         """Write a checkpoint as the base class does, and fail with TensorFlow's error, or an OSError."""
@@ -215,8 +219,12 @@ class PatientSaver(tf.train.Saver):
         gave_up = f" {self._gave_up}" if is_again else ""
         return RunError(
             f"Cannot save a checkpoint in {folder}: {reason}.{gave_up} Start again when the folder can be written; "
-            "training resumes from the last checkpoint."
+            f"training resumes from the last checkpoint.{self._kept()}"
         )
+
+    def _kept(self) -> str:
+        kept = self._uploads and self._uploads.keep_newest()
+        return f" A newer one is kept in {kept}: copy its files to the folder to resume from it." if kept else ""
 
     def _say_failing(self, folder: Path, reason: str) -> None:
         log.warning(

@@ -308,7 +308,7 @@ ONLY_THIS_MACHINE = (
     (r"slim_train\.serving\.(app|sources)", "files of the package, and the walk through folders of this machine"),
     (r"datasets\.made_folders|slim_train\.checkpoints\.archives", "writes into the user's cache"),
     (r"datasets\.record_copies", "copies on this machine are read"),
-    (r"slim_train\.checkpoints\.(copies|uploads|event_uploads)", "temporary folders of this machine"),
+    (r"datasets\.process_folder|slim_train\.checkpoints\.(copies|uploads|event_uploads)", "temporary folders"),
     (r"slim_train\.exporting\.run", "writes into a folder of this machine first"),
 )
 LOCAL_FILE_CALL = re.compile(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -104,4 +105,10 @@ def test_a_training_gives_up_in_one_line_if_the_store_stays_silent(
     assert "Traceback" not in log
     assert log.count(_CANNOT) == 2
     assert re.search(rf"error: {_CANNOT}.*\. Gave up after --save_retry_secs=30\. Start again", log.splitlines()[-1])
-    assert latest_checkpoint(RUN)
+    (kept,) = re.findall(r"A newer one is kept in (\S+): copy its files", log)
+    before, newest = latest_checkpoint(RUN), latest_checkpoint(kept)
+    assert before
+    assert newest
+    assert step_of(newest) > step_of(before)
+    for folder in re.findall(r"kept in ([^\s:]+):", log):
+        shutil.rmtree(folder)

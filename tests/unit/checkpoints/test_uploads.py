@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -99,7 +100,7 @@ def test_a_silent_store_holds_up_no_save_and_gets_the_newest_checkpoint(folder: 
         with copies.opened(prefix) as here:
             assert Path(f"{here}.index").is_file()
     store.answers.set()
-    assert uploads.close(SECS)
+    assert uploads.later.settle(SECS)
     assert _names(saved_checkpoints(folder)) == ["model.ckpt-1", "model.ckpt-2", "model.ckpt-3", "model.ckpt-8"]
     assert latest_checkpoint(folder) == f"{folder}/model.ckpt-8"
 
@@ -111,7 +112,7 @@ def test_a_file_that_was_uploaded_is_not_sent_again(folder: Path, store: Store) 
     while not uploads.later.failure:
         uploads.later.wait(0.01)
     store.failing = ""
-    assert uploads.close(SECS)
+    assert uploads.later.settle(SECS)
     assert sorted(store.names) == ["model.ckpt-3.data-00000-of-00001", "model.ckpt-3.index", "model.ckpt-3.meta"]
 
 
@@ -123,9 +124,28 @@ def test_what_a_failed_upload_left_goes_with_the_next_that_succeeds(folder: Path
         uploads.later.wait(0.01)
     assert (folder / "model.ckpt-3.data-00000-of-00001").is_file()
     uploads.upload_later(_saved(uploads, 4))
-    assert uploads.close(SECS)
+    assert uploads.later.settle(SECS)
     assert not list(folder.glob("model.ckpt-3.data*"))
     assert _names(saved_checkpoints(folder)) == ["model.ckpt-1", "model.ckpt-2", "model.ckpt-4"]
+
+
+def test_a_checkpoint_that_is_given_up_is_kept_and_can_be_resumed_from(folder: Path, store: Store) -> None:
+    uploads = UploadedCheckpoints(folder, most=2)
+    store.failing = "-3.meta"
+    uploads.upload_later(_saved(uploads, 3))
+    assert not uploads.later.settle(0.1)
+    kept = uploads.keep_newest()
+    assert kept
+    copy_folder(kept, folder)
+    shutil.rmtree(kept)
+    assert latest_checkpoint(folder) == f"{folder}/model.ckpt-3"
+
+
+def test_nothing_is_kept_of_a_checkpoint_that_is_uploaded(folder: Path, store: Store) -> None:
+    uploads = UploadedCheckpoints(folder, most=2)
+    uploads.upload_later(_saved(uploads, 3))
+    assert uploads.later.settle(SECS)
+    assert uploads.keep_newest() is None
 
 
 def test_a_chief_that_was_replaced_uploads_nothing(folder: Path, store: Store) -> None:
@@ -134,7 +154,7 @@ def test_a_chief_that_was_replaced_uploads_nothing(folder: Path, store: Store) -
 
     uploads = UploadedCheckpoints(folder, most=2, check_lead=check_lead)
     uploads.upload_later(_saved(uploads, 3))
-    assert not uploads.close(SECS)
+    assert not uploads.later.settle(SECS)
     with pytest.raises(RunError, match="another chief"):
         uploads.later.check()
     assert store.names == []

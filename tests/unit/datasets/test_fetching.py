@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from datasets import process_folder
 from datasets.class_folders import FolderReader
 from datasets.fetching import files_here, images_here, readable_here
 from datasets.storage import path_of
@@ -39,7 +40,7 @@ def test_images_are_here_when_their_chunk_comes_and_few_of_those_after_it(
         assert _files(tmp_path) == []
     assert given == names
     assert most < 500
-    assert list(tmp_path.iterdir()) == []
+    assert list(process_folder.own_folder().iterdir()) == []
 
 
 def test_an_image_that_cannot_be_copied_ends_it() -> None:

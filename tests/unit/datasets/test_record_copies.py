@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from datasets import record_copies
+from datasets import process_folder, record_copies
 from datasets.errors import DataError
 from datasets.record_copies import CopySettings, RecordCopies
 
@@ -182,7 +182,7 @@ def test_copies_of_another_user_are_kept_if_they_cannot_be_removed(
 def test_a_folder_that_another_process_is_about_to_remove_is_given_up(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    flock, taken = record_copies.fcntl.flock, []
+    flock, taken = process_folder.fcntl.flock, []
 
     def first_taken(descriptor: int, how: int) -> None:
         if not taken:
@@ -190,7 +190,7 @@ def test_a_folder_that_another_process_is_about_to_remove_is_given_up(
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         flock(descriptor, how)
 
-    monkeypatch.setattr(record_copies.fcntl, "flock", first_taken)
+    monkeypatch.setattr(process_folder.fcntl, "flock", first_taken)
     copies = RecordCopies(CopySettings(str(tmp_path / "cache")))
     assert Path(copies.fetch(_file(store, 0))).is_file()
     assert taken
