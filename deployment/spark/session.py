@@ -28,6 +28,8 @@ _SECONDS = 10
 # Open sessions on Connect servers, by address. A job within a job shares the session, as without Connect: a second one
 # would stop the first when it ends.
 _remote_sessions: dict[str, Any] = {}
+# Open sessions and contexts of this module, the newest last, for jobs within jobs.
+_own_sessions: list[Any] = []
 # Spark's default is to log every warning of its start.
 _LOG4J = """\
 rootLogger.level = error
@@ -45,8 +47,36 @@ def under_spark_submit() -> bool:
     return "PYSPARK_GATEWAY_PORT" in os.environ or "DATABRICKS_RUNTIME_VERSION" in os.environ
 
 
+def has_session() -> bool:
+    """Return whether this process has a session or context, not counting sessions on Connect servers."""
+    sql = sys.modules.get("pyspark.sql")
+    return bool(_own_sessions) or (sql is not None and sql.SparkSession.getActiveSession() is not None)
+
+
+def is_local(master: str) -> bool:
+    """Return whether a master is this machine: tasks run in processes that Spark starts in the driver's folder."""
+    return bool(_LOCAL.fullmatch(master))
+
+
+class TaskContext:
+    """A session that runs tasks on RDDs only: to start Spark's SQL takes two seconds more.
+
+    Attributes:
+      sparkContext: the context, under the name that it has in a session.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self.sparkContext = context
+
+    def stop(self) -> None:
+        """Stop the context."""
+        self.sparkContext.stop()
+
+
 @contextlib.contextmanager
-def spark_session(master: str | None, remote: str | None, settings: Mapping[str, str], app_name: str) -> Iterator[Any]:
+def spark_session(
+    master: str | None, remote: str | None, settings: Mapping[str, str], app_name: str, needs_sql: bool = True
+) -> Iterator[Any]:
     """Yield a session; one that this made is stopped at the end.
 
     Args:
@@ -54,6 +84,8 @@ def spark_session(master: str | None, remote: str | None, settings: Mapping[str,
       remote: ``--spark_remote``, or None.
       settings: Spark's, by key; they override those set here.
       app_name: what Spark's pages call the job.
+      needs_sql: whether the job uses more than RDDs. Without it, a new session may be a :class:`TaskContext`; one on a
+        Connect server never is.
 
     Raises:
       ClusterError: pyspark or Java is missing, or the cluster cannot be reached.
@@ -61,7 +93,12 @@ def spark_session(master: str | None, remote: str | None, settings: Mapping[str,
     sql = _pyspark(master, remote)
     if not log.isEnabledFor(logging.DEBUG):
         logging.getLogger("py4j").setLevel(logging.WARNING)
-    active = _remote_sessions.get(remote) if remote else sql.SparkSession.getActiveSession()
+    own = _remote_sessions.get(remote) if remote else next(reversed(_own_sessions), None)
+    if own is not None:
+        assert not (needs_sql and isinstance(own, TaskContext))
+        yield own
+        return
+    active = None if remote else sql.SparkSession.getActiveSession()
     if active is not None:
         log.info("Using the Spark session of this process.")
         yield active
@@ -80,15 +117,25 @@ def spark_session(master: str | None, remote: str | None, settings: Mapping[str,
             finally:
                 _remote_sessions.pop(remote, None)
         return
-    for key, value in {**_defaults(master), **settings}.items():
-        builder = builder.config(key, value)
+    conf = importlib.import_module("pyspark").SparkConf().setAppName(app_name)
+    conf.setAll(list({**_defaults(master), **settings}.items()))
     if master:
-        builder = builder.master(master_with_tries(master))
+        conf.setMaster(master_with_tries(master))
+
+    def start() -> Any:
+        if needs_sql:
+            return sql.SparkSession.builder.config(conf=conf).getOrCreate()
+        return TaskContext(importlib.import_module("pyspark").SparkContext.getOrCreate(conf))
+
     with _environment(), java_home(importlib.import_module("pyspark").__version__, os.environ) as home:
         if home:
             os.environ["JAVA_HOME"] = home
-        with _started(builder.getOrCreate, f"--spark_master={master}") as session:
-            yield session
+        with _started(start, f"--spark_master={master}") as session:
+            _own_sessions.append(session)
+            try:
+                yield session
+            finally:
+                _own_sessions.remove(session)
 
 
 def master_with_tries(master: str) -> str:
@@ -145,7 +192,7 @@ def _defaults(master: str | None) -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.executorEnv.TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    if master and _LOCAL.fullmatch(master):
+    if master and is_local(master):
         settings |= {
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
@@ -191,9 +238,9 @@ def _started(start: Callable[[], Any], flag: str) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _quiet_java() -> Iterator[Callable[[], str]]:
-    """Send what Java and the workers that start in the block write to stderr, for their life, to a file.
+    """Send what Java and the workers that start in the block write to stdout and stderr, for their life, to a file.
 
-    Spark's errors come as exceptions, too. With --verbosity=debug stderr stays what it is.
+    Spark's errors come as exceptions, too. With --verbosity=debug both stay what they are.
 
     Yields:
       A function that returns the last line written so far, for an error.
@@ -202,7 +249,7 @@ def _quiet_java() -> Iterator[Callable[[], str]]:
         yield lambda: ""
         return
     with tempfile.TemporaryFile() as file:
-        stderr = os.dup(2)
+        before = {number: os.dup(number) for number in (1, 2)}
 
         def last_line() -> str:
             file.seek(0)
@@ -210,12 +257,15 @@ def _quiet_java() -> Iterator[Callable[[], str]]:
             return f" ({lines[-1].strip()})" if lines else ""
 
         try:
+            sys.stdout.flush()
             sys.stderr.flush()
-            os.dup2(file.fileno(), 2)
+            for number in before:
+                os.dup2(file.fileno(), number)
             yield last_line
         finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+            for number, copy in before.items():
+                os.dup2(copy, number)
+                os.close(copy)
 
 
 def first_line(error: BaseException) -> str:

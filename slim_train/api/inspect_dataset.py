@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datasets.inspection.result import Inspection
     from slim_train.api.inspection import InspectionReport
     from slim_train.api.keywords import InspectFlags
-    from slim_train.bulk.feature_net import FeatureNet
+    from slim_train.bulk.frozen_net import FeatureNet
 
 log = logging.getLogger(__name__)
 

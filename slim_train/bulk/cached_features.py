@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from datasets.files import cache_folder
 from datasets.images import ImageRejected
 from deployment.threads import available_cpus
-from slim_train.bulk.feature_net import FeatureNet
 from slim_train.bulk.features import FeatureBody
+from slim_train.bulk.frozen_net import FeatureNet
 from slim_train.bulk.image_rows import ImageSet
 from slim_train.progress import ProgressBar
 from slim_train.retraining.bottlenecks import BottleneckStore, digest

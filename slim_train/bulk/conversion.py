@@ -39,8 +39,8 @@ def spark_engine(options: SparkOptions) -> Iterator[SparkEngine]:
         spark_session(options.spark_master, options.spark_remote, options.settings(), "slim-train") as session,
         tempfile.TemporaryDirectory(prefix="slim-train-") as folder,
     ):
-        archive = ship_packages(session, Path(folder))
-        yield SparkEngine(session, archive.name, IdleWatch(lambda: is_idle(session), options.where))
+        source = ship_packages(session, Path(folder))
+        yield SparkEngine(session, source, IdleWatch(lambda: is_idle(session), options.where))
 
 
 class SparkEngine:
@@ -48,12 +48,12 @@ class SparkEngine:
 
     Attributes:
       session: the session of Spark.
-      archive: name of the archive with our packages that the workers got.
+      source: of our packages in the workers.
       idle: warns if no executor runs the tasks.
     """
 
-    def __init__(self, session: Any, archive: str, idle: IdleWatch) -> None:
-        self.session, self._archive, self._idle = session, archive, idle
+    def __init__(self, session: Any, source: str, idle: IdleWatch) -> None:
+        self.session, self._source, self._idle = session, source, idle
 
     def run(self, task: Task, job: Path, count: int, watch: Callable[[], None] | None = None) -> list[str]:
         """Call a function with the numbers 0 to ``count - 1``; RunError if the cluster fails."""
@@ -81,7 +81,7 @@ class SparkEngine:
         return [BucketCount(row["bucket"], row["split"], row["images"]) for row in counted]
 
     def _checked(self, run: Callable[[Iterator[Any]], Iterator[Any]]) -> Callable[[Iterator[Any]], Iterator[Any]]:
-        return with_our_packages(run, self._archive)
+        return with_our_packages(run, self._source)
 
 
 # The functions below are sent to the workers as they are, so they import inside.

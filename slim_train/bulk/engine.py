@@ -96,6 +96,6 @@ def _write_parts(
         with parquet.job_folder(folder) as job:
             write_model(job)
             write_job(job, kind, opener, parts)
-            return run_on_spark(spark, job, parts)
+            return run_on_spark(spark, kind, job, parts)
     with local() as write:
         return list(run_here(parts, write, sum(len(part.rows) for part in parts)))

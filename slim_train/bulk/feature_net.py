@@ -1,15 +1,15 @@
-"""A net cut at its end points: one frozen graph from images to vectors, and what it was made from."""
+"""Nets that flags name, cut at their end points."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
+from slim_train.bulk.frozen_net import FEATURES, EndPoint, FeatureNet
 from slim_train.bulk.graph_net import open_graph
 from slim_train.bulk.options import FeatureNetOptions
 from slim_train.bulk.parquet import COLUMNS
@@ -17,109 +17,11 @@ from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.resolve import resolve_checkpoint
 from slim_train.errors import UsageError, unknown
 from slim_train.inference.trained_model import training_folder_of
-from slim_train.retraining.modules import OpenNet, feature_session, open_net, resolve_precision
+from slim_train.retraining.modules import OpenNet, open_net, resolve_precision
 from slim_train.retraining.options import ModuleOptions
 from slim_train.tf_compat import tf
 from slim_train.training_options import UserCodeOptions
 from slim_train.zoo.identify import identify
-
-# The input of the classification layer, or the features of a module.
-FEATURES = "features"
-_SCOPE = "net"
-
-
-@dataclasses.dataclass(frozen=True)
-class EndPoint:
-    """An end point of a net.
-
-    Attributes:
-      name: the net's name for it.
-      shape: of one image, such as [7, 7, 1280] or [1280].
-      length: of the vector that is stored.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    length: int
-
-
-@dataclasses.dataclass(frozen=True)
-class FeatureNet:
-    """A frozen net with one or more outputs.
-
-    Attributes:
-      name: what the user calls it.
-      identity: hex digest of weights, net, preprocessing and image size.
-      preprocessing: name of the recipe; None for a module, which takes 0..1.
-      height: of its input in pixels.
-      width: of its input in pixels.
-      pooling: how maps became vectors: mean or none.
-      precision: of the computation: fp32, bf16 or fp16.
-      end_points: its outputs.
-      input: name of the tensor that takes images, float32 [N, height, width, 3] in 0..1.
-      outputs: names of the tensors of the end points, float32 [N, length].
-      graph_def: the serialized graph.
-      flags: that name the net, for ``_model.json``.
-      scaled_decoding: whether large JPEGs are decoded smaller than they are.
-    """
-
-    name: str
-    identity: str
-    preprocessing: str | None
-    height: int
-    width: int
-    pooling: str
-    precision: str
-    end_points: tuple[EndPoint, ...]
-    input: str
-    outputs: tuple[str, ...]
-    graph_def: bytes = dataclasses.field(repr=False)
-    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    scaled_decoding: bool = True
-
-    GRAPH_FILE: ClassVar[str] = "net.pb"
-    FACTS_FILE: ClassVar[str] = "net.json"
-
-    def features(self, images: Any) -> list[Any]:
-        """Add the net to the current graph: images in 0..1 to one [N, length] tensor per end point."""
-        graph_def = tf.GraphDef.FromString(self.graph_def)
-        return list(tf.import_graph_def(graph_def, {self.input: images}, list(self.outputs), name=_SCOPE))
-
-    def session(self, threads: int) -> Any:
-        """Return a session on the current graph in the precision of the net."""
-        return feature_session(self.precision, threads)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what features depend on, for ``_model.json``."""
-        facts = {
-            "model": self.name,
-            "flags": dict(self.flags),
-            "identity": self.identity,
-            "preprocessing": {"recipe": self.preprocessing, "resize": "whole image, bilinear"},
-            "image_size": [self.height, self.width],
-            "pooling": self.pooling,
-            "precision": self.precision,
-            "end_points": {
-                point.name: {"shape": list(point.shape), "length": point.length} for point in self.end_points
-            },
-        }
-        # Not said of the default: folders from before there was a choice are continued.
-        return facts if self.scaled_decoding else {**facts, "scaled_decoding": "never"}
-
-    def write(self, folder: Path) -> None:
-        """Write the net for processes that read it with :meth:`read`."""
-        (folder / self.GRAPH_FILE).write_bytes(self.graph_def)
-        facts = dataclasses.asdict(dataclasses.replace(self, graph_def=b""))
-        del facts["graph_def"]
-        (folder / self.FACTS_FILE).write_text(json.dumps(facts), encoding="utf-8")
-
-    @classmethod
-    def read(cls, folder: Path) -> FeatureNet:
-        """Return the net that :meth:`write` wrote."""
-        facts = json.loads((folder / cls.FACTS_FILE).read_text(encoding="utf-8"))
-        points = tuple(EndPoint(point["name"], tuple(point["shape"]), point["length"]) for point in facts["end_points"])
-        facts |= {"end_points": points, "outputs": tuple(facts["outputs"])}
-        return cls(**facts, graph_def=(folder / cls.GRAPH_FILE).read_bytes())
 
 
 def load_feature_net(options: FeatureNetOptions, code: UserCodeOptions) -> FeatureNet:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.images import ImageRejected, decode
-from slim_train.bulk.feature_net import FeatureNet
+from slim_train.bulk.frozen_net import FeatureNet
 from slim_train.bulk.image_rows import ImageOpener, ImageRow, ReadImage
 from slim_train.inputs.pipeline import plain
 from slim_train.retraining.image_features import BATCH_SIZE, STREAMS, decoded, pipeline_options, runs, whole_image

@@ -30,7 +30,7 @@ from datasets.inspection.result import (
 from datasets.inspection.samples import MOST_BYTES, records_at, shares
 from datasets.storage import path_of
 from slim_train.bulk.cached_features import image_features
-from slim_train.bulk.feature_net import FeatureNet
+from slim_train.bulk.frozen_net import FeatureNet
 from slim_train.bulk.image_rows import ImageRow, ImageSet
 from slim_train.bulk.label_errors import doubtful_labels
 from slim_train.bulk.listing import list_images

@@ -9,8 +9,8 @@ from pathlib import Path
 from slim_train import config
 from slim_train.bulk import parquet
 from slim_train.bulk.classes import ClassBody, write_classes
-from slim_train.bulk.feature_net import FeatureNet
 from slim_train.bulk.features import FeatureBody
+from slim_train.bulk.frozen_net import FeatureNet
 from slim_train.bulk.image_rows import ImageOpener
 from slim_train.bulk.parts import CLASSES, FEATURES, Part, PartDone, WritePart
 from slim_train.inference.label_image import open_classifier

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from deployment.spark.executors import IdleWatch, is_connect, is_idle
-from deployment.spark.session import first_line, spark_session
+from deployment.spark.session import first_line, is_local
+from slim_train.bulk.local_spark import net_session, worker_parent
 from slim_train.bulk.parquet import sweep
 from slim_train.bulk.parts import Part, PartDone, finished
 from slim_train.errors import RunError
@@ -27,11 +28,12 @@ _RESULT = "file string, images long, rejected long"
 _POLL_SECS = 1.0
 
 
-def run_on_spark(options: SparkOptions, job: Path, parts: Sequence[Part]) -> list[PartDone]:
+def run_on_spark(options: SparkOptions, kind: str, job: Path, parts: Sequence[Part]) -> list[PartDone]:
     """Write the parts of a job on a cluster.
 
     Args:
       options: names the cluster.
+      kind: of the work.
       job: folder with the job, in the output folder.
       parts: the parts, as they were written to the job.
 
@@ -41,13 +43,15 @@ def run_on_spark(options: SparkOptions, job: Path, parts: Sequence[Part]) -> lis
     """
     images = sum(len(part.rows) for part in parts)
     try:
-        with spark_session(options.spark_master, options.spark_remote, options.settings(), "slim-train") as session:
-            archive = ship_packages(session, job)
-            table = session.range(0, len(parts), 1, len(parts)).mapInArrow(tasks(str(job), archive.name), _RESULT)
+        with (
+            worker_parent(options, kind) as parent,
+            net_session(options, "slim-train", parent) as session,
+        ):
+            source = ship_packages(session, job)
             watch = IdleWatch(lambda: is_idle(session), options.where)
             with _shown_progress(job.parent, parts, images, watch):
                 try:
-                    rows = table.collect()
+                    done = {one.file: one for one in _run(session, tasks(str(job), source), len(parts))}
                 except Exception as error:
                     # Of Py4J, gRPC or Spark: they have no common base.
                     log.debug("The Spark job failed:", exc_info=True)
@@ -55,7 +59,6 @@ def run_on_spark(options: SparkOptions, job: Path, parts: Sequence[Part]) -> lis
     finally:
         # Only now are tasks gone that were tried twice, or killed.
         sweep(job.parent, jobs=False)
-    done = {row["file"]: PartDone(row["file"], row["images"], row["rejected"]) for row in rows}
     missing = [part.file for part in parts if part.file not in done or not (job.parent / part.file).is_file()]
     if missing:
         raise RunError(
@@ -64,11 +67,28 @@ def run_on_spark(options: SparkOptions, job: Path, parts: Sequence[Part]) -> lis
     return list(done.values())
 
 
-def tasks(job: str, archive: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
-    """Return the function of a task. It is sent to the workers as it is, so it imports inside."""
+def _run(session: Any, task: Callable[[Iterator[int]], Iterator[Any]], count: int) -> list[PartDone]:
+    """Run ``count`` tasks, each with its number."""
+    if not is_connect(session):
+        found = session.sparkContext.parallelize(range(count), count).mapPartitions(task).collect()
+    else:  # which has no RDDs
 
-    def run(batches: Iterator[Any]) -> Iterator[Any]:
-        import pyarrow
+        def in_arrow(batches: Iterator[Any]) -> Iterator[Any]:
+            import pyarrow
+
+            for batch in batches:
+                for file, images, rejected in task(batch.column(0).to_pylist()):
+                    columns = {"file": [file], "images": [images], "rejected": [rejected]}
+                    yield pyarrow.RecordBatch.from_pydict(columns)
+
+        found = session.range(0, count, 1, count).mapInArrow(in_arrow, _RESULT).collect()
+    return [PartDone(*row) for row in found]
+
+
+def tasks(job: str, source: str) -> Callable[[Iterator[int]], Iterator[tuple[str, int, int]]]:
+    """Return the function of a task: numbers of parts to what was done. It is sent to workers, so it imports inside."""
+
+    def run(numbers: Iterator[int]) -> Iterator[tuple[str, int, int]]:
         from pyspark import TaskContext
 
         from slim_train.bulk.worker import run_part
@@ -76,24 +96,21 @@ def tasks(job: str, archive: str) -> Callable[[Iterator[Any]], Iterator[Any]]:
         context = TaskContext.get()
         threads = int(context.cpus()) if context else 1
         gpus = context.resources().get("gpu") if context else None
-        for batch in batches:
-            for number in batch.column(0).to_pylist():
-                done = run_part(job, number, threads, gpus.addresses if gpus else None)
-                yield pyarrow.RecordBatch.from_pydict(
-                    {"file": [done.file], "images": [done.images], "rejected": [done.rejected]}
-                )
+        for number in numbers:
+            done = run_part(job, number, threads, gpus.addresses if gpus else None)
+            yield done.file, done.images, done.rejected
 
-    return with_our_packages(run, archive)
+    return with_our_packages(run, source)
 
 
 def with_our_packages(
-    run: Callable[[Iterator[Any]], Iterator[Any]], archive: str
+    run: Callable[[Iterator[Any]], Iterator[Any]], source: str
 ) -> Callable[[Iterator[Any]], Iterator[Any]]:
     """Return the function of a task that first finds our packages. It is sent to the workers, so it imports inside.
 
     Args:
       run: what the task does.
-      archive: name of the archive that :func:`ship_packages` sent.
+      source: of our packages, as :func:`ship_packages` returned it.
 
     Raises, in the worker:
       RuntimeError: the worker has imported another version of our packages, or lacks a package.
@@ -110,11 +127,12 @@ def with_our_packages(
         import sys
 
         # A worker has its current folder first on the path, which may be a checkout.
-        sys.path.sort(key=lambda path: not path.endswith(archive))
+        first = [path for path in sys.path if path.endswith(source)] or [source]
+        sys.path[:] = [*first, *(path for path in sys.path if path not in first)]
         try:
             import slim_train
 
-            if archive not in str(slim_train.__file__):
+            if source not in str(slim_train.__file__):
                 raise RuntimeError(
                     f"Worker {socket.gethostname()} runs another version of slim-train, that of {slim_train.__file__}: "
                     "uninstall it there, or restart the executors."
@@ -128,7 +146,7 @@ def with_our_packages(
     return run_checked
 
 
-def ship_packages(session: Any, folder: Path) -> Path:
+def ship_packages(session: Any, folder: Path) -> str:
     """Give the workers our packages, in the version that runs here.
 
     Args:
@@ -136,9 +154,12 @@ def ship_packages(session: Any, folder: Path) -> Path:
       folder: for the archive, which must stay until the session ends.
 
     Returns:
-      The archive. Its name is that of the content: a worker that has imported another version would keep it.
+      The name of the archive, which is that of the content: a worker that has imported another version would keep it.
+      Workers of a local master read the files that run here: their folder.
     """
     root = Path(__file__).resolve().parents[2]
+    if not is_connect(session) and is_local(session.sparkContext.master):
+        return os.fspath(root)
     files = sorted(path for package in _PACKAGES for path in (root / package).rglob("*.py"))
     digest = hashlib.blake2b(digest_size=8)
     for path in files:
@@ -151,7 +172,7 @@ def ship_packages(session: Any, folder: Path) -> Path:
         session.addArtifacts(os.fspath(archive), pyfile=True)
     else:
         session.sparkContext.addPyFile(os.fspath(archive))
-    return archive
+    return archive.name
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
@@ -20,8 +21,8 @@ from datasets.sources import TRAIN, ImageSource
 from datasets.storage import fault_of, shown
 from slim_train import config
 from slim_train.bulk.extract import extract
-from slim_train.bulk.feature_net import FEATURES
 from slim_train.bulk.feature_table import FeatureTable
+from slim_train.bulk.frozen_net import FEATURES
 from slim_train.bulk.options import ExtractOptions
 from slim_train.bulk.penalty import fit_with_best_penalty
 from slim_train.errors import UsageError
@@ -55,10 +56,13 @@ def run(options: RetrainOptions) -> report.RetrainReport:
         parts = _prepared(options, table)
         seconds = {"features": time.monotonic() - began}
         return local.train_and_write(*parts, table.vectors(), table.labels, seconds)
-    from deployment.spark.session import spark_session
+    from slim_train.bulk.local_spark import net_session, worker_parent
+    from slim_train.bulk.parts import FEATURES as OF_FEATURES
 
-    spark = options.spark
-    with spark_session(spark.spark_master, spark.spark_remote, spark.settings(), "retrain") as session:
+    with (
+        contextlib.nullcontext() if options.features.features else worker_parent(options.spark, OF_FEATURES) as parent,
+        net_session(options.spark, "retrain", parent, needs_sql=True) as session,
+    ):
         folder = Path(options.features.features) if options.features.features else _extracted(options)
         table = FeatureTable(folder, FEATURES)
         parts = _prepared(options, table)

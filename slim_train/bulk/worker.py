@@ -63,8 +63,9 @@ def run_part(job: str, number: int, threads: int, devices: Sequence[str] | None 
     folder = Path(job)
     facts = _facts(folder)
     if job not in _current:
-        _current.clear()
-        gc.unfreeze()
+        if _current:
+            _current.clear()
+            gc.unfreeze()
         _current[job] = _start(folder, facts, threads, devices)
         # Spark collects garbage after every task, which takes 0.3 s to look at all of TensorFlow: keep that out of it.
         gc.collect()

@@ -48,7 +48,7 @@ class Command(Generic[OptionsT]):
         does before the flags are known to be good.
       check: called with the options before TensorFlow is imported; it raises UsageError for those that cannot work.
       required: flags that must be given, on the command line or in the ``--config`` file.
-      uses_tensorflow: whether to import TensorFlow, quietly, before ``run``.
+      uses_tensorflow: whether to import TensorFlow, quietly, before ``run``; or a function of the options that says so.
       needs_keras: whether something in ``run`` takes Keras 3; without it TensorFlow is imported sooner.
       takes_command: whether the words after ``--`` are a command line for ``run``, its second argument then.
       words: how the usage line calls words that are no flags, such as ``[NAME ...]``; they are the last argument of
@@ -61,7 +61,7 @@ class Command(Generic[OptionsT]):
     run: Callable[..., int | None]
     check: Callable[[OptionsT], None] | None = None
     required: tuple[str, ...] = ()
-    uses_tensorflow: bool = True
+    uses_tensorflow: bool | Callable[[OptionsT], bool] = True
     needs_keras: bool = True
     takes_command: bool = False
     words: str = ""
@@ -107,7 +107,8 @@ class Command(Generic[OptionsT]):
         options = self._options(flag_values)
         if self.check:
             self.check(options)
-        if self.uses_tensorflow:
+        uses = self.uses_tensorflow
+        if uses(options) if callable(uses) else uses:
             self._start_tensorflow(flag_values.verbosity)
         try:
             return self.run(options, *([command] if self.takes_command else []), *([words] if self.words else [])) or 0

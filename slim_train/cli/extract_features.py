@@ -18,12 +18,20 @@ def _run(options: ExtractOptions) -> None:
     extract.extract(options)
 
 
+def _uses_tensorflow(options: ExtractOptions) -> bool:
+    """Return whether this process computes, or loads the net for a cluster; with a local Spark another one does."""
+    from slim_train.bulk.local_spark import forks_workers
+
+    return options.net.lists_end_points or not forks_workers(options.spark)
+
+
 COMMAND = Command(
     name="extract_features",
     summary="Write the features of images to Parquet: any end point of a net, a training folder, a TF-Hub module or a "
     "SavedModel; in this process or on a Spark cluster. A second run computes what is missing.",
     defaults=ExtractOptions(),
     run=_run,
+    uses_tensorflow=_uses_tensorflow,
     needs_keras=False,
 )
 

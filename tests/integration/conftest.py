@@ -235,13 +235,10 @@ class SparkProcesses:
         return [number for number, words in self._below(ancestor).items() if b"CoarseGrainedExecutorBackend" in words]
 
     def python_workers(self, ancestor: int) -> list[int]:
-        """Return the Python processes of tasks that ``ancestor`` started."""
-        below = self._below(ancestor)
-        return [
-            number
-            for number, words in below.items()
-            if b"pyspark.daemon" in words and b"pyspark.daemon" in below.get(self._parent(number), b"")
-        ]
+        """Return the Python processes of tasks that ``ancestor`` started: those that daemons have forked."""
+        daemons = {number for number, words in self._below(ancestor).items() if b"pyspark.daemon" in words}
+        forked = {number: self._parent(number) for number in daemons}
+        return [number for number, parent in forked.items() if parent in daemons and number not in forked.values()]
 
     def _below(self, ancestor: int) -> dict[int, bytes]:
         """Return the command lines of all descendants, by process number."""

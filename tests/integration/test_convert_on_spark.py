@@ -132,7 +132,7 @@ def test_a_task_that_is_tried_again_after_it_wrote_writes_each_image_once(
     @contextlib.contextmanager
     def cluster() -> Iterator[SparkEngine]:
         with spark_engine(SparkOptions(spark_master=standalone_spark.master)) as engine:
-            yield DiesAfterWriting(engine.session, engine._archive, engine._idle)
+            yield DiesAfterWriting(engine.session, engine._source, engine._idle)
 
     convert_dataset("image_folder", tmp_path / "spark", pictures, num_shards=4, cluster=cluster)
     convert_dataset("image_folder", tmp_path / "here", pictures, num_shards=4)

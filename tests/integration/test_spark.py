@@ -128,6 +128,21 @@ def test_images_are_classified_on_spark_as_in_one_process(module: Path, image_di
 
 
 @pytest.mark.slow
+def test_the_driver_of_a_local_spark_does_without_tensorflow(module: Path, image_dir: Path, tmp_path: Path) -> None:
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['tensorflow'] = None  # importing it is an error from here on\n"
+        "sys.argv[:] = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    flags = [f"--tfhub_module={module}", f"--image_dir={image_dir}", f"--output_dir={tmp_path / 'out'}"]
+    _, *words = command("extract_features", *flags, "--spark_master=local[2]")
+    said = subprocess.run([sys.executable, "-c", code, *words], cwd="/", capture_output=True, text=True, check=False)
+    assert said.returncode == 0, said.stderr
+    assert len(rows(tmp_path / "out")) == 91
+
+
+@pytest.mark.slow
 def test_workers_find_our_packages_if_the_current_folder_is_a_checkout(
     module: Path, image_dir: Path, tmp_path: Path
 ) -> None:

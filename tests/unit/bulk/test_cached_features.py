@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from slim_train.bulk.cached_features import image_features
-from slim_train.bulk.feature_net import FeatureNet, load_feature_net
+from slim_train.bulk.feature_net import load_feature_net
 from slim_train.bulk.features import FeatureBody
+from slim_train.bulk.frozen_net import FeatureNet
 from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import FeatureNetOptions, ListedImages
 from slim_train.training_options import UserCodeOptions

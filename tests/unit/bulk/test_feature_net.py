@@ -10,8 +10,9 @@ import pytest
 
 from slim_train import config
 from slim_train.bulk import feature_net
-from slim_train.bulk.feature_net import FeatureNet, list_end_points, load_feature_net
+from slim_train.bulk.feature_net import list_end_points, load_feature_net
 from slim_train.bulk.features import FeatureBody
+from slim_train.bulk.frozen_net import FeatureNet
 from slim_train.bulk.listing import list_images
 from slim_train.bulk.options import FeatureNetOptions, ListedImages
 from slim_train.errors import UsageError

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from slim_train import config
-from slim_train.bulk.feature_net import FeatureNet, list_end_points, load_feature_net
+from slim_train.bulk.feature_net import list_end_points, load_feature_net
 from slim_train.bulk.features import FeatureBody
+from slim_train.bulk.frozen_net import FeatureNet
 from slim_train.bulk.graph_net import open_graph
 from slim_train.bulk.image_rows import ImageOpener, ImageRow
 from slim_train.bulk.options import FeatureNetOptions

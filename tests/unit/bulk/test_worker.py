@@ -16,8 +16,8 @@ from slim_train.bulk.image_rows import ImageOpener
 from slim_train.bulk.listing import list_images
 from slim_train.bulk.on_spark import run_on_spark
 from slim_train.bulk.options import FeatureNetOptions, ListedImages
-from slim_train.bulk.parts import split_into_parts
-from slim_train.bulk.worker import FEATURES, run_part, write_job
+from slim_train.bulk.parts import FEATURES, split_into_parts
+from slim_train.bulk.worker import run_part, write_job
 from slim_train.errors import RunError
 from slim_train.spark_options import SparkOptions
 from slim_train.training_options import UserCodeOptions
@@ -61,5 +61,5 @@ def test_a_worker_that_does_not_see_the_images_says_so(image_dir: Path, tmp_path
 def test_without_pyspark_nothing_stays_in_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(ClusterError, match="requires pyspark"), parquet.job_folder(tmp_path) as job:
-        run_on_spark(SparkOptions(spark_master="local[2]"), job, [])
+        run_on_spark(SparkOptions(spark_master="local[2]"), FEATURES, job, [])
     assert list(tmp_path.iterdir()) == []

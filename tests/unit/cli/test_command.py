@@ -28,6 +28,16 @@ def _paint(run=lambda options: None, **kwargs):
     return Command("paint", "Paint a wall.", _Paint(), run, uses_tensorflow=False, **kwargs)
 
 
+def test_whether_tensorflow_is_imported_can_depend_on_the_options(monkeypatch):
+    started = []
+    monkeypatch.setattr(Command, "_start_tensorflow", lambda command, verbosity: started.append(verbosity))
+    command = Command(
+        "paint", "Paint a wall.", _Paint(), lambda options: None, uses_tensorflow=lambda options: options.dry
+    )
+    assert [command.main([flag]) for flag in ("--nodry", "--dry")] == [0, 0]
+    assert started == ["info"]
+
+
 def _options(*argv):
     seen = []
     assert _paint(seen.append).main(list(argv)) == 0
