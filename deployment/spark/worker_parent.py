@@ -25,6 +25,7 @@ from deployment.spark import relay
 from deployment.spark.parent_process import CALL
 
 _MODULE = "slim_train_relay"
+_LONGEST = 70
 _ROOT = Path(__file__).resolve().parents[2]
 _START = (
     "import sys\n"
@@ -47,7 +48,9 @@ class WorkerParent:
     """
 
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="slim-train-workers-"))
+        # The address of a socket has at most 107 bytes.
+        is_long = len(os.fsencode(tempfile.gettempdir())) > _LONGEST
+        self._folder = Path(tempfile.mkdtemp(prefix="slim-train-workers-", dir="/tmp" if is_long else None))
         self._address = os.fspath(self._folder / "parent")
         shutil.copyfile(relay.__file__, self._folder / f"{_MODULE}.py")
         with socket.socket(socket.AF_UNIX) as listener:

@@ -44,7 +44,7 @@ def worker_parent(options: SparkOptions, kind: str) -> Iterator[WorkerParent | N
     if not forks_workers(options):
         yield None
         return
-    environment = thread_environment(int(options.settings().get("spark.task.cpus", 1)))
+    environment = thread_environment(1)  # with two, NumPy starts a thread
     environment["TF_CPP_MIN_LOG_LEVEL"] = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")
     if kind == FEATURES:
         environment["TF_USE_LEGACY_KERAS"] = os.environ.get("TF_USE_LEGACY_KERAS", "1")

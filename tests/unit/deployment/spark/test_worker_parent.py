@@ -4,6 +4,8 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +57,10 @@ def test_the_process_and_its_calls_end_with_the_one_that_started_it(end: str) ->
     )
     # The output ends when the last process that holds it has ended.
     subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60, check=True)
+
+
+def test_the_folder_for_temporary_files_may_have_a_long_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ("long" * 30)).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 30)))
+    with WorkerParent([], {}) as parent:
+        assert parent.call("operator:add", 3, 4) == 7
