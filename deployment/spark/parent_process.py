@@ -14,6 +14,7 @@ import logging
 import os
 import pickle
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -32,7 +33,8 @@ def main(listener: int, modules: Sequence[str]) -> None:
     """Import modules, then fork a process for each connection.
 
     Args:
-      listener: file descriptor of the socket that listens.
+      listener: file descriptor of the socket that listens. Its folder is removed if the process that started this one
+        ends without :meth:`deployment.spark.worker_parent.WorkerParent.close`.
       modules: names; none of them may start a thread, which a fork would not have.
     """
     gc.disable()
@@ -46,6 +48,7 @@ def main(listener: int, modules: Sequence[str]) -> None:
         while True:
             ready, _, _ = select.select([0, server.fileno()], [], [])
             if 0 in ready:
+                shutil.rmtree(os.path.dirname(server.getsockname()), ignore_errors=True)  # noqa: PTH120
                 os.killpg(0, signal.SIGTERM)  # calls too; a daemon has a group and an end of its own
             connection, _ = server.accept()
             _reap()
