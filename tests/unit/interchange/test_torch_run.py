@@ -47,7 +47,7 @@ def test_timm_answers_as_the_net_does(
         for variable in slim.get_model_variables():
             variable.load(values[variable.op.name], session)
         expected = session.run(tf.nn.softmax(logits))
-    assert expected.std() > 0.02  # answers that are all alike would compare nothing
+    assert expected.std() > 0.01  # answers that are all alike would compare nothing
     found = torch_run.scores(path, pixels)
     record_property("largest_difference", float(np.abs(found - expected).max()))
     np.testing.assert_allclose(found, expected, atol=1e-4)
