@@ -95,9 +95,8 @@ def status(url: str) -> FileStatus:
 @asking_again(_forget_clients)
 def is_folder(url: str) -> bool:
     """Return whether there are files below ``url``; of a file system with folders, whether it is one."""
-    files, path = _at(url)
     try:
-        with _as_os_errors(url):
+        with _existing(url) as (files, path):
             return bool(files.isdir(path))
     except FileNotFoundError:
         return False
@@ -111,8 +110,7 @@ def names(url: str) -> list[str]:
 @asking_again(_forget_clients)
 def entries(url: str) -> list[tuple[str, bool]]:
     """Return what is in a folder, sorted: names, and whether they are folders. One request to an object store."""
-    files, path = _at(url)
-    with _as_os_errors(url):
+    with _existing(url) as (files, path):
         found = files.ls(path, detail=True)
     own = path.strip("/")
     listed = ((str(entry["name"]).strip("/"), entry["type"] == "directory") for entry in found)
@@ -122,16 +120,14 @@ def entries(url: str) -> list[tuple[str, bool]]:
 @asking_again(_forget_clients)
 def reader(url: str) -> io.RawIOBase:
     """Open a file."""
-    files, path = _at(url)
-    with _as_os_errors(url):
+    with _existing(url) as (files, path):
         return _Reader(url, files.open(path, "rb"))
 
 
 @asking_again(_forget_clients)
 def read(url: str) -> bytes:
     """Return what a file holds, in one request."""
-    files, path = _at(url)
-    with _as_os_errors(url):
+    with _existing(url) as (files, path):
         if _scheme(url) not in _S3:
             return bytes(files.cat_file(path))
         # Its cat_file tries to open a file 25 times, which takes minutes if the store does not answer.
@@ -155,30 +151,27 @@ def copy(source: str | Path, target: str) -> None:
             files.put_file(os.fspath(source), path, **_upload_options(target, Path(source).stat().st_size))
         return
     with _as_os_errors(str(source)), _whole(target) as (files, path):
-        files.cp_file(_at(str(source))[1], path)
+        _copy(files, _at(str(source))[1], path)
 
 
 @asking_again(_forget_clients)
 def download(url: str, target: Path) -> None:
     """Copy a file to this machine."""
-    files, path = _at(url)
-    with _as_os_errors(url):
+    with _existing(url) as (files, path):
         files.get_file(path, os.fspath(target))
 
 
 @asking_again(_forget_clients)
 def rename(source: str, target: str) -> None:
     """Rename a file: object stores copy and delete it."""
-    files, path = _at(source)
-    with _as_os_errors(source):
+    with _existing(source) as (files, path):
         _move(files, path, _at(target)[1], _is_object_store(source))
 
 
 @asking_again(_forget_clients)
 def remove(url: str) -> None:
     """Remove a file."""
-    files, path = _at(url)
-    with _as_os_errors(url):
+    with _existing(url) as (files, path):
         if _is_object_store(url):
             files.info(path)  # deleting what is not there is no error to a store
         files.rm_file(path)
@@ -187,8 +180,7 @@ def remove(url: str) -> None:
 @asking_again(_forget_clients)
 def remove_folder(url: str) -> None:
     """Remove a folder and all that is in it; nothing if it does not exist."""
-    files, path = _at(url)
-    with contextlib.suppress(FileNotFoundError), _as_os_errors(url):
+    with contextlib.suppress(FileNotFoundError), _existing(url) as (files, path):
         # Not rm(recursive=True), to which brackets in a name are a pattern.
         found = files.find(path, withdirs=True, detail=True)
         folders = {name for name, entry in found.items() if entry["type"] == "directory"}
@@ -281,10 +273,20 @@ def _without_expect(files: Any) -> None:
         files.session.unregister("before-call.s3", handler)
 
 
+def _copy(files: Any, source: str, target: str) -> None:
+    """Copy a file within a file system, by way of this machine if it has no such operation, as ftp."""
+    try:
+        files.cp_file(source, target)
+    except NotImplementedError:
+        with tempfile.NamedTemporaryFile(prefix="slim-train-") as here:
+            files.get_file(source, here.name)
+            files.put_file(here.name, target)
+
+
 def _move(files: Any, source: str, target: str, is_object_store: bool) -> None:
     """Rename a file. The mv that file systems inherit, and some stores call, takes brackets in a name for a pattern."""
     if is_object_store or type(files).mv is importlib.import_module("fsspec").AbstractFileSystem.mv:
-        files.cp_file(source, target)
+        _copy(files, source, target)
         files.rm_file(source)
     else:
         files.mv(source, target)
@@ -335,6 +337,34 @@ def _as_os_errors(url: str) -> Iterator[None]:
         yield
     except Exception as error:  # each client has its own classes
         raise _os_error(error, url) from error
+
+
+@contextlib.contextmanager
+def _existing(url: str) -> Iterator[tuple[Any, str]]:
+    """Yield file system and path of a file that is to be there: clients have errors of their own for one that is not.
+
+    Raises:
+      FileNotFoundError: it is not.
+      OSError: something else failed in the block.
+    """
+    files, path = _at(url)
+    try:
+        with _as_os_errors(url):
+            yield files, path
+    except OSError as error:
+        if type(error) is OSError and error.errno == errno.EIO and not _is_there(files, path):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shown(url)) from error
+        raise
+
+
+def _is_there(files: Any, path: str) -> bool:
+    try:
+        files.info(path)
+    except FileNotFoundError:
+        return False
+    except Exception:  # each client has its own classes
+        return True
+    return True
 
 
 def _os_error(error: Exception, url: str) -> OSError:

@@ -68,6 +68,39 @@ def test_an_error_of_a_client_that_is_made_otherwise_than_those_of_files_is_one_
         assert (raised.value.errno, raised.value.filename) == (errno.EIO, "memory://files/a")
 
 
+class _Refused(Exception):
+    """As ftplib.error_perm: nothing of Python's errors of files."""
+
+
+def test_a_client_whose_errors_for_missing_files_are_its_own_serves_the_scheme_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    files = type(pytest.importorskip("fsspec").filesystem("memory"))
+    for name in ("ls", "open", "cat_file", "get_file", "rm_file", "mv"):
+        monkeypatch.setattr(files, name, _fails(_Refused("550 No such file or directory.")))
+    missing = "memory://files/of_ftp"
+    for operation in (fsspec_files.entries, fsspec_files.reader, fsspec_files.read, fsspec_files.remove):
+        with pytest.raises(FileNotFoundError) as error:
+            operation(missing)
+        assert error.value.filename == missing
+    with pytest.raises(FileNotFoundError):
+        fsspec_files.download(missing, Path("unused"))
+    with pytest.raises(FileNotFoundError):
+        fsspec_files.rename(missing, "memory://files/other")
+    fsspec_files.make_folder("memory://files")
+    with pytest.raises(OSError, match="550") as refused:
+        fsspec_files.remove("memory://files")  # is there, and cannot be removed so
+    assert not isinstance(refused.value, FileNotFoundError)
+
+
+def test_a_file_is_copied_by_way_of_this_machine_if_its_client_cannot_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = pytest.importorskip("fsspec").filesystem("memory")
+    fsspec_files.write("memory://files/copied/a", b"four")
+    monkeypatch.setattr(type(files), "cp_file", _fails(NotImplementedError()))
+    fsspec_files.copy("memory://files/copied/a", "memory://files/copied/b")
+    assert fsspec_files.read("memory://files/copied/b") == b"four"
+
+
 def test_a_store_that_is_busy_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     files = pytest.importorskip("fsspec").filesystem("memory")
     monkeypatch.setattr(file_errors, "_WAITS_SECS", (0.0, 0.0))
@@ -118,9 +151,10 @@ def test_a_store_that_says_nothing_is_tried_five_times_and_named(silent_store: s
     assert _connections(silent_store) == 5
 
 
-@pytest.mark.parametrize(("num_bytes", "connections"), [(1000, 5), (30_000_000, 1)])
+# None if a slow machine has not connected within the second.
+@pytest.mark.parametrize(("num_bytes", "connections"), [(1000, {5}), (30_000_000, {0, 1})])
 def test_an_upload_to_a_store_that_says_nothing_ends(
-    silent_store: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_bytes: int, connections: int
+    silent_store: socket.socket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_bytes: int, connections: set[int]
 ) -> None:
     if num_bytes > 1000:  # more than the network takes: nothing waits for an answer yet
         monkeypatch.setattr(fsspec_files, "_upload_secs", lambda num_bytes: 1.0)
@@ -128,7 +162,7 @@ def test_an_upload_to_a_store_that_says_nothing_ends(
     with pytest.raises(OSError, match="imeout") as error:
         fsspec_files.copy(tmp_path / "a", "s3://bucket/a")
     assert error.value.filename == "s3://bucket/a"
-    assert _connections(silent_store) == connections
+    assert _connections(silent_store) in connections
 
 
 def test_an_operation_on_a_store_that_says_nothing_ends_within_a_minute() -> None:
