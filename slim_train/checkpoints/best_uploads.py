@@ -1,4 +1,4 @@
-"""The best checkpoint of a training folder that TensorFlow cannot write: uploaded beside the training."""
+"""The best checkpoint of a training folder at a URL: uploaded beside the training."""
 
 from __future__ import annotations
 

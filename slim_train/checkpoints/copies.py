@@ -1,4 +1,4 @@
-"""Checkpoints that TensorFlow opens: the files themselves, or copies of files at a URL that it does not serve."""
+"""Checkpoints that TensorFlow opens: the files themselves, or copies on this machine of files at a URL."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def opened(prefix: str, with_values: bool = True) -> Iterator[str]:
     Raises:
       OSError: the checkpoint cannot be copied.
     """
-    if opens_in_tensorflow(prefix):
+    if opens_in_tensorflow(prefix) and not _copies.is_own(prefix):
         yield prefix
         return
     with contextlib.ExitStack() as stack:
@@ -109,6 +109,12 @@ class _Copies:
         finally:
             self._release(prefix, copy)
 
+    def is_own(self, prefix: str) -> bool:
+        """Return whether the checkpoint is written by this process."""
+        with self._lock:
+            copy = self._by_prefix.get(prefix)
+            return copy is not None and copy.state is None
+
     def keep(self, prefix: str, folder: Path) -> None:
         with self._lock:
             self._use(prefix, _Copy(folder, None))
@@ -119,7 +125,7 @@ class _Copies:
         for prefix, copy in own:
             if path_of(prefix).parent == folder:
                 copy.state = ()  # of no checkpoint
-                if asks:
+                if asks and not opens_in_tensorflow(prefix):
                     with contextlib.suppress(OSError):
                         copy.state = _state(prefix)
 

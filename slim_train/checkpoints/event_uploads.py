@@ -1,4 +1,4 @@
-"""Event files in folders that TensorFlow cannot write: written on this machine, uploaded at times. No TensorFlow."""
+"""Event files in folders at URLs: written on this machine, uploaded at times. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from datasets.changed_files import ChangedFiles
 from datasets.process_folder import new_folder, to_stay
-from datasets.storage import opens_in_tensorflow, path_of
+from datasets.storage import is_url, path_of
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def writable(
     flush: Callable[[str], None] = lambda folder: None,
     secs_at_end: Callable[[], float] = lambda: 60.0,
 ) -> Iterator[dict[str, str]]:
-    """Yield a folder that TensorFlow writes for each of some folders: itself, or a temporary one on this machine.
+    """Yield a folder of this machine that TensorFlow writes for each of some folders: itself, or a temporary one.
 
     What is in a temporary folder is uploaded in the background, and at the end of the block. Files at URLs cannot be
     appended to: an event file goes up as a whole if it has grown. The writers must be closed before the block ends.
@@ -42,7 +42,7 @@ def writable(
       secs_at_end: called at the end of the block: for how long failed uploads are tried again; 0 uploads nothing more.
     """
     with contextlib.ExitStack() as stack:
-        here = {folder: folder for folder in folders if opens_in_tensorflow(folder)}
+        here = {folder: folder for folder in folders if not is_url(folder)}
         for folder in set(folders) - here.keys():
             here[folder] = str(new_folder())
             uploads = _Uploads(Path(here[folder]), path_of(folder), flush, secs_at_end)

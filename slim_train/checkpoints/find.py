@@ -79,14 +79,13 @@ def write_state(folder: str | Path, latest: str, names: Sequence[str]) -> None:
       latest: name of the checkpoint to resume from.
       names: of all checkpoints, oldest first.
     """
-    if not opens_in_tensorflow(folder):
+    if is_url(folder):
         state = tf.train.generate_checkpoint_state_proto("", latest, list(names))
         with replacing(path_of(folder) / _STATE) as temporary:
             temporary.write_text(text_format.MessageToString(state), encoding="utf-8")
         return
-    # TensorFlow takes URLs for relative paths, and names beside relative paths for files of the working folder.
-    first, *others = [str(path_of(folder) / name) if is_url(folder) else name for name in (latest, *names)]
-    tf.train.update_checkpoint_state(str(path_of(folder).absolute()), first, others)
+    # TensorFlow takes names beside relative paths for files of the working folder.
+    tf.train.update_checkpoint_state(str(path_of(folder).absolute()), latest, list(names))
 
 
 def saved_checkpoints(folder: str | Path) -> list[str]:

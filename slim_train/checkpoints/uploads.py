@@ -1,4 +1,4 @@
-"""Checkpoints in a folder that TensorFlow cannot write: saved on this machine, and uploaded file by file."""
+"""Checkpoints in a folder at a URL: saved on this machine, and uploaded file by file."""
 
 from __future__ import annotations
 

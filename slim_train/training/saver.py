@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from datasets.storage import opens_in_tensorflow, path_of
+from datasets.storage import is_url, path_of
 from deployment import servers, task_status
 from slim_train.checkpoints import copies, unfinished
 from slim_train.checkpoints.find import is_complete
@@ -31,8 +31,8 @@ _SAVING = ("SaveV2", "MergeV2Checkpoints")
 class PatientSaver(tf.train.Saver):
     """A saver that survives failures to write, says so once, and leaves no half-written files behind.
 
-    The first checkpoint of a process must succeed: a folder that cannot be written at the start is a mistake. If
-    TensorFlow cannot write to the folder, later checkpoints are uploaded in a thread.
+    The first checkpoint of a process must succeed: a folder that cannot be written at the start is a mistake. Later
+    ones are uploaded in a thread if the folder is at a URL.
 
     Args:
       folder: the training folder.
@@ -46,9 +46,7 @@ class PatientSaver(tf.train.Saver):
     ) -> None:
         super().__init__(**kwargs)
         self._uploads = (
-            None
-            if opens_in_tensorflow(folder)
-            else UploadedCheckpoints(folder, kwargs.get("max_to_keep", 5), check_lead)
+            UploadedCheckpoints(folder, kwargs.get("max_to_keep", 5), check_lead) if is_url(folder) else None
         )
         self._has_saved = False
         self._failing_since: float | None = None

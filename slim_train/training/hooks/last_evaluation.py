@@ -20,6 +20,7 @@ class _Kept(NamedTuple):
     metrics: ClassificationMetrics
     mistakes: WorstMistakes
     checkpoint: str
+    step: int
     seconds: float
 
 
@@ -48,7 +49,9 @@ class LastEvaluation:
             mistakes.update(batch["encoded"], file_names(batch), batch["label"], predict(logits))
 
         metrics = evaluator.evaluate(checkpoint, visit, is_interrupted)
-        self._kept = _Kept(evaluator, metrics, mistakes, checkpoint, time.monotonic() - began)
+        # Now: of a training at a URL, it may never be uploaded.
+        step = step_of(checkpoint)
+        self._kept = _Kept(evaluator, metrics, mistakes, checkpoint, step, time.monotonic() - began)
         return metrics.headline()
 
     def explain(self) -> None:
@@ -66,7 +69,7 @@ class LastEvaluation:
             split=evaluator.dataset.split_name,
             labels=tuple(class_names(evaluator.dataset.labels, evaluator.model)),
             checkpoint=self._kept.checkpoint,
-            step=step_of(self._kept.checkpoint),
+            step=self._kept.step,
             seconds=self._kept.seconds,
             flip=evaluator.flip,
         )

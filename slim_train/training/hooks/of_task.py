@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 import slim_train
-from datasets.storage import opens_in_tensorflow
+from datasets.storage import is_url
 from deployment import tf_private
 from deployment.threads import available_cpus
 from slim_train import config
@@ -41,7 +41,7 @@ from slim_train.training.mlflow_run import MlflowRun, mlflow_client
 
 
 class _EventFolders(NamedTuple):
-    """Where TensorFlow writes the event files of a chief; what belongs to a URL that it does not serve is uploaded."""
+    """Where TensorFlow writes the event files of a chief; what belongs to a URL is uploaded."""
 
     log_dir: str
     train_dir: str
@@ -269,7 +269,7 @@ def _validation(
     validation = job.options.validation
     assert job.validation_set is not None
     best = None
-    if not opens_in_tensorflow(job.train_dir):
+    if is_url(job.train_dir):
         best = UploadedBest(job.train_dir, job.validation_set.split_name)
         resources.callback(lambda: best.close(scaffold.saver.secs_at_end))
     evaluator = Evaluator(

@@ -27,7 +27,7 @@ class Evaluated:
 
     Attributes:
       step: the global step.
-      checkpoint: prefix of the checkpoint that was evaluated.
+      checkpoint: prefix of the checkpoint that was evaluated. At a URL it may be uploaded later, or never.
       metrics: by name: loss, accuracy, top_5_accuracy.
       is_best: whether no earlier evaluation was as good.
     """

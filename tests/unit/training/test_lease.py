@@ -128,6 +128,7 @@ def test_the_chiefs_checkpoints_at_a_url_are_the_latest(saving):
     saver = saver_of(own)
     for step in (1, 2):
         assert saver.save(session, "ram://lease/run/model.ckpt", global_step=step) is not None
+        saver.finish()
         assert tf.train.latest_checkpoint("ram://lease/run") == f"ram://lease/run/model.ckpt-{step}"
 
 
