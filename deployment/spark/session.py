@@ -16,6 +16,7 @@ from typing import Any
 
 from deployment.cluster import ClusterError
 from deployment.spark.java import java_home
+from deployment.spark.lost_java import ended_if_interrupted
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +124,10 @@ def spark_session(
         conf.setMaster(master_with_tries(master))
 
     def start() -> Any:
-        if needs_sql:
-            return sql.SparkSession.builder.config(conf=conf).getOrCreate()
-        return TaskContext(importlib.import_module("pyspark").SparkContext.getOrCreate(conf))
+        with ended_if_interrupted():
+            if needs_sql:
+                return sql.SparkSession.builder.config(conf=conf).getOrCreate()
+            return TaskContext(importlib.import_module("pyspark").SparkContext.getOrCreate(conf))
 
     with _environment(), java_home(importlib.import_module("pyspark").__version__, os.environ) as home:
         if home:
