@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from slim_train.checkpoints import copies
@@ -22,10 +23,15 @@ class UploadedBest(BestCheckpoint):
     Args:
       train_dir: the training folder, at a URL.
       split: see the base class.
+      check_lead: called before files are uploaded, and before they become the best. Any error but an OSError is
+        final.
     """
 
-    def __init__(self, train_dir: str | Path, split: str | None = None) -> None:
+    def __init__(
+        self, train_dir: str | Path, split: str | None = None, check_lead: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(train_dir, split)
+        self._check_lead = check_lead
         self._uploads = NewestUpload("best-uploads", self._say_failing)
 
     def keep(self, checkpoint: str, value: float, step: int) -> bool:
@@ -41,7 +47,13 @@ class UploadedBest(BestCheckpoint):
             log.error("The best checkpoint, of step %d, is missing in %s.", self.step, self.folder)
 
     def _upload(self, here: str, value: float, step: int) -> None:
+        self._check_lead()
         super().keep(here, value, step)
+
+    def _copy(self, checkpoint: str) -> bool:
+        is_whole = super()._copy(checkpoint)
+        self._check_lead()  # what follows deletes the best checkpoint of before
+        return is_whole
 
     def _say_failing(self, reason: str) -> None:
         log.warning("Cannot keep the best checkpoint in %s: %s. Trying again later.", self.folder, reason)

@@ -26,13 +26,14 @@ class MetricsFile:
     Args:
       train_dir: the training folder.
       every_secs: seconds between writes to a URL.
+      check_lead: called in the thread before a write to a URL. Any error but an OSError is final.
 
     Attributes:
       listeners: functions to call with each line that is added.
     """
 
-    def __init__(self, train_dir: Path, every_secs: float = 0) -> None:
-        self._folder, self._every = train_dir, every_secs
+    def __init__(self, train_dir: Path, every_secs: float = 0, check_lead: Callable[[], None] = lambda: None) -> None:
+        self._folder, self._every, self._check_lead = train_dir, every_secs, check_lead
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self._is_url = is_url(train_dir)
         self._text: str | None = None  # of the whole file at a URL, as far as it is known
@@ -73,13 +74,17 @@ class MetricsFile:
             return
         self._written_at = time.monotonic()
         self._is_written = True
-        self._uploads.put(functools.partial(training_folder.write_metrics, self._folder, self._text))
+        self._uploads.put(functools.partial(self._write, self._text))
 
     def close(self, most_secs: float = 60.0) -> None:
         """Write the last lines. If that fails, it is given up after ``most_secs``."""
         self.flush()
         if not self._uploads.settle(most_secs):
             log.error("The last lines are missing from %s.", self._folder / training_folder.METRICS)
+
+    def _write(self, text: str) -> None:
+        self._check_lead()
+        training_folder.write_metrics(self._folder, text)
 
     def _say_failing(self, reason: str) -> None:
         log.warning("Cannot write %s: %s. Trying again later.", self._folder / training_folder.METRICS, reason)

@@ -50,6 +50,11 @@ class Lease:
         """The training folder."""
         return self._path.parent
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether a look has found that another chief has taken over."""
+        return bool(self._lost_to)
+
     def take(self) -> None:
         """From now on this is the chief.
 
@@ -146,6 +151,11 @@ class LeasedSaver(PatientSaver):
         super().__init__(lease.folder, check_lead=lease.check_before_upload, **kwargs)
         self._lease = lease
         self._relative = bool(kwargs.get("save_relative_paths"))
+
+    @property
+    def is_replaced(self) -> bool:
+        """See the base class."""
+        return self._lease.is_lost
 
     def write(self, sess: Any, save_path: str, **kwargs: Any) -> Any:
         """See the base class; ``write_state`` and ``latest_filename`` keep their defaults.

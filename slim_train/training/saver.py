@@ -39,12 +39,16 @@ class PatientSaver(tf.train.Saver):
       retry_secs: how long failures are survived.
       check_lead: called in the thread of uploads before anything is written; its error ends the training.
       **kwargs: those of ``tf.train.Saver``.
+
+    Attributes:
+      check_lead: for what else is uploaded to the folder.
     """
 
     def __init__(
         self, folder: Path, retry_secs: float = 600.0, check_lead: Callable[[], None] = lambda: None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        self.check_lead = check_lead
         self._uploads = (
             UploadedCheckpoints(folder, kwargs.get("max_to_keep", 5), check_lead) if is_url(folder) else None
         )
@@ -67,9 +71,14 @@ class PatientSaver(tf.train.Saver):
         return self.is_behind and time.monotonic() > self._retry_at
 
     @property
+    def is_replaced(self) -> bool:
+        """Whether another chief is known to write to the folder."""
+        return False
+
+    @property
     def secs_at_end(self) -> float:
         """How long the end of a training waits for what cannot be saved or uploaded: not again for the same store."""
-        return 0.0 if self._has_given_up else _SECS_AT_END
+        return 0.0 if self._has_given_up or self.is_replaced else _SECS_AT_END
 
     def lose_patience(self) -> None:
         """From now on a failure is final: the end of the training has waited long enough."""

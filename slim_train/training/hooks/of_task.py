@@ -113,8 +113,9 @@ def _make_hooks(
         )
         here = resources.enter_context(writable)
         events = _EventFolders(here[job.log_dir], here[loop.train_dir])
-    metrics_file = MetricsFile(job.train_dir, loop.save_summaries_secs) if job.is_chief else None
-    if metrics_file:
+    metrics_file = None
+    if job.is_chief:
+        metrics_file = MetricsFile(job.train_dir, loop.save_summaries_secs, scaffold.saver.check_lead)
         resources.callback(lambda: metrics_file.close(scaffold.saver.secs_at_end))
         resources.callback(scaffold.saver.close)
     metrics = _step_metrics(job, graph, metrics_file, events)
@@ -270,7 +271,7 @@ def _validation(
     assert job.validation_set is not None
     best = None
     if is_url(job.train_dir):
-        best = UploadedBest(job.train_dir, job.validation_set.split_name)
+        best = UploadedBest(job.train_dir, job.validation_set.split_name, scaffold.saver.check_lead)
         resources.callback(lambda: best.close(scaffold.saver.secs_at_end))
     evaluator = Evaluator(
         job.validation_set,

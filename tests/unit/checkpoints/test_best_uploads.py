@@ -13,6 +13,7 @@ from slim_train.checkpoints import best, copies, newest_upload
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.best_uploads import UploadedBest
 from slim_train.checkpoints.find import step_of
+from slim_train.errors import RunError
 
 pytest.importorskip("fsspec")
 
@@ -80,3 +81,29 @@ def test_a_best_checkpoint_that_is_given_up_is_named(
     offer(kept, 1, 0.5)
     kept.close(0.1)
     assert "The best checkpoint, of step 1, is missing in memory://best/lost/best." in caplog.text
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_a_chief_that_was_replaced_leaves_the_best_checkpoint_of_the_other(
+    offer: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    folder, is_replaced = path_of(f"memory://best/replaced_{when}"), threading.Event()
+
+    def check_lead() -> None:
+        if is_replaced.is_set():
+            raise RunError("another chief has taken over")
+
+    def copy(source: Path, target: Path) -> None:
+        copy_file(source, target)
+        is_replaced.set()
+
+    old, new = UploadedBest(folder, "test", check_lead), UploadedBest(folder, "test")
+    offer(new, 7, 0.5)
+    new.close(SECS)
+    if when == "before":
+        is_replaced.set()
+    monkeypatch.setattr(best, "copy_file", copy)
+    offer(old, 3, 0.9)
+    old.close(SECS)
+    kept = BestCheckpoint(folder, "test")
+    assert (kept.step, step_of(str(kept.path))) == (7, 7)

@@ -11,6 +11,7 @@ import pytest
 from datasets.storage import path_of
 from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.metrics_file import MetricsFile
+from slim_train.errors import RunError
 
 
 @pytest.fixture
@@ -65,3 +66,14 @@ def test_a_store_that_cannot_be_written_does_not_stop_the_training(
     assert "Throttled. Trying again later." in caplog.text
     metrics.close()
     assert training_folder.read_metrics(folder) == [{"step": 1}]
+
+
+def test_a_chief_that_was_replaced_leaves_the_lines_of_the_other(folder: Path) -> None:
+    def check_lead() -> None:
+        raise RunError("another chief has taken over")
+
+    training_folder.write_metrics(folder, '{"step": 7}\n')
+    old = MetricsFile(folder, check_lead=check_lead)
+    old.forget_after(1)
+    old.close()
+    assert training_folder.read_metrics(folder) == [{"step": 7}]

@@ -143,6 +143,8 @@ def test_a_chief_that_was_replaced_uploads_no_checkpoint_and_ends(saving):
     saver.save(session, "memory://lease/run/model.ckpt", global_step=2)
     with pytest.raises(RunError, match="another chief"):
         saver.finish()
+    assert saver.is_replaced
+    assert saver.secs_at_end == 0
     assert _names(saved_checkpoints("memory://lease/run")) == ["model.ckpt-1"]
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
 
-from slim_train.errors import UsageError
+from datasets.storage import path_of
+from slim_train.checkpoints import training_folder
+from slim_train.errors import RunError, UsageError
 from slim_train.tf_compat import tf
 from slim_train.training import starting_point
 from slim_train.training.hooks.accumulation import AccumulateGradients
@@ -15,6 +20,7 @@ from slim_train.training.hooks.step_metrics import StepMetrics
 from slim_train.training.hooks.stopping import StopAtStep, StopOnSignal
 from slim_train.training.hooks.validation import ValidationHook
 from slim_train.training.job_graph import build_graph
+from slim_train.training.lease import Lease
 
 
 def _kinds(job):
@@ -57,3 +63,23 @@ def test_what_a_hook_holds_is_released_when_a_later_one_cannot_be_made(make_job,
     (tmp_path / "trained" / "best" / "best.json").write_text("{")
     with pytest.raises(UsageError, match="best.json is broken"):
         _kinds(make_job(eval_split_name="test"))
+
+
+def test_what_a_replaced_chief_has_measured_stays_out_of_the_folder(make_job, caplog):
+    pytest.importorskip("fsspec")
+    folder = path_of("memory://of_task/replaced")
+    job, own = make_job(train_dir=str(folder), eval_split_name="test"), Lease(folder, "chief")
+    with tf.Graph().as_default():
+        graph = build_graph(job)
+        scaffold = starting_point.scaffold(job, None, own)
+        own.take()
+        with hooks_of_task(job, graph, scaffold, None, StopOnSignal()) as beside:
+            Lease(folder, "chief").take()
+            (validation,) = [hook for hook in beside.hooks if isinstance(hook, ValidationHook)]
+            validation._file.add({"step": 1})
+            with pytest.raises(RunError, match="another chief"):
+                validation.best._check_lead()
+    assert scaffold.saver.secs_at_end == 0
+    assert training_folder.read_metrics(folder) == []
+    for kept in re.findall(r"kept in (\S+):", caplog.text):
+        shutil.rmtree(kept)
