@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from datasets.storage import path_of
 from slim_train.checkpoints import copies
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.newest_upload import NewestUpload
@@ -51,9 +53,10 @@ class UploadedBest(BestCheckpoint):
         super().keep(here, value, step)
 
     def _copy(self, checkpoint: str) -> bool:
-        is_whole = super()._copy(checkpoint)
+        if not super()._copy(checkpoint):  # what is copied is whole: the store could not be read
+            raise OSError(errno.EIO, f"the copy of {path_of(checkpoint).name} cannot be read")
         self._check_lead()  # what follows deletes the best checkpoint of before
-        return is_whole
+        return True
 
     def _say_failing(self, reason: str) -> None:
         log.warning("Cannot keep the best checkpoint in %s: %s. Trying again later.", self.folder, reason)

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import NamedTuple
+
+from slim_train.errors import RunError
+
+log = logging.getLogger(__name__)
 
 _RETRY_SECS = 15.0
 # Between tries once somebody waits for them.
@@ -144,6 +149,8 @@ class NewestUpload:
                 self._say(reason)
             return False
         except Exception as error:  # raised where the training looks
+            if not isinstance(error, RunError):  # which the training finds, too: another chief leads
+                log.exception("%s: nothing more is uploaded.", self._name)
             self._error = error
             self.stop()
             return False

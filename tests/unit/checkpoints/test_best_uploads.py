@@ -107,3 +107,20 @@ def test_a_chief_that_was_replaced_leaves_the_best_checkpoint_of_the_other(
     old.close(SECS)
     kept = BestCheckpoint(folder, "test")
     assert (kept.step, step_of(str(kept.path))) == (7, 7)
+
+
+def test_a_copy_that_cannot_be_read_is_made_again(
+    offer: Callable[..., bool], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(newest_upload, "_RETRY_SECS", 0.01)
+    monkeypatch.setattr(newest_upload, "_RETRY_SECS_AT_END", 0.01)
+    answers, is_complete = iter([False, False]), best.is_complete
+    monkeypatch.setattr(best, "is_complete", lambda prefix: next(answers, True) and is_complete(prefix))
+    folder = path_of("memory://best/unread")
+    kept = UploadedBest(folder, "test")
+    offer(kept, 1, 0.5)
+    kept.close(SECS)
+    read = BestCheckpoint(folder, "test")
+    assert step_of(str(read.path)) == 1
+    assert "the copy of model.ckpt-1 cannot be read. Trying again later." in caplog.text
+    assert "deleted before it could be kept" not in caplog.text

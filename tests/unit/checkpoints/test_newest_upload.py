@@ -114,7 +114,7 @@ def test_who_does_not_wait_at_the_end_is_not_held_up(store: Store) -> None:
     assert not uploads.settle(0)
 
 
-def test_another_error_is_raised_where_the_training_looks() -> None:
+def test_another_error_is_logged_and_raised_where_the_training_looks(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
@@ -125,6 +125,8 @@ def test_another_error_is_raised_where_the_training_looks() -> None:
     assert not uploads.settle(SECS)
     with pytest.raises(ZeroDivisionError):
         uploads.check()
+    assert "test: nothing more is uploaded." in caplog.text
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_the_wait_for_an_upload_that_takes_long_is_known(store: Store) -> None:
