@@ -43,10 +43,11 @@ class UploadedBest(BestCheckpoint):
         self._uploads.put(lambda: self._upload(here, value, step), resources)
         return True
 
-    def close(self, most_secs: float) -> None:
-        """Wait until the best checkpoint is uploaded. If that fails, it is given up after ``most_secs``."""
+    def close(self, most_secs: float) -> bool:
+        """Wait until the best checkpoint is uploaded. If that fails, give up after ``most_secs`` and return False."""
         if not self._uploads.settle(most_secs):
             log.error("The best checkpoint, of step %d, is missing in %s.", self.step, self.folder)
+        return self._uploads.failure is None
 
     def _upload(self, here: str, value: float, step: int) -> None:
         self._check_lead()

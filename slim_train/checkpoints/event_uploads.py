@@ -27,6 +27,7 @@ def writable(
     every_secs: float,
     flush: Callable[[str], None] = lambda folder: None,
     secs_at_end: Callable[[], float] = lambda: 60.0,
+    give_up: Callable[[], None] = lambda: None,
 ) -> Iterator[dict[str, str]]:
     """Yield a folder of this machine that TensorFlow writes for each of some folders: itself, or a temporary one.
 
@@ -40,12 +41,13 @@ def writable(
       every_secs: seconds between uploads; 0 takes 600.
       flush: writes what the writer of a folder that was yielded holds back. Called in another thread.
       secs_at_end: called at the end of the block: for how long failed uploads are tried again; 0 uploads nothing more.
+      give_up: called if the last upload of a folder failed.
     """
     with contextlib.ExitStack() as stack:
         here = {folder: folder for folder in folders if not is_url(folder)}
         for folder in set(folders) - here.keys():
             here[folder] = str(new_folder())
-            uploads = _Uploads(Path(here[folder]), path_of(folder), flush, secs_at_end)
+            uploads = _Uploads(Path(here[folder]), path_of(folder), flush, secs_at_end, give_up)
             stack.enter_context(uploads.now_and_then(every_secs or _USUAL_SECS))
         yield here
 
@@ -54,9 +56,15 @@ class _Uploads:
     """The files below a temporary folder, uploaded when they have changed."""
 
     def __init__(
-        self, source: Path, target: Path, flush: Callable[[str], None], secs_at_end: Callable[[], float]
+        self,
+        source: Path,
+        target: Path,
+        flush: Callable[[str], None],
+        secs_at_end: Callable[[], float],
+        give_up: Callable[[], None],
     ) -> None:
-        self._source, self._target, self._flush, self._secs_at_end = source, target, flush, secs_at_end
+        self._source, self._target, self._flush = source, target, flush
+        self._secs_at_end, self._give_up = secs_at_end, give_up
         self._files = ChangedFiles(source, target)
         self._is_failing = False
 
@@ -78,21 +86,23 @@ class _Uploads:
             yield
         finally:
             ended.set()
-            secs = self._secs_at_end()
-            if secs:
-                thread.join()
-            self._finish(secs)
+            self._finish(thread)
 
-    def _finish(self, secs: float) -> None:
-        """Upload what is left, and remove the folder. Tries begin within ``secs``; with 0 there is none."""
+    def _finish(self, thread: threading.Thread) -> None:
+        """Upload what is left, and remove the folder."""
+        secs, reason = self._secs_at_end(), "the command ends without waiting for the store"
         ends_at = time.monotonic() + secs
-        reason = self._fault() if secs else "the store does not answer"
+        if secs:
+            thread.join()
+            if not self._is_failing or time.monotonic() < ends_at:
+                reason = self._fault()
         for wait_secs in _WAITS_SECS:
-            if not reason or time.monotonic() + wait_secs > ends_at:
+            if not reason or not secs or time.monotonic() + wait_secs > ends_at:
                 break
             time.sleep(wait_secs)
             reason = self._fault()
         if reason:
+            self._give_up()
             log.error(
                 "Cannot upload event files to %s: %s. Events since the last upload are missing there. All are kept in "
                 "%s: copy them to the URL.", self._target, reason, to_stay(self._source),

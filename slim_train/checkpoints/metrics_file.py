@@ -76,11 +76,12 @@ class MetricsFile:
         self._is_written = True
         self._uploads.put(functools.partial(self._write, self._text))
 
-    def close(self, most_secs: float = 60.0) -> None:
-        """Write the last lines. If that fails, it is given up after ``most_secs``."""
+    def close(self, most_secs: float = 60.0) -> bool:
+        """Write the last lines. If that fails, give up after ``most_secs`` and return False."""
         self.flush()
         if not self._uploads.settle(most_secs):
             log.error("The last lines are missing from %s.", self._folder / training_folder.METRICS)
+        return self._uploads.failure is None
 
     def _write(self, text: str) -> None:
         self._check_lead()

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECS = 15.0
 _SECS_AT_END = 60.0
+# For who closes when that time is over, and nothing has failed.
+_LEAST_SECS_AT_END = 1.0
 _LONG_WAIT_SECS = 60.0
 _SAVING = ("SaveV2", "MergeV2Checkpoints")
 
@@ -58,7 +60,8 @@ class PatientSaver(tf.train.Saver):
         self._tried_at = self._retry_at = 0.0
         self._retry_secs = self._patience_secs = retry_secs
         self._gave_up = f"Gave up after --save_retry_secs={retry_secs:g}."
-        self._has_given_up = False
+        self._has_given_up = self._has_stopped_waiting = False
+        self._waits_until: float | None = None
 
     @property
     def is_behind(self) -> bool:
@@ -77,8 +80,20 @@ class PatientSaver(tf.train.Saver):
 
     @property
     def secs_at_end(self) -> float:
-        """How long the end of a training waits for what cannot be saved or uploaded: not again for the same store."""
-        return 0.0 if self._has_given_up or self.is_replaced else _SECS_AT_END
+        """How long the end of a training waits for what cannot be saved or uploaded: a minute from the first call.
+
+        It is 0 if something was given up: the next upload goes to the same store.
+        """
+        if self._has_given_up or self._has_stopped_waiting or self.is_replaced:
+            return 0.0
+        now = time.monotonic()
+        if self._waits_until is None:
+            self._waits_until = now + _SECS_AT_END
+        return max(_LEAST_SECS_AT_END, self._waits_until - now)
+
+    def stop_waiting(self) -> None:
+        """From now on :attr:`secs_at_end` is 0: an upload was given up, or the user has no time."""
+        self._has_stopped_waiting = True
 
     def lose_patience(self) -> None:
         """From now on a failure is final: the end of the training has waited long enough."""
@@ -164,6 +179,8 @@ class PatientSaver(tf.train.Saver):
         if not self._uploads:
             return
         is_there = self._uploads.later.settle(self.secs_at_end)
+        if self._uploads.later.failure:
+            self.stop_waiting()
         if not is_there and not self._has_given_up:
             log.error("The last checkpoint could not be uploaded to %s.%s", self._uploads.folder, self._kept())
             self._has_given_up = True

@@ -38,6 +38,7 @@ from slim_train.training.hooks.validation import Evaluated, ValidationHook
 from slim_train.training.job import Job
 from slim_train.training.job_phase import JobPhase
 from slim_train.training.mlflow_run import MlflowRun, mlflow_client
+from slim_train.training.saver import PatientSaver
 
 
 class _EventFolders(NamedTuple):
@@ -65,6 +66,7 @@ class TaskHooks:
     last_evaluation: LastEvaluation
     trackers: ExitStack
     _resources: ExitStack
+    _stop_waiting: Callable[[], None]
 
     def __enter__(self) -> TaskHooks:
         return self
@@ -72,6 +74,8 @@ class TaskHooks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            self._stop_waiting()
         self._resources.close()
 
 
@@ -90,7 +94,7 @@ def hooks_of_task(
         metrics, plateau, hooks = _make_hooks(
             job, graph, scaffold, phase, stop, on_evaluation, resources, trackers, last
         )
-        return TaskHooks(metrics, plateau, hooks, last, trackers, resources.pop_all())
+        return TaskHooks(metrics, plateau, hooks, last, trackers, resources.pop_all(), scaffold.saver.stop_waiting)
 
 
 def _make_hooks(
@@ -109,15 +113,19 @@ def _make_hooks(
     if job.is_chief:
         folders = {job.log_dir, loop.train_dir}
         writable = event_uploads.writable(
-            folders, loop.save_summaries_secs, event_files.flush, lambda: scaffold.saver.secs_at_end
+            folders,
+            loop.save_summaries_secs,
+            event_files.flush,
+            lambda: scaffold.saver.secs_at_end,
+            scaffold.saver.stop_waiting,
         )
         here = resources.enter_context(writable)
         events = _EventFolders(here[job.log_dir], here[loop.train_dir])
     metrics_file = None
     if job.is_chief:
         metrics_file = MetricsFile(job.train_dir, loop.save_summaries_secs, scaffold.saver.check_lead)
-        resources.callback(lambda: metrics_file.close(scaffold.saver.secs_at_end))
-        resources.callback(scaffold.saver.close)
+        resources.callback(_close, metrics_file.close, scaffold.saver)
+        resources.callback(_close, lambda secs: scaffold.saver.close(), scaffold.saver)
     metrics = _step_metrics(job, graph, metrics_file, events)
     resources.callback(metrics.close)
     plateau = _plateau(job, graph) if _watches_for_plateau(job) else None
@@ -151,6 +159,16 @@ def _make_hooks(
         for folder in set(events):
             resources.callback(tf_private.close_event_writer, folder)
     return metrics, plateau, hooks
+
+
+def _close(close: Callable[[float], Any], saver: PatientSaver) -> None:
+    """Close what uploads in the time that is left for that. Who is interrupted or gives up leaves the next one none."""
+    try:
+        if close(saver.secs_at_end) is False:
+            saver.stop_waiting()
+    except KeyboardInterrupt:
+        saver.stop_waiting()
+        raise
 
 
 def _step_metrics(
@@ -272,7 +290,7 @@ def _validation(
     best = None
     if is_url(job.train_dir):
         best = UploadedBest(job.train_dir, job.validation_set.split_name, scaffold.saver.check_lead)
-        resources.callback(lambda: best.close(scaffold.saver.secs_at_end))
+        resources.callback(_close, best.close, scaffold.saver)
     evaluator = Evaluator(
         job.validation_set,
         job.model,

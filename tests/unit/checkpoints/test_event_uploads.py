@@ -75,10 +75,12 @@ def test_a_store_that_does_not_answer_is_said_once_and_tried_again(
 def test_events_that_cannot_be_uploaded_at_the_end_are_kept_and_named(
     tries: list[Path], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with event_uploads.writable(["memory://events/lost"], 600) as here:
+    given_up: list[str] = []
+    with event_uploads.writable(["memory://events/lost"], 600, give_up=lambda: given_up.append("x")) as here:
         file = Path(here["memory://events/lost"], EVENTS)
         file.write_text("x")
     assert tries == [file] * 3
+    assert given_up == ["x"]
     (kept,) = re.findall(r"kept in (\S+):", caplog.text)
     assert Path(kept, EVENTS).read_text() == "x"
     shutil.rmtree(kept)

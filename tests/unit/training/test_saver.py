@@ -227,3 +227,23 @@ def test_an_upload_that_takes_long_is_said_once(session, monkeypatch, caplog):
     assert said.startswith(
         "A checkpoint has waited a minute for the upload of the one before it to memory://saver/slow."
     )
+
+
+def test_all_that_ends_shares_the_time_until_something_is_given_up(session, away, caplog):
+    pytest.importorskip("fsspec")
+    folder = path_of("memory://saver/shared")
+    saver = PatientSaver(folder)
+    first = saver.secs_at_end
+    assert 0 < saver.secs_at_end < first
+    _save(saver, session, folder, 1)
+    away.set()
+    _save(saver, session, folder, 2)
+    saver.stop_waiting()
+    assert saver.secs_at_end == 0
+    saver.close()
+    shutil.rmtree(re.findall(r"kept in (\S+):", caplog.text)[0])
+
+
+def test_when_the_time_is_over_there_is_still_some_for_a_store_that_answers(session, monkeypatch):
+    monkeypatch.setattr(savers, "_SECS_AT_END", 0)
+    assert PatientSaver(path_of("ram://saver/over")).secs_at_end > 0

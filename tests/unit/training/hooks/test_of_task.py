@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
+import threading
 
 import pytest
 
@@ -11,6 +13,7 @@ from datasets.storage import path_of
 from slim_train.checkpoints import training_folder
 from slim_train.errors import RunError, UsageError
 from slim_train.tf_compat import tf
+from slim_train.training import saver as savers
 from slim_train.training import starting_point
 from slim_train.training.hooks.accumulation import AccumulateGradients
 from slim_train.training.hooks.of_task import hooks_of_task
@@ -83,3 +86,46 @@ def test_what_a_replaced_chief_has_measured_stays_out_of_the_folder(make_job, ca
     assert training_folder.read_metrics(folder) == []
     for kept in re.findall(r"kept in (\S+):", caplog.text):
         shutil.rmtree(kept)
+
+
+def _end_with(upload, job, error=None):
+    """End a training, with an error if one is given, while the best checkpoint is uploaded; return its saver."""
+    with tf.Graph().as_default():
+        graph = build_graph(job)
+        scaffold = starting_point.scaffold(job, None)
+        raised = pytest.raises(error) if error else contextlib.nullcontext()
+        with raised, hooks_of_task(job, graph, scaffold, None, StopOnSignal()) as beside:
+            (validation,) = [hook for hook in beside.hooks if isinstance(hook, ValidationHook)]
+            validation.best._uploads.put(upload)
+            if error:
+                raise error
+    return scaffold.saver
+
+
+def test_an_interrupted_training_waits_for_no_upload(make_job, caplog):
+    pytest.importorskip("fsspec")
+    answers, waited = threading.Event(), []
+
+    def silent():
+        if not answers.wait(20):
+            waited.append("for the store")
+
+    job = make_job(train_dir="memory://of_task/interrupted", eval_split_name="test")
+    saver = _end_with(silent, job, KeyboardInterrupt)
+    assert not waited
+    answers.set()
+    assert saver.secs_at_end == 0
+    shutil.rmtree(*re.findall(r"kept in (\S+):", caplog.text))
+
+
+def test_who_gives_up_leaves_no_time_for_the_next_upload(make_job, caplog, monkeypatch):
+    pytest.importorskip("fsspec")
+    monkeypatch.setattr(savers, "_SECS_AT_END", 0)
+
+    def fail():
+        raise OSError(5, "away")
+
+    saver = _end_with(fail, make_job(train_dir="memory://of_task/away", eval_split_name="test"))
+    assert saver.secs_at_end == 0
+    assert "away: the command ends without waiting for the store. Events since" in caplog.text
+    shutil.rmtree(*re.findall(r"kept in (\S+):", caplog.text))
