@@ -48,9 +48,7 @@ class MetricsFile:
         if not self._is_url:
             training_folder.add_metrics(self._folder, values)
             return
-        if self._text is None:
-            self._text = training_folder.metrics_text(self._folder)
-        self._text += json.dumps(values) + "\n"
+        self._text = self._known_text() + json.dumps(values) + "\n"
         self._is_written = False
         if time.monotonic() - self._written_at >= self._every:
             self.flush()
@@ -60,13 +58,15 @@ class MetricsFile:
         if not self._is_url:
             training_folder.forget_metrics_after(self._folder, step)
             return
-        if self._text is None:
-            self._text = training_folder.metrics_text(self._folder)
-        # Not from the store: it may lack lines that it did not accept.
-        kept = training_folder.metrics_until(self._text, step)
-        self._is_written = self._is_written and kept == self._text
+        text = self._known_text()
+        kept = training_folder.metrics_until(text, step)
+        self._is_written = self._is_written and kept == text
         self._text = kept
         self.flush()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the lines, with those that are not yet in the file, and without those that still are."""
+        return training_folder.parse_metrics(self._known_text())
 
     def flush(self) -> None:
         """Have written to the URL what was not written yet. If that fails, it is tried again later."""
@@ -82,6 +82,10 @@ class MetricsFile:
         if not self._uploads.settle(most_secs):
             log.error("The last lines are missing from %s.", self._folder / training_folder.METRICS)
         return self._uploads.failure is None
+
+    def _known_text(self) -> str:
+        # Not from the store again: it may lack lines, or still hold those that were dropped.
+        return training_folder.metrics_text(self._folder) if self._text is None else self._text
 
     def _write(self, text: str) -> None:
         self._check_lead()

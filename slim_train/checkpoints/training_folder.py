@@ -156,7 +156,12 @@ def describe_changes(folder: Path, options: TrainOptions) -> str:
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Return the lines of metrics.jsonl, without one that a killed process left unfinished."""
-    return [values for line in metrics_text(folder).splitlines() if (values := _values(line)) is not None]
+    return parse_metrics(metrics_text(folder))
+
+
+def parse_metrics(text: str) -> list[dict[str, Any]]:
+    """Return what :func:`read_metrics` does, of the text of a metrics.jsonl."""
+    return [values for line in text.splitlines() if (values := _values(line)) is not None]
 
 
 def add_metrics(folder: Path, values: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from deployment import task_status
-from slim_train.checkpoints import training_folder
 from slim_train.checkpoints.best import BestCheckpoint
 from slim_train.checkpoints.metrics_file import MetricsFile
 from slim_train.checkpoints.training_folder import PREFIX
@@ -87,8 +86,7 @@ class ValidationHook(tf.train.SessionRunHook):
         self._next = self._multiple_after(self._last_evaluated)
         # A run that ended, was stopped or was killed goes on counting.
         self._without_better = sum(
-            "eval_accuracy" in line and line["step"] > self.best.step
-            for line in training_folder.read_metrics(self._train_dir)
+            "eval_accuracy" in line and line["step"] > self.best.step for line in self._file.lines()
         )
         if self._is_out_of_patience():
             self._say_why()

@@ -44,6 +44,7 @@ def test_lines_of_steps_that_come_again_are_dropped(folder: Path) -> None:
         metrics.add({"step": step})
     metrics.forget_after(1)
     metrics.add({"step": 2, "loss": 0.5})
+    assert metrics.lines() == [{"step": 1}, {"step": 2, "loss": 0.5}]
     metrics.close()
     assert training_folder.read_metrics(folder) == [{"step": 1}, {"step": 2, "loss": 0.5}]
 
@@ -77,3 +78,11 @@ def test_a_chief_that_was_replaced_leaves_the_lines_of_the_other(folder: Path) -
     old.forget_after(1)
     old.close()
     assert training_folder.read_metrics(folder) == [{"step": 7}]
+
+
+def test_lines_are_known_before_the_store_has_them(tmp_path: Path, folder: Path) -> None:
+    training_folder.write_metrics(folder, '{"step": 1}\n')
+    for metrics in (MetricsFile(tmp_path, every_secs=1e9), MetricsFile(folder, every_secs=1e9)):
+        metrics.add({"step": 2})
+        assert metrics.lines()[-1] == {"step": 2}
+    assert training_folder.read_metrics(folder) == [{"step": 1}]

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from datasets.storage import path_of
 from slim_train.checkpoints import training_folder
+from slim_train.checkpoints.metrics_file import MetricsFile
 from slim_train.evaluation.evaluate import EvaluationInterrupted
 from slim_train.tf_compat import tf
 from slim_train.training.hooks.validation import ValidationHook
@@ -71,3 +73,16 @@ def test_an_error_in_a_callback_reaches_the_caller(tmp_path):
 
     with pytest.raises(ZeroDivisionError):
         _Loop(tmp_path, [0.5], last_step=5, on_evaluation=[fail])
+
+
+def test_evaluations_that_come_again_do_not_count_although_the_store_still_has_their_lines(tmp_path):
+    def is_away():
+        raise OSError(5, "away")
+
+    folder = path_of("ram://validation/again")
+    training_folder.write_metrics(folder, '{"step": 5, "eval_accuracy": 0.5}\n{"step": 10, "eval_accuracy": 0.5}\n')
+    metrics_file = MetricsFile(folder, check_lead=is_away)
+    metrics_file.forget_after(0)
+    assert len(training_folder.read_metrics(folder)) == 2
+    assert _Loop(tmp_path, [0.5], last_step=5, patience=2, metrics_file=metrics_file).steps == 5
+    metrics_file.close(0)
