@@ -352,7 +352,9 @@ def _existing(url: str) -> Iterator[tuple[Any, str]]:
         with _as_os_errors(url):
             yield files, path
     except OSError as error:
-        if type(error) is OSError and error.errno == errno.EIO and not _is_there(files, path):
+        # Clients of object stores have the usual ones, and a silent store would be asked five times more.
+        is_unknown = type(error) is OSError and error.errno == errno.EIO and not _is_object_store(url)
+        if is_unknown and not _is_there(files, path):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), shown(url)) from error
         raise
 

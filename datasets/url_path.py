@@ -36,6 +36,8 @@ from datasets.shown_urls import SCHEME
 _URL = re.compile(rf"(?P<root>{SCHEME}://[^/]*)/?(?P<key>.*)", re.DOTALL)
 _BUFFER_BYTES = 1 << 20
 _MAGIC = re.compile(r"[*?\[]")
+# Keys of an object store may have such parts. Copied to this machine, they would lead out of a folder.
+_NO_NAMES = (".", "..")
 
 
 @dataclass(frozen=True)
@@ -159,11 +161,12 @@ class UrlPath:
         return bool(self._client.is_folder(str(self)))
 
     def iterdir(self) -> Iterator[UrlPath]:
-        return (self / name for name in self._client.names(str(self)))
+        return (self / name for name in self._client.names(str(self)) if name not in _NO_NAMES)
 
     def entries(self) -> list[UrlEntry]:
         """Return what lies in the folder, sorted: one request to an object store."""
-        return [UrlEntry(name, is_folder) for name, is_folder in self._client.entries(str(self))]
+        found = self._client.entries(str(self))
+        return [UrlEntry(name, is_folder) for name, is_folder in found if name not in _NO_NAMES]
 
     def files(self) -> list[UrlPath]:
         """Return what lies in the folder and is not a folder, sorted: one request to an object store."""
@@ -184,7 +187,7 @@ class UrlPath:
         if not _MAGIC.search(pattern):
             return [self / pattern] if (self / pattern).exists() else []
         try:
-            return [self / name for name in self._client.names(str(self)) if fnmatch.fnmatchcase(name, pattern)]
+            return [path for path in self.iterdir() if fnmatch.fnmatchcase(path.name, pattern)]
         except (FileNotFoundError, NotADirectoryError):
             return []
 

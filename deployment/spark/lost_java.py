@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # The last word of the command with which pyspark starts Java.
@@ -13,16 +13,22 @@ _MARK = b"pyspark-shell"
 
 
 @contextlib.contextmanager
-def ended_if_interrupted() -> Iterator[None]:
+def ended_if_interrupted(is_connected: Callable[[], bool]) -> Iterator[None]:
     """End the Java that the block was starting when it failed, on Linux.
 
+    Args:
+      is_connected: whether pyspark is connected to a Java.
+
     Java tells pyspark its port by a file, whose folder pyspark removes when it is interrupted. Java then cannot write
-    the file, and stays without end.
+    the file, and stays without end. One to which pyspark is connected ends with this process, and serves the next
+    session.
     """
     before = set(_java_processes())
     try:
         yield
     except BaseException:
+        if is_connected():
+            raise
         for process in set(_java_processes()) - before:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)

@@ -124,10 +124,11 @@ def spark_session(
         conf.setMaster(master_with_tries(master))
 
     def start() -> Any:
-        with ended_if_interrupted():
+        context = importlib.import_module("pyspark").SparkContext
+        with ended_if_interrupted(lambda: context._gateway is not None):
             if needs_sql:
                 return sql.SparkSession.builder.config(conf=conf).getOrCreate()
-            return TaskContext(importlib.import_module("pyspark").SparkContext.getOrCreate(conf))
+            return TaskContext(context.getOrCreate(conf))
 
     with _environment(), java_home(importlib.import_module("pyspark").__version__, os.environ) as home:
         if home:

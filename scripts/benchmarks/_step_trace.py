@@ -44,7 +44,8 @@ def phases(events: Sequence[Event]) -> dict[str, float]:
     begin, end = min(event.begin for event in events), max(event.end for event in events)
     operations = [event for event in events if event.type != "RecvTensor"]
     own = [event for event in operations if "/job:ps" not in event.device]
-    net = [event for event in own if event.type in _NET]
+    # On CPUs with AVX-512, TensorFlow takes the operations of oneDNN.
+    net = [event for event in own if event.type.removeprefix("_MklNative").removeprefix("_Mkl") in _NET]
     first, last = min(event.begin for event in net), max(event.end for event in net)
     computing = _covered((event.begin, event.end) for event in own if first <= event.begin and event.end <= last)
     return {

@@ -49,7 +49,9 @@ def list_images(options: ListedImages, on_spark: bool = False) -> ImageSet:
         images = _of_records(path_of(options.dataset_dir or ""), options.dataset_name)
     if not images.rows:
         raise UsageError(f"--{options.given()[0]}={getattr(options, options.given()[0])} names no image.")
-    if on_spark and (url := next(filter(is_url, (images.root, *(row.path for row in images.rows))), None)):
+    opener = images.opener()
+    if on_spark and (url := next((row.path for row in images.rows if is_url(opener.whole_path(row.path))), None)):
+        url = opener.whole_path(url)
         raise UsageError(
             f"Spark requires images that all workers see as files, and {shown(url)} is a URL: mount the store on each "
             "of them, or run without Spark."

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets import tfrecords
+from datasets.errors import DataError
 from datasets.fetching import files_here
 from datasets.files import replacing_synced
 from datasets.spec import DatasetSpec
@@ -230,6 +231,8 @@ class FeatureCache:
                 rows = np.load(file, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             return None
+        except DataError:  # a ValueError: the store failed, and says nothing about the file
+            raise
         except (OSError, ValueError, EOFError) as error:
             log.warning("%s is damaged (%s): its features are computed again.", self.path, error)
             return None

@@ -132,7 +132,7 @@ def test_a_list_names_no_url_that_cannot_be_reached(path: str, complaint: str, t
 def test_images_at_urls_are_refused_on_spark(image_dir: Path) -> None:
     url = path_of("memory://listing/spark")
     copy_folder(image_dir, url)
-    with pytest.raises(UsageError, match=r"Spark requires images .* memory://listing/spark is a URL"):
+    with pytest.raises(UsageError, match=r"Spark requires images .* memory://listing/spark/cat/0.jpg is a URL"):
         list_images(ListedImages(image_dir=str(url)), on_spark=True)
 
 

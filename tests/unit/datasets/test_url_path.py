@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from datasets.files import replacing
-from datasets.storage import copy_file, path_of, remove_folder
+from datasets.storage import copy_file, copy_folder, path_of, remove_folder
 from datasets.url_path import UrlPath
 
 
@@ -43,6 +43,17 @@ def test_a_bucket_is_its_own_parent() -> None:
 def test_it_is_no_path_of_this_machine() -> None:
     with pytest.raises(TypeError):
         os.fspath(UrlPath("gs://bucket/run"))  # type: ignore[call-overload]
+
+
+def test_a_key_that_would_lead_out_of_its_folder_is_not_listed(tmp_path: Path) -> None:
+    files = pytest.importorskip("fsspec").filesystem("memory")
+    url = path_of("memory://bucket/leading_out")
+    (url / "a").write_text("a")
+    files.store["/bucket/leading_out/../b"] = files.store["/bucket/leading_out/a"]
+    assert [name for name in files.ls("/bucket/leading_out", detail=False) if name.endswith("..")]
+    copy_folder(url, tmp_path / "folder")
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()] == [Path("folder/a")]
+    assert list(url.iterdir()) == list(url.glob("*")) == [url / "a"]
 
 
 def test_what_was_written_is_read(folder: UrlPath) -> None:

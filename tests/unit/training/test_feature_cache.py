@@ -20,7 +20,9 @@ import numpy as np
 import pytest
 
 from datasets import tfrecords
+from datasets.errors import DataError
 from datasets.spec import DatasetSpec
+from datasets.storage import path_of
 from slim_train import register_augmentation
 from slim_train.checkpoints.find import latest_checkpoint
 from slim_train.cli import eval_image_classifier, train_image_classifier
@@ -327,6 +329,22 @@ def test_a_damaged_file_is_computed_anew(
     filled(source, tmp_path, lenet)
     assert "does not hold what its name says" in caplog.text
     assert file.read_bytes() == whole
+
+
+def test_a_store_that_fails_is_no_damage(
+    source: FeatureSource, lenet: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = type(pytest.importorskip("fsspec").filesystem("memory"))
+    url = path_of("memory://feature_cache/failing")
+    filled(source, url, lenet)
+
+    def fails(*arguments: object, **options: object) -> None:
+        raise PermissionError(13, "Forbidden")
+
+    monkeypatch.setattr(files, "get_file", fails)
+    with pytest.raises(DataError, match="Cannot copy memory://feature_cache/failing/lenet-.*npy"):
+        filled(source, url, lenet)
+    assert "damaged" not in caplog.text
 
 
 def test_a_folder_that_cannot_be_made_is_named(source: FeatureSource, lenet: str, tmp_path: Path) -> None:

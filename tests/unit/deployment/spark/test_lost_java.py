@@ -29,7 +29,7 @@ def start(*words: str) -> subprocess.Popen[bytes]:
 
 def test_what_pyspark_was_starting_is_ended_and_nothing_else(started: list[subprocess.Popen[bytes]]) -> None:
     started.append(start("pyspark-shell"))  # of another session
-    with pytest.raises(KeyboardInterrupt), ended_if_interrupted():
+    with pytest.raises(KeyboardInterrupt), ended_if_interrupted(lambda: False):
         started.append(start("pyspark-shell"))
         started.append(start("another"))
         raise KeyboardInterrupt
@@ -39,6 +39,13 @@ def test_what_pyspark_was_starting_is_ended_and_nothing_else(started: list[subpr
 
 
 def test_what_has_started_stays(started: list[subprocess.Popen[bytes]]) -> None:
-    with ended_if_interrupted():
+    with ended_if_interrupted(lambda: False):
         started.append(start("pyspark-shell"))
+    assert started[0].poll() is None
+
+
+def test_a_java_to_which_pyspark_is_connected_serves_the_next_session(started: list[subprocess.Popen[bytes]]) -> None:
+    with pytest.raises(ValueError, match="no such setting"), ended_if_interrupted(lambda: True):
+        started.append(start("pyspark-shell"))
+        raise ValueError("no such setting")
     assert started[0].poll() is None
