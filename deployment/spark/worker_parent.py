@@ -27,9 +27,11 @@ from deployment.spark.parent_process import CALL
 _MODULE = "slim_train_relay"
 _LONGEST = 70
 _ROOT = Path(__file__).resolve().parents[2]
+# What a process runs, given our folder, a socket and modules.
 _START = (
     "import sys\n"
-    "sys.path[0] = sys.argv[1]\n"
+    # Not before the standard library if it is the folder of all packages.
+    "sys.path[:1] = [] if sys.argv[1] in sys.path[1:] else sys.argv[1:2]\n"
     "from deployment.spark.parent_process import main\n"
     "main(int(sys.argv[2]), sys.argv[3:])\n"
 )

@@ -122,13 +122,16 @@ def with_our_packages(
     pickled = cloudpickle.dumps(run)
 
     def run_checked(batches: Iterator[Any]) -> Iterator[Any]:
+        import pathlib
         import pickle
         import socket
         import sys
 
-        # A worker has its current folder first on the path, which may be a checkout.
-        first = [path for path in sys.path if path.endswith(source)] or [source]
-        sys.path[:] = [*first, *(path for path in sys.path if path not in first)]
+        here = str(pathlib.Path.cwd())
+        # A worker has its current folder first on the path, which may be a checkout. Others keep their order: an
+        # installed package is in the folder of all packages, which must not come before the standard library.
+        own = [path for path in sys.path if path.endswith(source) or path not in ("", here)]
+        sys.path[:] = own if any(path.endswith(source) for path in own) else [source, *own]
         try:
             import slim_train
 
