@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 # The last word of the command with which pyspark starts Java.
 _MARK = b"pyspark-shell"
+# The function of pyspark that starts Java and connects to it.
+_STARTS = "launch_gateway"
 
 
 @contextlib.contextmanager
-def ended_if_interrupted(is_connected: Callable[[], bool]) -> Iterator[None]:
-    """End the Java that the block was starting when it failed, on Linux.
-
-    Args:
-      is_connected: whether pyspark is connected to a Java.
+def ended_if_interrupted() -> Iterator[None]:
+    """End the Java that pyspark was starting in the block when it failed, on Linux.
 
     Java tells pyspark its port by a file, whose folder pyspark removes when it is interrupted. Java then cannot write
     the file, and stays without end. One to which pyspark is connected ends with this process, and serves the next
@@ -26,12 +26,11 @@ def ended_if_interrupted(is_connected: Callable[[], bool]) -> Iterator[None]:
     before = set(_java_processes())
     try:
         yield
-    except BaseException:
-        if is_connected():
-            raise
-        for process in set(_java_processes()) - before:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+    except BaseException as error:
+        if any(frame.f_code.co_name == _STARTS for frame, _ in traceback.walk_tb(error.__traceback__)):
+            for process in set(_java_processes()) - before:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
         raise
 
 

@@ -125,7 +125,7 @@ def spark_session(
 
     def start() -> Any:
         context = importlib.import_module("pyspark").SparkContext
-        with ended_if_interrupted(lambda: context._gateway is not None):
+        with ended_if_interrupted():
             if needs_sql:
                 return sql.SparkSession.builder.config(conf=conf).getOrCreate()
             return TaskContext(context.getOrCreate(conf))
