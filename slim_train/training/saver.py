@@ -181,7 +181,7 @@ class PatientSaver(tf.train.Saver):
         is_there = self._uploads.later.settle(self.secs_at_end)
         if self._uploads.later.failure:
             self.stop_waiting()
-        if not is_there and not self._has_given_up:
+        if not is_there and not self._has_given_up and not self.is_replaced:
             log.error("The last checkpoint could not be uploaded to %s.%s", self._uploads.folder, self._kept())
             self._has_given_up = True
         copies.disown(self._uploads.folder, asks=is_there)
@@ -247,6 +247,8 @@ class PatientSaver(tf.train.Saver):
         )
 
     def _kept(self) -> str:
+        if self.is_replaced:  # its files must not replace those of the other chief
+            return ""
         kept = self._uploads and self._uploads.keep_newest()
         return f" A newer one is kept in {kept}: copy its files to the folder to resume from it." if kept else ""
 

@@ -132,7 +132,7 @@ def test_the_chiefs_checkpoints_at_a_url_are_the_latest(saving):
         assert tf.train.latest_checkpoint("ram://lease/run") == f"ram://lease/run/model.ckpt-{step}"
 
 
-def test_a_chief_that_was_replaced_uploads_no_checkpoint_and_ends(saving):
+def test_a_chief_that_was_replaced_uploads_no_checkpoint_and_ends(saving, caplog):
     pytest.importorskip("fsspec")
     session, saver_of = saving
     own = Lease(path_of("memory://lease/run"), "chief")
@@ -145,6 +145,8 @@ def test_a_chief_that_was_replaced_uploads_no_checkpoint_and_ends(saving):
         saver.finish()
     assert saver.is_replaced
     assert saver.secs_at_end == 0
+    saver.close()
+    assert "could not be uploaded" not in caplog.text
     assert _names(saved_checkpoints("memory://lease/run")) == ["model.ckpt-1"]
 
 
