@@ -78,6 +78,9 @@ class NewestUpload:
         Args:
           make: makes the upload. It may be called several times.
           resources: closed when the upload is made or dropped.
+
+        Raises:
+          RuntimeError: no thread can be started; the upload is dropped.
         """
         upload = _Upload(make, resources or contextlib.ExitStack())
         with self._changed:
@@ -88,8 +91,7 @@ class NewestUpload:
                 if dropped is None:
                     self._waiting_since = time.monotonic()
                 if not self._is_busy:
-                    self._is_busy = True
-                    threading.Thread(target=self._work, name=self._name, daemon=True).start()
+                    self._start(upload)
         if dropped:
             dropped.resources.close()
 
@@ -123,6 +125,15 @@ class NewestUpload:
             self._changed.notify_all()
         if dropped:
             dropped.resources.close()
+
+    def _start(self, upload: _Upload) -> None:
+        try:
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
+        except RuntimeError:  # no more threads: nobody would make it
+            self._waiting = None
+            upload.resources.close()
+            raise
+        self._is_busy = True
 
     def _work(self) -> None:
         while upload := self._next():

@@ -111,7 +111,28 @@ def test_who_does_not_wait_at_the_end_is_not_held_up(store: Store) -> None:
     uploads = NewestUpload("test")
     store.answers.clear()
     uploads.put(lambda: store.take("a"))
+    assert store.asked.wait(SECS)
     assert not uploads.settle(0)
+    uploads.check()  # the store would have failed by now
+
+
+def test_an_upload_whose_thread_cannot_start_is_dropped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads, closed = NewestUpload("test"), []
+    resources = contextlib.ExitStack()
+    resources.callback(closed.append, "a")
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError, match="new thread"):
+            uploads.put(lambda: store.take("a"), resources)
+    assert closed == ["a"]
+    assert uploads.wait(0)
+    uploads.put(lambda: store.take("b"))
+    assert uploads.settle(SECS)
+    assert store.names == ["b"]
 
 
 def test_another_error_is_logged_and_raised_where_the_training_looks(caplog: pytest.LogCaptureFixture) -> None:
