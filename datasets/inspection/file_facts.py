@@ -48,8 +48,12 @@ class FileFacts:
 
     def as_json(self) -> dict[str, Any]:
         """Return all facts as values that JSON takes."""
-        own = {"bad": self.bad, "prints": self.prints, "num_bytes": self.num_bytes}
-        return {"stats": self.stats.as_json(), **own}
+        return {
+            "stats": self.stats.as_json(),
+            "bad": self.bad,
+            "prints": self.prints,
+            "num_bytes": self.num_bytes,
+        }
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> FileFacts:

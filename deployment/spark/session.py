@@ -118,19 +118,19 @@ def spark_session(
             finally:
                 _remote_sessions.pop(remote, None)
         return
-    conf = importlib.import_module("pyspark").SparkConf().setAppName(app_name)
+    pyspark = importlib.import_module("pyspark")
+    conf = pyspark.SparkConf().setAppName(app_name)
     conf.setAll(list({**_defaults(master), **settings}.items()))
     if master:
         conf.setMaster(master_with_tries(master))
 
     def start() -> Any:
-        context = importlib.import_module("pyspark").SparkContext
         with ended_if_interrupted():
             if needs_sql:
                 return sql.SparkSession.builder.config(conf=conf).getOrCreate()
-            return TaskContext(context.getOrCreate(conf))
+            return TaskContext(pyspark.SparkContext.getOrCreate(conf))
 
-    with _environment(), java_home(importlib.import_module("pyspark").__version__, os.environ) as home:
+    with _environment(), java_home(pyspark.__version__, os.environ) as home:
         if home:
             os.environ["JAVA_HOME"] = home
         with _started(start, f"--spark_master={master}") as session:

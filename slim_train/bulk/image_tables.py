@@ -109,11 +109,8 @@ def open_table_file(file: Path) -> Iterator[Any]:
     """
     import pyarrow.parquet
 
-    if not is_url(file):
-        with pyarrow.parquet.ParquetFile(file) as parquet:
-            yield parquet
-        return
-    with file.open("rb") as stream, pyarrow.parquet.ParquetFile(stream) as parquet:
+    opened = file.open("rb") if is_url(file) else contextlib.nullcontext(file)
+    with opened as source, pyarrow.parquet.ParquetFile(source) as parquet:
         yield parquet
 
 

@@ -49,9 +49,8 @@ def list_images(options: ListedImages, on_spark: bool = False) -> ImageSet:
         images = _of_records(path_of(options.dataset_dir or ""), options.dataset_name)
     if not images.rows:
         raise UsageError(f"--{options.given()[0]}={getattr(options, options.given()[0])} names no image.")
-    opener = images.opener()
-    if on_spark and (url := next((row.path for row in images.rows if is_url(opener.whole_path(row.path))), None)):
-        url = opener.whole_path(url)
+    places = map(images.opener().whole_path, (row.path for row in images.rows))
+    if on_spark and (url := next(filter(is_url, places), None)):
         raise UsageError(
             f"Spark requires images that all workers see as files, and {shown(url)} is a URL: mount the store on each "
             "of them, or run without Spark."

@@ -71,6 +71,11 @@ def _names(prefixes: list[str]) -> list[str]:
     return [path_of(prefix).name for prefix in prefixes]
 
 
+def _wait_for_failure(uploads: UploadedCheckpoints) -> None:
+    while not uploads.later.failure:
+        uploads.later.wait(0.01)
+
+
 def test_the_index_is_uploaded_last_and_old_checkpoints_go(folder: Path, store: Store) -> None:
     uploads = UploadedCheckpoints(folder, most=2)
     uploads.recover(saved_checkpoints(folder))
@@ -109,8 +114,7 @@ def test_a_file_that_was_uploaded_is_not_sent_again(folder: Path, store: Store) 
     uploads = UploadedCheckpoints(folder, most=2)
     store.failing = ".index"
     uploads.upload_later(_saved(uploads, 3))
-    while not uploads.later.failure:
-        uploads.later.wait(0.01)
+    _wait_for_failure(uploads)
     store.failing = ""
     assert uploads.later.settle(SECS)
     assert sorted(store.names) == ["model.ckpt-3.data-00000-of-00001", "model.ckpt-3.index", "model.ckpt-3.meta"]
@@ -120,8 +124,7 @@ def test_what_a_failed_upload_left_goes_with_the_next_that_succeeds(folder: Path
     uploads = UploadedCheckpoints(folder, most=2)
     store.failing = "-3.index"
     uploads.upload_later(_saved(uploads, 3))
-    while not uploads.later.failure:
-        uploads.later.wait(0.01)
+    _wait_for_failure(uploads)
     assert (folder / "model.ckpt-3.data-00000-of-00001").is_file()
     uploads.upload_later(_saved(uploads, 4))
     assert uploads.later.settle(SECS)
